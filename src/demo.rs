@@ -1,0 +1,1 @@
+//! The LibreChat stand-in.

@@ -1,0 +1,19 @@
+//! Tollgate: a sidecar policy proxy in front of LibreChat.
+
+pub mod admin;
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod demo;
+pub mod edge;
+pub mod flow;
+pub mod identity;
+pub mod librechat;
+pub mod lifecycle;
+pub mod metrics;
+pub mod policy;
+pub mod record;
+pub mod reload;
+pub mod report;
+pub mod store;

@@ -1,0 +1,1 @@
+//! Tasks with a keeper, and the order of stopping.

@@ -1,0 +1,1 @@
+//! Every exported series.

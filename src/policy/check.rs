@@ -1,0 +1,1 @@
+//! From the files as written to a snapshot, or to faults.

@@ -1,0 +1,1 @@
+//! Who may use what, and which statement says so.

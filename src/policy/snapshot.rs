@@ -1,0 +1,1 @@
+//! The compiled policy: immutable, indexed, with a content hash.

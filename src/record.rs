@@ -1,0 +1,10 @@
+//! What happened, written down: audit entries for decisions and refusals, usage entries for turns.
+//!
+//! `Recorder::record` never waits: entries go into a bounded queue, a worker takes them in batches to the sinks. What does
+//! not fit is dropped and counted, never silently.
+
+pub mod entry;
+pub mod recorder;
+pub mod sinks;
+
+pub use entry::{Audit, Category, Decision, Entry, Severity, Usage};

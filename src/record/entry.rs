@@ -1,0 +1,212 @@
+//! The entries: their fields are an interface (DESIGN.md section 6), serialised in camel case as LibreChat's own documents are.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::policy::RuleId;
+
+/// One line of the record.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum Entry {
+    /// A decision or a refusal.
+    Audit(Box<Audit>),
+    /// A turn that was allowed.
+    Usage(Box<Usage>),
+}
+
+/// A decision of the policy, or a refusal for another reason (identity, form of the request, unknown route).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Audit {
+    /// Id of this entry, UUIDv7.
+    #[serde(rename = "_id")]
+    pub id: Uuid,
+    /// Id of the request, UUIDv7, also sent to the caller in refusals (`request_id`) and to LibreChat (`x-request-id`).
+    pub request_id: Uuid,
+    /// When the request arrived (UTC).
+    pub timestamp: Timestamp,
+    /// LibreChat's user id; absent where nobody was identified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<Box<str>>,
+    /// The caller's role at that moment; absent where it was not looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<Box<str>>,
+    /// What was attempted: `chat.turn`, `catalog.models`, `request` and so on.
+    pub action: &'static str,
+    /// Kind of event.
+    pub category: Category,
+    /// How grave it is.
+    pub severity: Severity,
+    /// What was decided.
+    pub decision: Decision,
+    /// The statements of the policy that decided, or the code of the refusal (`gate.path`, `identity.expired`).
+    pub rules: Vec<RuleId>,
+    /// Content hash of the policy that decided, 12 hex digits.
+    pub policy_revision: Box<str>,
+    /// The request and the answer.
+    pub details: Details,
+    /// What the request was about.
+    pub metadata: Metadata,
+}
+
+/// The request as it was seen and the answer as it was given. Never bodies, tokens, cookies or query values.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Details {
+    /// Client address as Tollgate believes it (`trusted_proxies`).
+    pub ip: Box<str>,
+    /// `User-Agent`, at most 256 bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<Box<str>>,
+    /// HTTP method.
+    pub method: Box<str>,
+    /// Canonical path; for a refused path the raw one with control characters escaped, at most 512 bytes.
+    pub path: Box<str>,
+    /// Names of the query parameters, without their values.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub query: Vec<Box<str>>,
+    /// The answer that the caller got.
+    pub response: Response,
+    /// What went wrong inside, where something did. Without secrets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Box<str>>,
+}
+
+/// The answer that the caller got.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Response {
+    /// HTTP status.
+    pub status: u16,
+    /// The public sentence of a refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<Box<str>>,
+    /// From arrival to the head of the answer, in milliseconds.
+    pub time: f64,
+}
+
+/// What the request was about.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Metadata {
+    /// LibreChat's conversation id (it is the stream id too, CONTRACT.md G.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation_id: Option<Box<str>>,
+    /// The endpoint asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<Box<str>>,
+    /// The model asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<Box<str>>,
+    /// The model spec asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spec: Option<Box<str>>,
+    /// Further `endpoint|model` pairs of the same request (`addedConvo`, the preset of the spec).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Box<str>>,
+}
+
+/// An allowed turn, as LibreChat answered it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Usage {
+    /// Id of this entry, UUIDv7.
+    #[serde(rename = "_id")]
+    pub id: Uuid,
+    /// Id of the request that started the turn.
+    pub request_id: Uuid,
+    /// When the request arrived (UTC).
+    pub timestamp: Timestamp,
+    /// LibreChat's user id.
+    pub user_id: Box<str>,
+    /// The caller's role at that moment.
+    pub role: Box<str>,
+    /// The endpoint that runs.
+    pub endpoint: Box<str>,
+    /// The model that runs.
+    pub model: Box<str>,
+    /// The model spec, where one was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spec: Option<Box<str>>,
+    /// LibreChat's stream id for the turn, where its answer named one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation_id: Option<Box<str>>,
+    /// Whether LibreChat took the turn.
+    pub outcome: TurnOutcome,
+    /// LibreChat's HTTP status for the request that started the turn.
+    pub status: u16,
+    /// Bytes of the body that LibreChat received.
+    pub request_bytes: u64,
+    /// From arrival to LibreChat's answer, in milliseconds.
+    pub time: f64,
+}
+
+/// Whether LibreChat took a turn that the policy allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TurnOutcome {
+    /// LibreChat answered with a stream id.
+    Started,
+    /// LibreChat answered something else.
+    Refused,
+    /// LibreChat could not be reached or broke off.
+    Failed,
+}
+
+/// What was decided about a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decision {
+    /// It went on.
+    Allow,
+    /// The policy would have refused it, but runs in shadow mode.
+    Shadow,
+    /// It was refused.
+    Deny,
+}
+
+/// Kind of event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Category {
+    /// Signing in and tokens.
+    Auth,
+    /// Ordinary use.
+    Api,
+    /// Administration.
+    Admin,
+    /// Refusals: 401, 403 and malformed requests.
+    Security,
+    /// Data of users.
+    Data,
+    /// Tollgate itself and LibreChat behind it.
+    System,
+}
+
+/// How grave an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Severity {
+    /// Nothing to do.
+    Info,
+    /// Worth a look.
+    Warning,
+    /// Something failed.
+    Error,
+    /// Something failed that must not.
+    Critical,
+}
+
+// === impl Entry ===
+
+impl Entry {
+    /// The entry's own id: what makes appending it twice harmless.
+    pub fn id(&self) -> Uuid {
+        match self {
+            Self::Audit(audit) => audit.id,
+            Self::Usage(usage) => usage.id,
+        }
+    }
+}

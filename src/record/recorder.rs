@@ -1,0 +1,1 @@
+//! The handle that never waits, and its worker.

@@ -1,0 +1,1 @@
+//! Faults with code, place and help.

@@ -1,0 +1,62 @@
+//! Where Tollgate looks people up and keeps its own data: small traits, and the stores behind them.
+//!
+//! [`embedded`] is a SQLite file, the default: a product, not a mock. [`mongo`] is MongoDB: LibreChat's database for the
+//! directory (read only), a database of Tollgate's own for records. Both pass one contract suite.
+
+use async_trait::async_trait;
+
+use crate::record::Entry;
+
+pub mod embedded;
+pub mod mongo;
+
+/// A person as the directory knows them at the moment of the look-up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// LibreChat's `users._id`, 24 hex digits in lower case.
+    pub id: Box<str>,
+    /// E-mail address in lower case.
+    pub email: Option<Box<str>>,
+    /// `users.role`; `None` where the record has no role (LibreChat then writes `USER`, CONTRACT.md A.2 a).
+    pub role: Option<Box<str>>,
+    /// Names of the groups that list the person as a member (CONTRACT.md A.3).
+    pub groups: Vec<Box<str>>,
+}
+
+/// Answers who someone is. Reads only.
+#[async_trait]
+pub trait Directory: Send + Sync {
+    /// The person with this LibreChat user id, or `None` where there is none (also for an id that is not an ObjectId).
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot answer; callers then refuse, they never guess.
+    async fn person(&self, id: &str) -> Result<Option<Person>, StoreError>;
+
+    /// Whether the directory answers now.
+    ///
+    /// # Errors
+    /// [`StoreError`] saying why not.
+    async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// Keeps audit and usage entries.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Appends the entries, in order. Appending an entry again (same id) changes nothing: shipping may be repeated.
+    ///
+    /// # Errors
+    /// [`StoreError`]; none, some or all of the entries may then be stored, and the call can be repeated whole.
+    async fn append(&self, entries: &[Entry]) -> Result<(), StoreError>;
+}
+
+/// A store could not do its work.
+#[derive(Debug, thiserror::Error)]
+#[error("{store}: {message}")]
+pub struct StoreError {
+    /// Which store: `mongodb`, `embedded`.
+    pub store: &'static str,
+    /// What went wrong, without secrets (no connection string, no password).
+    pub message: String,
+    /// Whether trying again later may succeed.
+    pub transient: bool,
+}

@@ -1,1 +1,121 @@
-//! Health, metrics.
+//! The admin plane: health and metrics, on a port and a thread of their own, so that they answer when the workers are busy.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use serde_json::json;
+
+use crate::lifecycle::Readiness;
+use crate::metrics::Metrics;
+use crate::store::Directory;
+
+/// What the pages tell of.
+pub struct Admin {
+    /// Whether Tollgate takes requests.
+    pub readiness: Readiness,
+    /// All series.
+    pub metrics: Arc<Metrics>,
+    /// Asked whether it answers.
+    pub directory: Arc<dyn Directory>,
+    /// How many instances of LibreChat are healthy.
+    pub upstreams: Box<dyn Fn() -> usize + Send + Sync>,
+}
+
+// === impl Admin ===
+
+impl Admin {
+    /// Serves the pages on this open socket until the future is dropped.
+    ///
+    /// # Errors
+    /// Where the socket cannot be used.
+    pub async fn serve(self, listener: TcpListener) -> std::io::Result<()> {
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        axum::serve(listener, self.router()).await
+    }
+
+    fn router(self) -> Router {
+        Router::new()
+            .route("/livez", get(live))
+            .route("/readyz", get(ready))
+            .route("/metrics", get(metrics))
+            .with_state(Arc::new(self))
+    }
+}
+
+/// The process answers.
+async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// Whether requests can be sent here, and which part says no. LibreChat's own health is told but does not count: a
+/// restarting LibreChat must not take Tollgate out of service, whose refusals tell the callers what is wrong.
+async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+    let serving = admin.readiness.ready();
+    let directory = admin.directory.ping().await;
+    let status = if serving && directory.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = json!({
+        "ready": status == StatusCode::OK,
+        "serving": serving,
+        "directory": match directory {
+            Ok(()) => "ok".to_owned(),
+            Err(error) => error.to_string(),
+        },
+        "healthyUpstreams": (admin.upstreams)(),
+    });
+    (status, axum::Json(body))
+}
+
+/// All series in Prometheus' text format.
+async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+    admin.metrics.upstreams_healthy.set(i64::try_from((admin.upstreams)()).unwrap_or(i64::MAX));
+    match admin.metrics.render() {
+        Ok(text) => Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)),
+        Err(error) => {
+            tracing::error!(%error, "the metrics cannot be rendered");
+            Err((StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be rendered\n"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Person, StoreError};
+
+    struct Told(bool);
+
+    #[async_trait::async_trait]
+    impl Directory for Told {
+        async fn person(&self, _id: &str) -> Result<Option<Person>, StoreError> {
+            Ok(None)
+        }
+        async fn ping(&self) -> Result<(), StoreError> {
+            let error = StoreError { store: "told", message: "down".to_owned(), transient: true };
+            if self.0 { Ok(()) } else { Err(error) }
+        }
+    }
+
+    async fn readyz(directory: bool, stopping: bool) -> StatusCode {
+        let readiness = Readiness::default();
+        readiness.serving();
+        if stopping {
+            readiness.stopping();
+        }
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let admin = Admin { readiness, metrics, directory: Arc::new(Told(directory)), upstreams: Box::new(|| 0) };
+        ready(State(Arc::new(admin))).await.into_response().status()
+    }
+
+    #[tokio::test]
+    async fn readiness_follows_the_directory_and_the_stop() {
+        assert_eq!(readyz(true, false).await, StatusCode::OK);
+        assert_eq!(readyz(false, false).await, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(readyz(true, true).await, StatusCode::SERVICE_UNAVAILABLE);
+    }
+}

@@ -1,1 +1,174 @@
-//! Composition.
+//! Composition: the one place that knows every room. Settings and a policy become running parts, and stop in order.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::admin::Admin;
+use crate::clock::Clock;
+use crate::config::{Settings, SinkKind};
+use crate::edge::{self, Edge, LibreChat, UpstreamLimits};
+use crate::flow::{Patience, Spine, SpineParts};
+use crate::identity::Identity;
+use crate::lifecycle::{House, Readiness};
+use crate::metrics::Metrics;
+use crate::policy::{Mode, Snapshot};
+use crate::record::{Recorder, RecorderOptions, Sink};
+use crate::store::embedded::Embedded;
+use crate::store::mongo::Mongo;
+use crate::store::{Directory, StoreError};
+
+/// Longest request head in bytes: Node's own limit (CONTRACT.md D.7).
+const LONGEST_HEAD: usize = 16 * 1024;
+
+/// How long the recorder may take to write what it holds once the last answer is through.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
+/// Why Tollgate did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFault {
+    /// A socket, a thread or another thing of the machine is not to be had.
+    #[error("{0}")]
+    Machine(String),
+    /// A store cannot be opened.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The metrics are declared wrongly.
+    #[error("the metrics cannot be registered: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// The open sockets of both planes. Opened before anything else starts.
+pub struct Sockets {
+    /// Where users come in.
+    pub data: TcpListener,
+    /// Health and metrics.
+    pub admin: TcpListener,
+}
+
+/// The stores that the settings ask for.
+struct Stores {
+    directory: Arc<dyn Directory>,
+    sinks: Vec<Sink>,
+}
+
+// === impl Sockets ===
+
+impl Sockets {
+    /// Opens both.
+    ///
+    /// # Errors
+    /// [`StartFault::Machine`] naming the address and what to do about it.
+    pub fn open(listen: SocketAddr, admin: SocketAddr) -> Result<Self, StartFault> {
+        Ok(Self {
+            data: edge::open("data", listen).map_err(StartFault::Machine)?,
+            admin: edge::open("admin", admin).map_err(StartFault::Machine)?,
+        })
+    }
+}
+
+/// Runs Tollgate until somebody asks it to stop and everything is written down.
+///
+/// # Errors
+/// [`StartFault`]; nothing has been served then.
+pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<(), StartFault> {
+    let clock = Clock::system();
+    let metrics = Arc::new(Metrics::new()?);
+    metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    metrics.policy_info.with_label_values(&[policy.revision(), mode(&policy)]).set(1);
+    let house = House::open().map_err(|error| StartFault::Machine(format!("no thread can be started: {error}")))?;
+    let stores = house.wait_for(stores(settings))?;
+    let (recorder, worker) = recorder(settings, stores.sinks, &metrics);
+    let working = house.spawn(worker.run());
+    let librechat = LibreChat::at(settings.upstream.clone(), UpstreamLimits { connect: settings.timeouts.connect });
+    house.wait_for(librechat.resolve());
+    let readiness = Readiness::default();
+    let pages = house.spawn(
+        Admin {
+            readiness: readiness.clone(),
+            metrics: Arc::clone(&metrics),
+            directory: Arc::clone(&stores.directory),
+            upstreams: Box::new({
+                let librechat = librechat.clone();
+                move || librechat.healthy()
+            }),
+        }
+        .serve(sockets.admin),
+    );
+    let secret = settings.jwt_secret.reveal();
+    let parts = SpineParts {
+        upstream: librechat.clone(),
+        identity: Identity::new(secret, stores.directory, settings.remember, &clock, &metrics),
+        policy: Arc::new(ArcSwap::from_pointee(policy)),
+        recorder: recorder.clone(),
+        clock,
+        patience: Patience {
+            body: settings.timeouts.body,
+            response: settings.timeouts.response,
+            idle: settings.timeouts.idle,
+        },
+        trusted: settings.trusted_proxies.clone(),
+        unknown: settings.unknown_routes,
+    };
+    let edge = Edge {
+        listener: sockets.data,
+        threads: settings.threads,
+        limits: edge::Limits {
+            connections: settings.connections,
+            head: LONGEST_HEAD,
+            head_time: settings.timeouts.head,
+            write_stall: settings.timeouts.write_stall,
+        },
+        drain: settings.timeouts.drain,
+        readiness,
+    };
+    let served = edge.run(Arc::new(Spine::new(parts, &metrics)), &librechat, &metrics);
+    house.wait_for(recorder.stop(LAST_WORDS));
+    pages.abort();
+    if house.wait_for(working).is_err() {
+        tracing::error!("the recorder ended badly: its last entries may be missing");
+    }
+    house.close();
+    served.map_err(|error| StartFault::Machine(format!("the data plane's socket cannot be used: {error}")))
+}
+
+async fn stores(settings: &Settings) -> Result<Stores, StartFault> {
+    let mongo = match &settings.mongo {
+        Some(mongo) => Some(Arc::new(Mongo::connect(mongo.uri.reveal(), &mongo.database).await?)),
+        None => None,
+    };
+    let needs_embedded = mongo.is_none() || settings.sinks.contains(&SinkKind::Embedded);
+    let embedded = if needs_embedded { Some(Arc::new(Embedded::open(&settings.data)?)) } else { None };
+    let directory: Arc<dyn Directory> = match (&mongo, &embedded) {
+        (Some(mongo), _) => mongo.clone(),
+        (None, Some(embedded)) => embedded.clone(),
+        (None, None) => return Err(StartFault::Machine("no directory is configured".to_owned())),
+    };
+    let mut sinks = Vec::new();
+    for kind in &settings.sinks {
+        match (kind, &mongo, &embedded) {
+            (SinkKind::Stdout, ..) => sinks.push(
+                Sink::stdout().map_err(|error| StartFault::Machine(format!("no thread can be started: {error}")))?,
+            ),
+            (SinkKind::Mongo, Some(mongo), _) => sinks.push(Sink::ledger("mongo", mongo.clone())),
+            (SinkKind::Embedded, _, Some(embedded)) => sinks.push(Sink::ledger("embedded", embedded.clone())),
+            (SinkKind::Mongo | SinkKind::Embedded, ..) => {}
+        }
+    }
+    Ok(Stores { directory, sinks })
+}
+
+fn recorder(settings: &Settings, sinks: Vec<Sink>, metrics: &Metrics) -> (Recorder, crate::record::RecorderWorker) {
+    let options = RecorderOptions { capacity: settings.queue, ..RecorderOptions::default() };
+    Recorder::start(sinks, &metrics.recorder(), options)
+}
+
+/// The mode as a word for metrics and messages.
+pub fn mode(policy: &Snapshot) -> &'static str {
+    match policy.mode() {
+        Mode::Enforce => "enforce",
+        Mode::Shadow => "shadow",
+    }
+}

@@ -1,1 +1,63 @@
-//! The command line.
+//! The command line: one file per subcommand.
+
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Environment;
+
+pub mod check;
+pub mod demo;
+pub mod exit;
+pub mod explain;
+pub mod serve;
+pub mod users;
+
+pub use exit::Exit;
+
+/// A policy proxy in front of LibreChat: who may use which model, and the record of it
+#[derive(Debug, Parser)]
+#[command(name = "tollgate", version, max_term_width = 100, after_help = "Start here:
+  tollgate demo                                  see it work, free of any outside service
+  tollgate check --policies policies/university  check a policy before it is used
+  tollgate serve --policies policies/university  run in front of LibreChat
+
+Exit codes: 0 ok, 1 failed, 2 denied (explain), 64 bad usage, settings or policy.")]
+struct Tollgate {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Args),
+    Demo(demo::Args),
+    Check(check::Args),
+    Explain(explain::Args),
+    Users(users::Args),
+}
+
+/// Runs the command that these arguments (the program's name first) name.
+pub fn run(args: impl IntoIterator<Item = OsString>, environment: &Environment) -> Exit {
+    let colour = std::io::stderr().is_terminal();
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    let tollgate = match Tollgate::try_parse_from(args) {
+        Ok(tollgate) => tollgate,
+        Err(error) => {
+            let wanted = !error.use_stderr();
+            // Help that cannot be printed has nobody to read it.
+            let _ = error.print();
+            return if wanted { Exit::Ok } else { Exit::Usage };
+        }
+    };
+    let exit = match tollgate.command {
+        Command::Serve(args) => serve::run(&args, environment, colour, &mut err),
+        Command::Demo(args) => demo::run(&args, colour, &mut out, &mut err),
+        Command::Check(args) => check::run(&check::Args { colour, ..args }, environment, &mut out, &mut err),
+        Command::Explain(args) => explain::run(&args, &mut out, &mut err),
+        Command::Users(args) => users::run(&args, &mut out, &mut err),
+    };
+    let _ = out.flush();
+    exit
+}

@@ -1,1 +1,171 @@
-//! Settings.
+//! Settings: file, then environment, then flags, later ones winning. Validated whole before a socket opens.
+//!
+//! Every fault is found at once and says where the value came from. Unknown keys are faults. Secrets are kept in [`Secret`],
+//! which never prints, and the settings file is never quoted in a fault. Must not know policy.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::edge;
+use crate::flow::UnknownRoutes;
+use crate::report::Report;
+
+mod environment;
+mod reading;
+mod written;
+
+pub use environment::{ENVIRONMENT, Environment};
+
+/// Shortest `JWT_SECRET` that is accepted, in bytes. LibreChat's own example has 64 hex digits.
+const SHORTEST_SECRET: usize = 16;
+
+/// Everything that `tollgate serve` is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Address of the data plane. Default `0.0.0.0:8080`.
+    pub listen: SocketAddr,
+    /// Address of the admin plane. Default `127.0.0.1:9090`.
+    pub admin: SocketAddr,
+    /// Where LibreChat listens. Default `http://127.0.0.1:3080`.
+    pub upstream: Vec<edge::Address>,
+    /// Directory of the policy. No default: what is allowed must be said.
+    pub policies: PathBuf,
+    /// LibreChat's `JWT_SECRET`.
+    pub jwt_secret: Secret,
+    /// How long role and groups of a user are remembered. Default 5 s.
+    pub remember: Duration,
+    /// LibreChat's database, where one is used as directory.
+    pub mongo: Option<Mongo>,
+    /// Directory of the embedded store. Default `./tollgate-data`.
+    pub data: PathBuf,
+    /// Where entries are written. Default: MongoDB where it is configured, else the embedded store.
+    pub sinks: Vec<SinkKind>,
+    /// Most entries waiting to be written. Default 8,192.
+    pub queue: usize,
+    /// Proxies in front whose `X-Forwarded-*` are believed. Default none.
+    pub trusted_proxies: Vec<IpNet>,
+    /// What happens to unknown paths under `/api`. Default refuse.
+    pub unknown_routes: UnknownRoutes,
+    /// Time limits.
+    pub timeouts: Timeouts,
+    /// Most client connections open at once. Default 10,000.
+    pub connections: usize,
+    /// Worker threads of the data plane. Default: as many as the machine has cores, at most 4.
+    pub threads: usize,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// LibreChat's database.
+#[derive(Clone, Debug)]
+pub struct Mongo {
+    /// Connection string; the database it names is LibreChat's.
+    pub uri: Secret,
+    /// Tollgate's own database on the same server. Default `tollgate`.
+    pub database: String,
+}
+
+/// Time limits. All are explicit; none is endless.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// A whole request head, from the opening of the connection or the end of the last answer. Default 30 s.
+    pub head: Duration,
+    /// Between two pieces of a request body that is held. Default 30 s.
+    pub body: Duration,
+    /// A connection to LibreChat. Default 2 s.
+    pub connect: Duration,
+    /// The head of LibreChat's answer. Default 5 min: file uploads are processed before they are answered.
+    pub response: Duration,
+    /// Between two pieces of LibreChat's answer. Default 30 min: tools and reasoning may be silent (CONTRACT.md G.2).
+    pub idle: Duration,
+    /// A client that takes nothing of an answer. Default 30 s.
+    pub write_stall: Duration,
+    /// Answers in flight when Tollgate is asked to stop. Default 30 s.
+    pub drain: Duration,
+}
+
+/// Where entries are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SinkKind {
+    /// JSON lines on standard output.
+    Stdout,
+    /// The embedded store.
+    Embedded,
+    /// Tollgate's database on MongoDB.
+    Mongo,
+}
+
+/// What is logged (to standard error), and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Least severity: `error`, `warn`, `info`, `debug`. Default `info`.
+    pub level: tracing::Level,
+    /// As JSON lines instead of text for people. Default text.
+    pub json: bool,
+}
+
+/// A value that never prints.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+/// The flags of `tollgate serve` that are settings.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Flags {
+    /// Settings file (YAML); all settings can also come from the environment and from flags
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where LibreChat listens [default: http://127.0.0.1:3080]
+    #[arg(long, value_name = "URL")]
+    pub upstream: Option<String>,
+    /// Address of the data plane, where users come in [default: 0.0.0.0:8080]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// Address of the admin plane: /livez /readyz /metrics [default: 127.0.0.1:9090]
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<String>,
+    /// Directory of the policy
+    #[arg(long, value_name = "DIR")]
+    pub policies: Option<PathBuf>,
+    /// Directory of the embedded store [default: ./tollgate-data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+// === impl Settings ===
+
+impl Settings {
+    /// Reads the settings: the file named by a flag or by `TOLLGATE_CONFIG`, the environment, the flags.
+    ///
+    /// # Errors
+    /// All faults at once.
+    pub fn read(flags: &Flags, environment: &Environment) -> Result<Self, Report> {
+        reading::read(flags, environment)
+    }
+}
+
+// === impl Secret ===
+
+impl Secret {
+    /// Keeps a value from being printed.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value, for whoever must have it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+#[cfg(test)]
+mod tests;

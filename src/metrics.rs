@@ -1,1 +1,167 @@
-//! Every exported series.
+//! Every exported series, declared once: the doc comment is the help text, the field is the name.
+//!
+//! Labels are closed sets, and the handles of the hot path are resolved when Tollgate starts.
+
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+use crate::record::RecorderMeters;
+
+/// Declares the struct and how each of its series is made and registered.
+macro_rules! metrics {
+    ($(#[$outer:meta])* pub struct $name:ident {
+        $(#[doc = $help:literal] pub $field:ident: $kind:ident $([$($label:literal),+])?,)+
+    }) => {
+        $(#[$outer])*
+        pub struct $name {
+            registry: Registry,
+            $(#[doc = $help] pub $field: $kind,)+
+        }
+
+        impl $name {
+            /// Makes and registers every series.
+            ///
+            /// # Errors
+            /// A name that is not a valid Prometheus name, or is there twice: a fault of this file.
+            pub fn new() -> Result<Self, prometheus::Error> {
+                let registry = Registry::new_custom(Some("tollgate".to_owned()), None)?;
+                $(let $field = <$kind as Series>::make(stringify!($field), $help.trim(), &[$($($label),+)?])?;
+                  registry.register(Box::new($field.clone()))?;)+
+                Ok(Self { registry, $($field,)+ })
+            }
+
+            /// Name (without the `tollgate_` prefix) and help of every series.
+            pub fn declared() -> &'static [(&'static str, &'static str)] {
+                &[$((stringify!($field), $help),)+]
+            }
+        }
+    };
+}
+
+metrics! {
+    /// All series of one Tollgate process.
+    pub struct Metrics {
+        /// Requests answered, by the class of their route (pass, stream, upload, catalog, turn, surface, admin, closed, none) and outcome (forwarded, refused, failed).
+        pub requests_total: IntCounterVec["class", "outcome"],
+        /// Requests refused, by the code of the refusal.
+        pub refusals_total: IntCounterVec["code"],
+        /// Decisions of the policy: allow, shadow (would have been refused), deny.
+        pub decisions_total: IntCounterVec["decision"],
+        /// Seconds from the arrival of a request to the head of its answer, by the class of its route.
+        pub request_seconds: HistogramVec["class"],
+        /// Requests whose answer has not been sent whole yet.
+        pub in_flight: IntGauge,
+        /// Open client connections.
+        pub connections: IntGauge,
+        /// Connections closed at once because the limit of open connections was reached.
+        pub connections_shed_total: IntCounter,
+        /// Failures towards LibreChat, by kind (connect, timeout, broken, none-healthy).
+        pub upstream_errors_total: IntCounterVec["kind"],
+        /// LibreChat instances that are known and healthy.
+        pub upstreams_healthy: IntGauge,
+        /// Look-ups in the directory, by result (hit, found, unknown, error).
+        pub directory_lookups_total: IntCounterVec["result"],
+        /// Checks of a bearer token, by result (hit, good, bad).
+        pub token_checks_total: IntCounterVec["result"],
+        /// Entries taken into the recorder's queue.
+        pub record_entries_total: IntCounter,
+        /// Entries written, by sink.
+        pub record_written_total: IntCounterVec["sink"],
+        /// Entries lost, by sink (all: before any sink), kind (audit, usage) and reason (queue_full, stopped, behind, gave_up, refused).
+        pub record_dropped_total: IntCounterVec["sink", "kind", "reason"],
+        /// Writes of entries that failed, by sink, repetitions included.
+        pub record_failures_total: IntCounterVec["sink"],
+        /// Entries that wait for a sink, by sink.
+        pub record_waiting: IntGaugeVec["sink"],
+        /// 1 for the policy in force, by its revision and mode.
+        pub policy_info: IntGaugeVec["revision", "mode"],
+        /// 1 for the running version.
+        pub build_info: IntGaugeVec["version"],
+    }
+}
+
+/// How a kind of series is made from its name, help and labels.
+trait Series: Sized + Collector {
+    fn make(name: &str, help: &str, labels: &[&str]) -> Result<Self, prometheus::Error>;
+}
+
+/// Upper bounds in seconds: from a refusal (tens of microseconds) to a long poll of LibreChat (15.5 s, CONTRACT.md G.2).
+const SECONDS: [f64; 14] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0];
+
+// === impl Metrics ===
+
+impl Metrics {
+    /// All series in Prometheus' text format.
+    ///
+    /// # Errors
+    /// Where a series cannot be written as text.
+    pub fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let mut text = Vec::with_capacity(8 * 1024);
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+
+    /// The handles that the recorder counts with.
+    pub fn recorder(&self) -> RecorderMeters {
+        RecorderMeters {
+            recorded: self.record_entries_total.clone(),
+            written: self.record_written_total.clone(),
+            dropped: self.record_dropped_total.clone(),
+            failures: self.record_failures_total.clone(),
+            queue: self.record_waiting.clone(),
+        }
+    }
+}
+
+// === impl Series ===
+
+impl Series for IntCounter {
+    fn make(name: &str, help: &str, _labels: &[&str]) -> Result<Self, prometheus::Error> {
+        Self::new(name, help)
+    }
+}
+
+impl Series for IntGauge {
+    fn make(name: &str, help: &str, _labels: &[&str]) -> Result<Self, prometheus::Error> {
+        Self::new(name, help)
+    }
+}
+
+impl Series for IntCounterVec {
+    fn make(name: &str, help: &str, labels: &[&str]) -> Result<Self, prometheus::Error> {
+        Self::new(Opts::new(name, help), labels)
+    }
+}
+
+impl Series for IntGaugeVec {
+    fn make(name: &str, help: &str, labels: &[&str]) -> Result<Self, prometheus::Error> {
+        Self::new(Opts::new(name, help), labels)
+    }
+}
+
+impl Series for HistogramVec {
+    fn make(name: &str, help: &str, labels: &[&str]) -> Result<Self, prometheus::Error> {
+        Self::new(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()), labels)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_series_has_a_help_that_is_a_sentence_and_is_rendered() {
+        let metrics = Metrics::new().unwrap();
+        metrics.requests_total.with_label_values(&["turn", "refused"]).inc();
+        metrics.in_flight.inc();
+        let text = String::from_utf8(metrics.render().unwrap()).unwrap();
+        assert!(text.contains("tollgate_requests_total{class=\"turn\",outcome=\"refused\"} 1"), "{text}");
+        assert!(text.contains("tollgate_in_flight 1"), "{text}");
+        for (name, help) in Metrics::declared() {
+            assert!(help.trim().ends_with('.'), "{name}: {help}");
+        }
+    }
+}

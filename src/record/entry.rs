@@ -153,6 +153,8 @@ pub enum TurnOutcome {
     Refused,
     /// LibreChat could not be reached or broke off.
     Failed,
+    /// The caller left before LibreChat answered; the turn may run all the same.
+    Abandoned,
 }
 
 /// What was decided about a request.

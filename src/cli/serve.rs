@@ -1,0 +1,94 @@
+//! `tollgate serve`: run in front of LibreChat.
+
+use std::io::Write;
+
+use tracing_subscriber::EnvFilter;
+
+use super::exit::Exit;
+use crate::app::{self, Sockets, StartFault};
+use crate::config::{Environment, Flags, Log, Settings};
+use crate::policy::Snapshot;
+use crate::reload;
+use crate::report::Report;
+
+/// Run the proxy in front of LibreChat
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  JWT_SECRET=... MONGO_URI=mongodb://127.0.0.1:27017/LibreChat \\
+    tollgate serve --upstream http://127.0.0.1:3080 --policies policies/university
+  tollgate serve --config /etc/tollgate/tollgate.yaml
+
+Settings come from the file, then the environment, then flags; later ones win. LibreChat's own JWT_SECRET and
+MONGO_URI are read, so that a sidecar shares its secrets. SIGTERM stops without cutting an answer.
+
+Exit codes: 0 stopped, 1 could not start, 64 bad settings or policy (all faults are shown, no port was opened).")]
+pub struct Args {
+    /// The settings that can be flags
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+/// Runs the command until it is asked to stop.
+pub fn run(args: &Args, environment: &Environment, colour: bool, err: &mut dyn Write) -> Exit {
+    let (settings, policy) = match read(&args.flags, environment) {
+        Ok(read) => read,
+        Err(report) => {
+            // Faults that cannot be printed have nobody to read them.
+            let _ = write!(err, "{}", report.render_human(colour));
+            return Exit::Usage;
+        }
+    };
+    start_log(&settings.log);
+    match start(&settings, policy) {
+        Ok(()) => Exit::Ok,
+        Err(fault) => {
+            let _ = writeln!(err, "tollgate: {fault}");
+            Exit::Failed
+        }
+    }
+}
+
+/// Reads settings and policy; the faults of both come at once.
+pub fn read(flags: &Flags, environment: &Environment) -> Result<(Settings, Snapshot), Report> {
+    let settings = Settings::read(flags, environment);
+    let named = match &settings {
+        Ok(settings) => Some(settings.policies.clone()),
+        // The policy can be looked at although other settings are wrong, where a flag or the environment names it.
+        Err(_) => flags.policies.clone().or_else(|| environment.get("TOLLGATE_POLICIES").map(Into::into)),
+    };
+    let policy = named.map(|policies| reload::load(&policies));
+    match (settings, policy) {
+        (Ok(settings), Some(Ok((policy, _warnings)))) => Ok((settings, policy)),
+        (Err(mut faults), Some(Err(more))) => {
+            faults.merge(more);
+            Err(faults)
+        }
+        (Err(faults), _) | (Ok(_), Some(Err(faults))) => Err(faults),
+        (Ok(_), None) => Err(Report::new()),
+    }
+}
+
+fn start(settings: &Settings, policy: Snapshot) -> Result<(), StartFault> {
+    let sockets = Sockets::open(settings.listen, settings.admin)?;
+    tracing::info!(
+        listen = %settings.listen,
+        admin = %settings.admin,
+        policy = policy.revision(),
+        mode = app::mode(&policy),
+        directory = if settings.mongo.is_some() { "mongodb" } else { "embedded" },
+        "tollgate {} starts",
+        env!("CARGO_PKG_VERSION"),
+    );
+    app::serve(settings, policy, sockets)?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Logs go to standard error: standard output belongs to the record.
+pub fn start_log(log: &Log) {
+    // The libraries underneath say much that only their authors can use.
+    let filter = EnvFilter::new(format!("warn,tollgate={},pingora_core::server=error", log.level));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // A second start in one process (the tests') keeps the first log.
+    let _ = if log.json { subscriber.json().try_init() } else { subscriber.try_init() };
+}

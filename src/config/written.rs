@@ -1,0 +1,85 @@
+//! The settings file as written. Every value is text with its place; [`super::reading`] says what it means.
+
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+/// A value and where it stands.
+pub(super) type Text = Option<Spanned<String>>;
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Written {
+    pub(super) listen: Text,
+    pub(super) admin: Text,
+    pub(super) upstream: Text,
+    pub(super) policies: Text,
+    pub(super) identity: Identity,
+    pub(super) mongo: Mongo,
+    pub(super) store: Store,
+    pub(super) records: Records,
+    pub(super) trusted_proxies: Vec<Spanned<String>>,
+    pub(super) routes: Routes,
+    pub(super) timeouts: Timeouts,
+    pub(super) limits: Limits,
+    pub(super) threads: Text,
+    pub(super) log: Log,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Identity {
+    pub(super) jwt_secret: Text,
+    pub(super) cache: Text,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Mongo {
+    pub(super) uri: Text,
+    pub(super) database: Text,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Store {
+    pub(super) embedded: Text,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Records {
+    pub(super) sinks: Vec<Spanned<String>>,
+    pub(super) queue: Text,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Routes {
+    pub(super) unknown: Text,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Timeouts {
+    pub(super) head: Text,
+    pub(super) body: Text,
+    pub(super) connect: Text,
+    pub(super) response: Text,
+    pub(super) idle: Text,
+    pub(super) write_stall: Text,
+    pub(super) drain: Text,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Limits {
+    pub(super) connections: Text,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Log {
+    pub(super) level: Text,
+    pub(super) format: Text,
+}

@@ -1,0 +1,93 @@
+//! What the spine counts, with the handles of the hot path resolved at the start.
+
+use prometheus::{Histogram, IntCounter, IntCounterVec};
+
+use super::refusal::Refusal;
+use crate::librechat::routes::Class;
+use crate::metrics::Metrics;
+use crate::policy::{Outcome, Verdict};
+
+/// The classes of routes, as labels; the last one is for requests that have no route.
+const CLASSES: [&str; 9] = ["pass", "stream", "upload", "catalog", "turn", "surface", "admin", "closed", "none"];
+
+/// The handles.
+pub struct Counted {
+    classes: [Handles; CLASSES.len()],
+    refusals: IntCounterVec,
+    upstream_errors: IntCounterVec,
+    allowed: IntCounter,
+    shadowed: IntCounter,
+    denied: IntCounter,
+}
+
+struct Handles {
+    forwarded: IntCounter,
+    refused: IntCounter,
+    failed: IntCounter,
+    seconds: Histogram,
+}
+
+// === impl Counted ===
+
+impl Counted {
+    /// Resolves the handles.
+    pub fn new(metrics: &Metrics) -> Self {
+        let handles = |class: &str| Handles {
+            forwarded: metrics.requests_total.with_label_values(&[class, "forwarded"]),
+            refused: metrics.requests_total.with_label_values(&[class, "refused"]),
+            failed: metrics.requests_total.with_label_values(&[class, "failed"]),
+            seconds: metrics.request_seconds.with_label_values(&[class]),
+        };
+        Self {
+            classes: CLASSES.map(handles),
+            refusals: metrics.refusals_total.clone(),
+            upstream_errors: metrics.upstream_errors_total.clone(),
+            allowed: metrics.decisions_total.with_label_values(&["allow"]),
+            shadowed: metrics.decisions_total.with_label_values(&["shadow"]),
+            denied: metrics.decisions_total.with_label_values(&["deny"]),
+        }
+    }
+
+    /// LibreChat's answer went to the caller.
+    pub fn forwarded(&self, class: Option<Class>, seconds: f64) {
+        let handles = self.of(class);
+        handles.forwarded.inc();
+        handles.seconds.observe(seconds);
+    }
+
+    /// A refusal went to the caller.
+    pub fn refused(&self, class: Option<Class>, refusal: &Refusal, seconds: f64) {
+        let handles = self.of(class);
+        if refusal.is_failure() { &handles.failed } else { &handles.refused }.inc();
+        handles.seconds.observe(seconds);
+        self.refusals.with_label_values(&[refusal.code()]).inc();
+        if let Refusal::Upstream(fault) = refusal {
+            self.upstream_errors.with_label_values(&[fault.kind()]).inc();
+        }
+    }
+
+    /// The policy decided.
+    pub fn decided(&self, verdict: &Verdict) {
+        match verdict.outcome {
+            Outcome::Allow => &self.allowed,
+            Outcome::Shadowed(_) => &self.shadowed,
+            Outcome::Deny(_) => &self.denied,
+        }
+        .inc();
+    }
+
+    fn of(&self, class: Option<Class>) -> &Handles {
+        let [pass, stream, upload, catalog, turn, surface, admin, closed, none] = &self.classes;
+        match class {
+            Some(Class::Pass) => pass,
+            Some(Class::Stream) => stream,
+            Some(Class::Upload) => upload,
+            Some(Class::Catalog(_)) => catalog,
+            Some(Class::Turn) => turn,
+            Some(Class::Surface(_)) => surface,
+            Some(Class::Admin) => admin,
+            Some(Class::Closed) => closed,
+            None => none,
+        }
+    }
+}

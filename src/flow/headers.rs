@@ -1,0 +1,173 @@
+//! What LibreChat is told about the client: our own words, never the client's.
+//!
+//! Hop-by-hop fields and everything that only a proxy may say are removed from requests (CONTRACT.md D.7, G.2), then set anew
+//! from what the connection shows. Names are compared with `_` read as `-`, as some servers fold them.
+
+use std::net::IpAddr;
+
+use http::header::{CONNECTION, HeaderName, HeaderValue};
+use http::{HeaderMap, header};
+use ipnet::IpNet;
+use uuid::Uuid;
+
+/// Where a request came from, as far as Tollgate believes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// The client's address.
+    pub ip: IpAddr,
+    /// `http` or `https`, as the client used it.
+    pub proto: &'static str,
+    /// The host that the client asked for.
+    pub host: HeaderValue,
+}
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+// === impl Client ===
+
+impl Client {
+    /// Reads where a request came from. The peer's `X-Forwarded-*` count only if the peer is a trusted proxy: the client is then
+    /// the last address of `X-Forwarded-For` that is not itself a trusted proxy.
+    pub fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
+        let host = headers.get(header::HOST).cloned().unwrap_or_else(|| HeaderValue::from_static("localhost"));
+        let peer = peer.to_canonical();
+        let trusts = |ip: IpAddr| trusted.iter().any(|net| net.contains(&ip));
+        if !trusts(peer) {
+            return Self { ip: peer, proto: "http", host };
+        }
+        Self {
+            ip: client_of_chain(peer, headers, trusts),
+            proto: forwarded_proto(headers),
+            host: forwarded_host(headers).unwrap_or(host),
+        }
+    }
+}
+
+/// The last address of the chain that no trusted proxy has. An entry that cannot be read ends the search: what is to the left
+/// of it was written by nobody we know.
+fn client_of_chain(peer: IpAddr, headers: &HeaderMap, trusts: impl Fn(IpAddr) -> bool) -> IpAddr {
+    let mut client = peer;
+    for line in headers.get_all(X_FORWARDED_FOR).iter().rev() {
+        let Ok(line) = line.to_str() else { return client };
+        for entry in line.rsplit(',') {
+            let Ok(ip) = entry.trim().parse::<IpAddr>() else { return client };
+            client = ip.to_canonical();
+            if !trusts(client) {
+                return client;
+            }
+        }
+    }
+    client
+}
+
+/// The last `X-Forwarded-Proto`: the one that the nearest, trusted proxy wrote.
+fn forwarded_proto(headers: &HeaderMap) -> &'static str {
+    let last = headers.get_all(X_FORWARDED_PROTO).iter().next_back().and_then(|value| value.to_str().ok());
+    match last.and_then(|line| line.rsplit(',').next()).map(str::trim) {
+        Some(proto) if proto.eq_ignore_ascii_case("https") => "https",
+        _ => "http",
+    }
+}
+
+fn forwarded_host(headers: &HeaderMap) -> Option<HeaderValue> {
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(byte);
+    let mut hosts = headers.get_all(X_FORWARDED_HOST).iter();
+    let host = hosts.next()?;
+    (hosts.next().is_none() && !host.is_empty() && host.as_bytes().iter().all(fits)).then(|| host.clone())
+}
+
+/// Rewrites the headers of a request for LibreChat.
+pub fn towards_librechat(headers: &mut HeaderMap, client: &Client, request: Uuid) {
+    let nominated = nominated(headers);
+    let unwanted: Vec<HeaderName> =
+        headers.keys().filter(|name| is_ours_to_say(name.as_str()) || nominated.contains(name)).cloned().collect();
+    for name in unwanted {
+        headers.remove(name);
+    }
+    let mut text = [0_u8; uuid::fmt::Hyphenated::LENGTH];
+    set(headers, X_REQUEST_ID, request.hyphenated().encode_lower(&mut text));
+    set(headers, X_FORWARDED_FOR, &client.ip.to_string());
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(client.proto));
+    headers.insert(X_FORWARDED_HOST, client.host.clone());
+}
+
+/// Removes from an answer what concerns only the connection between Tollgate and LibreChat (RFC 9110 7.6.1).
+pub fn towards_client(headers: &mut HeaderMap) {
+    let nominated = nominated(headers);
+    for name in nominated {
+        headers.remove(name);
+    }
+    for name in ["connection", "keep-alive", "proxy-authenticate", "proxy-connection", "te", "trailer", "upgrade"] {
+        headers.remove(name);
+    }
+    headers.remove(header::TRANSFER_ENCODING);
+}
+
+/// The fields that `Connection` names: hop-by-hop by the sender's own word. `Authorization` and `Cookie` cannot be named away: a
+/// client that tries only removes its own credentials, and the request is then judged without them at LibreChat, never here.
+fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+        .filter(|name| {
+            // Naming these would take away what was judged or what frames the body.
+            *name != header::AUTHORIZATION
+                && *name != header::COOKIE
+                && *name != header::HOST
+                && *name != header::CONTENT_TYPE
+                && *name != header::CONTENT_LENGTH
+        })
+        .collect()
+}
+
+/// Whether a request header is one that only Tollgate says to LibreChat, or that concerns only the client's connection.
+fn is_ours_to_say(name: &str) -> bool {
+    if name.contains('_') {
+        return is_ours_to_say(&name.replace('_', "-"));
+    }
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+            | "expect"
+            | "forwarded"
+            | "via"
+            | "x-tenant-id"
+            | "x-real-ip"
+            | "x-client-ip"
+            | "x-cluster-client-ip"
+            | "true-client-ip"
+            | "cf-connecting-ip"
+            | "x-original-url"
+            | "x-rewrite-url"
+            | "x-original-host"
+            | "x-request-id"
+            | "x-correlation-id"
+            | "x-http-method"
+            | "x-http-method-override"
+            | "x-method-override"
+    ) || name.starts_with("x-forwarded")
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests;

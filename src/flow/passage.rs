@@ -1,0 +1,122 @@
+//! The proof that an exchange may go on.
+//!
+//! Only `flow` can make a [`Passage`], and the edge needs one to speak to LibreChat: nothing unjudged type-checks its way upstream.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+
+/// A request that may go to LibreChat.
+pub struct Passage<B> {
+    head: Parts,
+    body: Outgoing<B>,
+    sticky: Box<[u8]>,
+    patience: Duration,
+}
+
+/// The body of a request on its way to LibreChat.
+pub enum Outgoing<B> {
+    /// Ours: what was parsed, written anew. `None` is no body at all.
+    Whole(Option<Bytes>),
+    /// The client's, as it arrives: routes that choose no model.
+    Streamed(B),
+}
+
+/// Why LibreChat gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpstreamFault {
+    /// No connection could be made.
+    Connect(String),
+    /// No answer within the time limit.
+    Timeout,
+    /// The connection broke before the answer.
+    Broken(String),
+    /// No instance of LibreChat is known (the name does not resolve).
+    NoneKnown,
+}
+
+/// The way to LibreChat. The edge implements it.
+pub trait Upstream: Send + Sync + 'static {
+    /// The body of a client's request.
+    type Inbound: Body<Data = Bytes, Error: std::fmt::Display> + Send + Unpin + 'static;
+    /// The body of LibreChat's answer.
+    type Outbound: Body<Data = Bytes, Error: std::fmt::Display> + Send + Unpin + 'static;
+
+    /// Sends the request and waits for the head of the answer, no longer than the passage's patience.
+    ///
+    /// # Errors
+    /// [`UpstreamFault`] where no answer came.
+    fn send(
+        &self,
+        passage: Passage<Self::Inbound>,
+    ) -> impl Future<Output = Result<Response<Self::Outbound>, UpstreamFault>> + Send;
+}
+
+// === impl Passage ===
+
+impl<B> Passage<B> {
+    /// Lets a request pass. `sticky` names who it belongs to (requests of one user go to one instance, CONTRACT.md G.1),
+    /// `patience` is how long the head of the answer may take.
+    pub(super) fn new(head: Parts, body: Outgoing<B>, sticky: &[u8], patience: Duration) -> Self {
+        Self { head, body, sticky: sticky.into(), patience }
+    }
+
+    /// The request, the key that keeps a user at one instance, and the longest wait for the head of the answer.
+    pub fn into_parts(self) -> (Request<Outgoing<B>>, Box<[u8]>, Duration) {
+        (Request::from_parts(self.head, self.body), self.sticky, self.patience)
+    }
+}
+
+// === impl UpstreamFault ===
+
+impl UpstreamFault {
+    /// The label used in metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "connect",
+            Self::Timeout => "timeout",
+            Self::Broken(_) => "broken",
+            Self::NoneKnown => "none-known",
+        }
+    }
+}
+
+// === impl Outgoing ===
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Outgoing<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        match self.get_mut() {
+            Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Streamed(body) => loop {
+                return match Pin::new(&mut *body).poll_frame(cx) {
+                    // Trailers of a client are not passed on: nothing was judged by them.
+                    Poll::Ready(Some(Ok(frame))) if !frame.is_data() => continue,
+                    other => other,
+                };
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.is_none(),
+            Self::Streamed(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Streamed(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Every way to say no: status, code, public sentence, private cause. One table from refusals to answers.
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use super::gate::GateFault;
+use super::passage::UpstreamFault;
+use crate::identity::TokenFault;
+use crate::librechat::catalog::Misshapen;
+use crate::librechat::path::PathFault;
+use crate::librechat::phrasing::{self, Extras, SignIn};
+use crate::librechat::routes::{Class, Methods, Unrouted};
+use crate::librechat::unreadable::Unreadable;
+use crate::policy::{Reason, RuleId, Surface};
+use crate::record::{Category, Severity};
+use crate::store::StoreError;
+
+/// Why a request is not forwarded, or its answer not passed on.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The request head is malformed or ambiguous.
+    Gate(GateFault),
+    /// The request target is malformed or ambiguous.
+    Path(PathFault),
+    /// LibreChat has no such route.
+    NoRoute(Unrouted),
+    /// The route never passes.
+    Closed,
+    /// The credentials are missing or bad.
+    Token(TokenFault),
+    /// The credentials are good, but the user does not exist.
+    Nobody,
+    /// The directory does not answer.
+    NoDirectory(StoreError),
+    /// The route is for LibreChat's administrators.
+    NotAdmin,
+    /// The body cannot be read, or chooses nothing that can be judged.
+    Unreadable(Unreadable),
+    /// The body came too slowly.
+    Slow,
+    /// The client broke off while sending the body.
+    BrokenOff(String),
+    /// The policy says no.
+    Denied {
+        /// Why.
+        reason: Reason,
+        /// The statements that decided.
+        rules: Vec<RuleId>,
+        /// The operator's sentence for it.
+        message: String,
+    },
+    /// The remote-agent API, whose callers cannot be judged yet, under a policy that is enforced.
+    RemoteApi,
+    /// The request names a model spec that LibreChat does not offer to this caller.
+    NoSuchSpec,
+    /// LibreChat gave no answer.
+    Upstream(UpstreamFault),
+    /// LibreChat's answer is not what it should be, and would have to be filtered.
+    Misshapen(Misshapen),
+    /// LibreChat's answer, which must be filtered, could not be read whole.
+    Unfiltered(String),
+}
+
+/// A refusal as the caller, the record and the metrics see it.
+pub struct Answer {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// JSON body.
+    pub body: Bytes,
+    /// `Allow`, where the method is the fault.
+    pub allow: Option<Methods>,
+    /// Seconds after which trying again makes sense.
+    pub retry_after: Option<u32>,
+    /// The public sentence.
+    pub message: Box<str>,
+    /// What went wrong inside, for the record alone.
+    pub cause: Option<Box<str>>,
+    /// Kind of event.
+    pub category: Category,
+    /// How grave it is.
+    pub severity: Severity,
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    /// The stable code: the label in metrics, and the rule in the record where no statement of the policy decided.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Gate(fault) => fault.code(),
+            Self::Path(fault) => fault.code(),
+            Self::NoRoute(Unrouted::UnknownPath) => "route.unknown",
+            Self::NoRoute(Unrouted::Method { .. }) => "route.method",
+            Self::Closed => "route.closed",
+            Self::Token(fault) => fault.code(),
+            Self::Nobody => "identity.no-user",
+            Self::NoDirectory(_) => "directory.down",
+            Self::NotAdmin => "route.admins-only",
+            Self::Unreadable(fault) => fault.code(),
+            Self::Slow => "body.slow",
+            Self::BrokenOff(_) => "body.broken-off",
+            Self::Denied { reason: Reason::Model { .. }, .. } => "policy.model",
+            Self::Denied { reason: Reason::Surface(_), .. } | Self::RemoteApi => "policy.surface",
+            Self::NoSuchSpec => "select.no-such-spec",
+            Self::Upstream(UpstreamFault::Timeout) => "upstream.timeout",
+            Self::Upstream(UpstreamFault::Connect(_)) => "upstream.connect",
+            Self::Upstream(UpstreamFault::Broken(_)) => "upstream.broken",
+            Self::Upstream(UpstreamFault::NoneKnown) => "upstream.none-known",
+            Self::Misshapen(_) => "upstream.misshapen",
+            Self::Unfiltered(_) => "upstream.unreadable",
+        }
+    }
+
+    /// The statements that decided, or the code in their place.
+    pub fn rules(&self) -> Vec<RuleId> {
+        match self {
+            Self::Denied { rules, .. } if !rules.is_empty() => rules.clone(),
+            _ => vec![RuleId::new(self.code())],
+        }
+    }
+
+    /// Whether the fault lies behind Tollgate, not with the caller.
+    pub fn is_failure(&self) -> bool {
+        self.status().is_server_error()
+    }
+
+    /// The answer to the caller of a route of this class.
+    pub fn answer(&self, class: Option<Class>, request: &str) -> Answer {
+        let rules = self.rules();
+        let rule = rules.first().map_or(self.code(), RuleId::as_str);
+        let message = self.message();
+        let extras = Extras { request_id: request, rule, message: Some(message.as_ref()) };
+        let (status, body) = self.phrase(class, &extras);
+        let (category, severity) = self.gravity(status);
+        Answer {
+            status,
+            body,
+            allow: match self {
+                Self::NoRoute(Unrouted::Method { allowed }) => Some(*allowed),
+                _ => None,
+            },
+            retry_after: matches!(status, StatusCode::SERVICE_UNAVAILABLE).then_some(5),
+            cause: self.cause(),
+            message,
+            category,
+            severity,
+        }
+    }
+
+    fn phrase(&self, class: Option<Class>, extras: &Extras<'_>) -> phrasing::Phrase {
+        let in_chat = class == Some(Class::Turn);
+        match self {
+            Self::Path(fault) => phrasing::path_refused(*fault, extras),
+            Self::NoRoute(unrouted) => phrasing::unrouted(*unrouted, extras),
+            Self::Closed => phrasing::unrouted(Unrouted::UnknownPath, extras),
+            Self::Token(fault) => phrasing::sign_in(sign_in(*fault)),
+            Self::Nobody => phrasing::sign_in(SignIn::Unauthorized),
+            Self::Unreadable(fault) => phrasing::unreadable(fault, extras),
+            Self::Denied { reason: Reason::Model { endpoint, model }, .. } => {
+                phrasing::model_denied(endpoint, model, extras)
+            }
+            Self::Denied { reason: Reason::Surface(surface), .. } if in_chat => {
+                phrasing::surface_denied_in_chat(*surface, extras)
+            }
+            Self::Denied { reason: Reason::Surface(surface), .. } => phrasing::surface_denied(*surface, extras),
+            Self::RemoteApi => phrasing::surface_denied(Surface::RemoteApi, extras),
+            _ if in_chat => phrasing::failed_in_chat(self.status(), extras),
+            _ => phrasing::refused(self.status(), extras),
+        }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Gate(GateFault::Method) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Gate(_) | Self::Path(_) | Self::BrokenOff(_) => StatusCode::BAD_REQUEST,
+            Self::NoRoute(_) | Self::Closed => StatusCode::NOT_FOUND,
+            Self::Token(_) | Self::Nobody => StatusCode::UNAUTHORIZED,
+            Self::NotAdmin | Self::Denied { .. } | Self::RemoteApi | Self::NoSuchSpec => StatusCode::FORBIDDEN,
+            Self::Unreadable(fault) => fault.status(),
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::NoDirectory(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Upstream(UpstreamFault::Timeout) => StatusCode::GATEWAY_TIMEOUT,
+            Self::Upstream(_) | Self::Misshapen(_) | Self::Unfiltered(_) => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    fn message(&self) -> Box<str> {
+        match self {
+            Self::Gate(fault) => fault.message().into(),
+            Self::Path(fault) => fault.sentence().into(),
+            Self::NoRoute(Unrouted::UnknownPath) | Self::Closed => "LibreChat has no such address.".into(),
+            Self::NoRoute(Unrouted::Method { .. }) => "LibreChat does not take this method here.".into(),
+            Self::Token(_) | Self::Nobody => "Sign in again.".into(),
+            Self::NoDirectory(_) => "Your permissions cannot be looked up at the moment. Try again shortly.".into(),
+            Self::NotAdmin => "Only administrators may do this.".into(),
+            Self::Unreadable(fault) => fault.sentence().into(),
+            Self::Slow => "The request came too slowly.".into(),
+            Self::BrokenOff(_) => "The request broke off.".into(),
+            Self::Denied { message, .. } => message.as_str().into(),
+            Self::RemoteApi => "Your access is limited, and the remote-agent API is not open to limited accounts.".into(),
+            Self::NoSuchSpec => "This model spec is not offered to you. Reload the page and choose another.".into(),
+            Self::Upstream(UpstreamFault::Timeout) => "LibreChat did not answer in time. Try again.".into(),
+            Self::Upstream(_) => "LibreChat cannot be reached at the moment. Try again shortly.".into(),
+            Self::Misshapen(_) | Self::Unfiltered(_) => "LibreChat's answer could not be read.".into(),
+        }
+    }
+
+    fn cause(&self) -> Option<Box<str>> {
+        match self {
+            Self::NoDirectory(error) => Some(error.to_string().into()),
+            Self::BrokenOff(cause) | Self::Unfiltered(cause) => Some(cause.as_str().into()),
+            Self::Upstream(UpstreamFault::Connect(cause) | UpstreamFault::Broken(cause)) => Some(cause.as_str().into()),
+            Self::Misshapen(fault) => Some(fault.to_string().into()),
+            _ => None,
+        }
+    }
+
+    /// DESIGN.md 6: 401 and 403 are security warnings, failures behind Tollgate are system errors.
+    fn gravity(&self, status: StatusCode) -> (Category, Severity) {
+        match self {
+            _ if status.is_server_error() => (Category::System, Severity::Error),
+            Self::NoRoute(_) | Self::BrokenOff(_) | Self::Slow => (Category::Api, Severity::Info),
+            Self::Unreadable(Unreadable::MissingModel { .. } | Unreadable::TooLarge) => (Category::Api, Severity::Info),
+            _ => (Category::Security, Severity::Warning),
+        }
+    }
+}
+
+fn sign_in(fault: TokenFault) -> SignIn {
+    match fault {
+        TokenFault::Missing => SignIn::NoToken,
+        TokenFault::Expired | TokenFault::Endless => SignIn::Expired,
+        TokenFault::Signature => SignIn::BadSignature,
+        TokenFault::Malformed | TokenFault::Early => SignIn::Malformed,
+        TokenFault::Nobody => SignIn::Unauthorized,
+    }
+}
+
+impl From<GateFault> for Refusal {
+    fn from(fault: GateFault) -> Self {
+        Self::Gate(fault)
+    }
+}
+
+impl From<PathFault> for Refusal {
+    fn from(fault: PathFault) -> Self {
+        Self::Path(fault)
+    }
+}
+
+impl From<Unrouted> for Refusal {
+    fn from(unrouted: Unrouted) -> Self {
+        Self::NoRoute(unrouted)
+    }
+}
+
+impl From<TokenFault> for Refusal {
+    fn from(fault: TokenFault) -> Self {
+        Self::Token(fault)
+    }
+}
+
+impl From<Unreadable> for Refusal {
+    fn from(fault: Unreadable) -> Self {
+        Self::Unreadable(fault)
+    }
+}
+
+impl From<UpstreamFault> for Refusal {
+    fn from(fault: UpstreamFault) -> Self {
+        Self::Upstream(fault)
+    }
+}
+
+impl From<Misshapen> for Refusal {
+    fn from(fault: Misshapen) -> Self {
+        Self::Misshapen(fault)
+    }
+}

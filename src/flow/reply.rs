@@ -1,0 +1,211 @@
+//! The body of an answer on its way to the client, and bodies held whole.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep, timeout};
+
+/// The body of an answer.
+pub enum Reply<B> {
+    /// Ours: a refusal, a filtered catalogue.
+    Whole(Option<Bytes>),
+    /// LibreChat's, chunk by chunk as it comes.
+    Streamed(Streamed<B>),
+}
+
+/// A body that is passed on as it comes, and given up when nothing comes for too long.
+pub struct Streamed<B> {
+    body: B,
+    idle: Duration,
+    /// Armed while nothing comes. Boxed, so that the many answers that come at once pay nothing for it.
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+/// The answer broke off, so that the client must see a broken answer, never a clean end.
+#[derive(Debug, thiserror::Error)]
+pub enum Cut {
+    /// LibreChat broke off.
+    #[error("LibreChat broke off: {0}")]
+    Broken(String),
+    /// LibreChat sent nothing for too long.
+    #[error("LibreChat sent nothing for {0:?}")]
+    Idle(Duration),
+}
+
+/// Why a body could not be held.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unheld {
+    /// It is longer than the limit.
+    TooLarge,
+    /// Nothing came for too long.
+    Slow,
+    /// It broke off.
+    Broken(String),
+}
+
+// === impl Reply ===
+
+impl<B> Reply<B> {
+    /// A whole body.
+    pub fn whole(bytes: Bytes) -> Self {
+        Self::Whole((!bytes.is_empty()).then_some(bytes))
+    }
+
+    /// A body passed on as it comes; `idle` is how long it may be silent.
+    pub fn streamed(body: B, idle: Duration) -> Self {
+        Self::Streamed(Streamed { body, idle, waiting: None })
+    }
+}
+
+impl<B> Body for Reply<B>
+where
+    B: Body<Data = Bytes, Error: std::fmt::Display> + Unpin,
+{
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        match self.get_mut() {
+            Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Streamed(streamed) => streamed.poll(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.is_none(),
+            Self::Streamed(streamed) => streamed.body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Streamed(streamed) => streamed.body.size_hint(),
+        }
+    }
+}
+
+// === impl Streamed ===
+
+impl<B> Streamed<B>
+where
+    B: Body<Data = Bytes, Error: std::fmt::Display> + Unpin,
+{
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(waiting) = &mut self.waiting {
+                    waiting.as_mut().reset(Instant::now() + self.idle);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(Cut::Broken(error.to_string())))),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => {
+                let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(self.idle)));
+                waiting.as_mut().poll(cx).map(|()| Some(Err(Cut::Idle(self.idle))))
+            }
+        }
+    }
+}
+
+/// Holds a body whole: at most `limit` bytes, with at most `idle` between two pieces.
+///
+/// # Errors
+/// [`Unheld`].
+pub async fn hold<B>(body: B, limit: usize, idle: Duration) -> Result<Bytes, Unheld>
+where
+    B: Body<Data = Bytes, Error: std::fmt::Display>,
+{
+    let mut body = pin!(body);
+    // The announced length decides before a byte is read.
+    if body.size_hint().lower() > limit as u64 {
+        return Err(Unheld::TooLarge);
+    }
+    let mut first = Bytes::new();
+    let mut rest: Option<BytesMut> = None;
+    loop {
+        let next = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx));
+        let Some(frame) = timeout(idle, next).await.map_err(|_| Unheld::Slow)? else { break };
+        let frame = frame.map_err(|error| Unheld::Broken(error.to_string()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        let held = rest.as_ref().map_or(first.len(), BytesMut::len);
+        if held + data.len() > limit {
+            return Err(Unheld::TooLarge);
+        }
+        match &mut rest {
+            Some(rest) => rest.extend_from_slice(&data),
+            // Most bodies come in one piece, which is then handed on without a copy.
+            None if first.is_empty() => first = data,
+            None => {
+                let announced = usize::try_from(body.size_hint().lower()).unwrap_or(0);
+                let mut all = BytesMut::with_capacity(first.len() + data.len() + announced.min(limit));
+                all.extend_from_slice(&first);
+                all.extend_from_slice(&data);
+                rest = Some(all);
+            }
+        }
+    }
+    Ok(rest.map_or(first, BytesMut::freeze))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    /// A body that gives these pieces and then ends, breaks, or stays silent.
+    struct Pieces(VecDeque<Result<Bytes, &'static str>>, bool);
+
+    impl Body for Pieces {
+        type Data = Bytes;
+        type Error = &'static str;
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
+            match self.0.pop_front() {
+                Some(piece) => Poll::Ready(Some(piece.map(Frame::data))),
+                None if self.1 => Poll::Pending,
+                None => Poll::Ready(None),
+            }
+        }
+    }
+
+    fn pieces(sizes: &[usize]) -> Pieces {
+        Pieces(sizes.iter().map(|size| Ok(Bytes::from(vec![b'x'; *size]))).collect(), false)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bodies_are_held_up_to_the_limit() {
+        let idle = Duration::from_secs(30);
+        for (sizes, wanted) in [
+            (vec![], Ok(0)),
+            (vec![1], Ok(1)),
+            (vec![10], Ok(10)),
+            (vec![4, 3, 3], Ok(10)),
+            (vec![11], Err(Unheld::TooLarge)),
+            (vec![10, 1], Err(Unheld::TooLarge)),
+            (vec![4, 3, 4], Err(Unheld::TooLarge)),
+        ] {
+            assert_eq!(hold(pieces(&sizes), 10, idle).await.map(|bytes| bytes.len()), wanted, "{sizes:?}");
+        }
+        let silent = Pieces(VecDeque::from([Ok(Bytes::from_static(b"x"))]), true);
+        assert_eq!(hold(silent, 10, idle).await, Err(Unheld::Slow));
+        let broken = Pieces(VecDeque::from([Ok(Bytes::from_static(b"x")), Err("reset")]), false);
+        assert_eq!(hold(broken, 10, idle).await, Err(Unheld::Broken("reset".to_owned())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_answer_is_cut_and_a_broken_one_never_ends_cleanly() {
+        let mut reply = Reply::streamed(Pieces(VecDeque::from([Ok(Bytes::from_static(b"x"))]), true), Duration::from_secs(1));
+        let mut next = async || std::future::poll_fn(|cx| Pin::new(&mut reply).poll_frame(cx)).await;
+        assert!(next().await.unwrap().is_ok());
+        assert!(matches!(next().await, Some(Err(Cut::Idle(_)))));
+        let mut reply = Reply::streamed(Pieces(VecDeque::from([Err("reset")]), false), Duration::from_secs(1));
+        let frame = std::future::poll_fn(|cx| Pin::new(&mut reply).poll_frame(cx)).await;
+        assert!(matches!(frame, Some(Err(Cut::Broken(_)))));
+    }
+}

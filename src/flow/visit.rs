@@ -1,0 +1,321 @@
+//! One request from arrival to the head of its answer: what is known of it so far, and its entry in the record.
+//!
+//! The clock is read once, the policy taken once and kept. Whatever happens to the request, also when the client leaves, the
+//! entry of a governed decision is written: at the latest when the visit is dropped.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode, Uri, header};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::headers::Client;
+use super::refusal::Answer;
+use crate::clock::Clock;
+use crate::librechat::routes::{Catalog, Class};
+use crate::librechat::selection::TurnRequest;
+use crate::policy::{Caller, Outcome, RuleId, Snapshot, Target, Verdict};
+use crate::record::entry::{Details, Metadata, Response, TurnOutcome};
+use crate::record::{Audit, Category, Decision, Entry, Recorder, Severity, Usage};
+
+/// Most bytes of a `User-Agent` that are recorded.
+const LONGEST_AGENT: usize = 256;
+
+/// Most bytes of a path that are recorded.
+const LONGEST_PATH: usize = 512;
+
+/// Most query parameters whose names are recorded.
+const MOST_QUERY_NAMES: usize = 32;
+
+/// Status written for a caller who left before the answer (nginx' word for it; no client ever sees it).
+const LEFT: u16 = 499;
+
+/// A request being served.
+pub struct Visit<'a> {
+    /// When it arrived.
+    pub at: Timestamp,
+    /// Its id.
+    pub id: Uuid,
+    /// The policy that decides everything about it.
+    pub policy: Arc<Snapshot>,
+    /// Who sent it, as far as the connection shows.
+    pub client: Client,
+    /// What LibreChat does there, once known.
+    pub class: Option<Class>,
+    /// The user that the token names, once checked.
+    pub user: Option<Box<str>>,
+    /// Who that is, once looked up.
+    pub caller: Option<Arc<Caller>>,
+    decided: Option<Decided>,
+    turn: Option<TurnFacts>,
+    method: Method,
+    uri: Uri,
+    agent: Option<HeaderValue>,
+    since: Instant,
+    clock: &'a Clock,
+    recorder: &'a Recorder,
+}
+
+/// A decision of the policy.
+struct Decided {
+    decision: Decision,
+    rules: Vec<RuleId>,
+    about: Metadata,
+}
+
+/// What a usage entry needs of an allowed turn.
+struct TurnFacts {
+    endpoint: Box<str>,
+    model: Box<str>,
+    spec: Option<Box<str>>,
+    bytes: u64,
+}
+
+// === impl Visit ===
+
+impl<'a> Visit<'a> {
+    /// A request arrives.
+    pub fn arrive(
+        head: &Parts,
+        client: Client,
+        policy: Arc<Snapshot>,
+        clock: &'a Clock,
+        recorder: &'a Recorder,
+    ) -> Self {
+        let at = clock.now();
+        Self {
+            at,
+            id: id_at(at),
+            policy,
+            client,
+            class: None,
+            user: None,
+            caller: None,
+            decided: None,
+            turn: None,
+            method: head.method.clone(),
+            uri: head.uri.clone(),
+            agent: head.headers.get(header::USER_AGENT).cloned(),
+            since: clock.tick(),
+            clock,
+            recorder,
+        }
+    }
+
+    /// The policy has decided: from here on there will be an entry.
+    pub fn decide(&mut self, verdict: &Verdict, about: Metadata) {
+        let decision = match verdict.outcome {
+            Outcome::Allow => Decision::Allow,
+            Outcome::Shadowed(_) => Decision::Shadow,
+            Outcome::Deny(_) => Decision::Deny,
+        };
+        self.decided = Some(Decided { decision, rules: verdict.because.clone(), about });
+    }
+
+    /// A turn goes to LibreChat: from here on there will be a usage entry.
+    pub fn start_turn(&mut self, asked: &TurnRequest) {
+        self.turn = Some(TurnFacts {
+            endpoint: asked.endpoint.clone(),
+            model: asked.model.clone().unwrap_or_else(|| "".into()),
+            spec: asked.spec.clone(),
+            bytes: asked.body.len() as u64,
+        });
+    }
+
+    /// Seconds since the arrival.
+    pub fn seconds(&self) -> f64 {
+        self.clock.tick().saturating_duration_since(self.since).as_secs_f64()
+    }
+
+    /// LibreChat's answer goes to the caller. `stream` is the id of the stream that a turn started.
+    pub fn forwarded(&mut self, status: StatusCode, stream: Option<Box<str>>) {
+        let time = self.seconds() * 1000.0;
+        if let Some(turn) = self.turn.take() {
+            let outcome = if stream.is_some() { TurnOutcome::Started } else { TurnOutcome::Refused };
+            self.write_usage(turn, outcome, status.as_u16(), time, stream.clone());
+        }
+        if let Some(mut decided) = self.decided.take() {
+            if decided.about.conversation_id.is_none() {
+                decided.about.conversation_id = stream;
+            }
+            let response = Response { status: status.as_u16(), message: None, time };
+            let severity = if decided.decision == Decision::Shadow { Severity::Warning } else { Severity::Info };
+            self.write_audit(decided, Category::Api, severity, response, None);
+        }
+    }
+
+    /// A refusal goes to the caller.
+    pub fn refused(&mut self, answer: &Answer, rules: Vec<RuleId>) {
+        let time = self.seconds() * 1000.0;
+        let status = answer.status.as_u16();
+        if let Some(turn) = self.turn.take() {
+            self.write_usage(turn, TurnOutcome::Failed, status, time, None);
+        }
+        let response = Response { status, message: Some(answer.message.clone()), time };
+        // A request that the policy allowed and LibreChat did not answer was still decided by the policy.
+        let decided = match self.decided.take() {
+            Some(decided) if decided.decision != Decision::Deny && answer.status.is_server_error() => decided,
+            earlier => {
+                let about = earlier.map(|decided| decided.about).unwrap_or_default();
+                Decided { decision: Decision::Deny, rules, about }
+            }
+        };
+        self.write_audit(decided, answer.category, answer.severity, response, answer.cause.clone());
+    }
+
+    fn write_audit(
+        &self,
+        decided: Decided,
+        category: Category,
+        severity: Severity,
+        response: Response,
+        error: Option<Box<str>>,
+    ) {
+        self.recorder.record(Entry::Audit(Box::new(Audit {
+            id: self.id,
+            request_id: self.id,
+            timestamp: self.at,
+            user_id: self.caller.as_ref().map(|caller| caller.user.clone()).or_else(|| self.user.clone()),
+            role: self.caller.as_ref().map(|caller| caller.role.clone()),
+            action: action(self.class),
+            category,
+            severity,
+            decision: decided.decision,
+            rules: decided.rules,
+            policy_revision: self.policy.revision().into(),
+            details: Details {
+                ip: self.client.ip.to_string().into(),
+                user_agent: self.agent.as_ref().map(|agent| printable(agent.as_bytes(), LONGEST_AGENT)),
+                method: self.method.as_str().into(),
+                path: printable(self.uri.path().as_bytes(), LONGEST_PATH),
+                query: query_names(&self.uri),
+                response,
+                error,
+            },
+            metadata: decided.about,
+        })));
+    }
+
+    fn write_usage(
+        &self,
+        turn: TurnFacts,
+        outcome: TurnOutcome,
+        status: u16,
+        time: f64,
+        stream: Option<Box<str>>,
+    ) {
+        let Some(caller) = &self.caller else { return };
+        self.recorder.record(Entry::Usage(Box::new(Usage {
+            id: id_at(self.at),
+            request_id: self.id,
+            timestamp: self.at,
+            user_id: caller.user.clone(),
+            role: caller.role.clone(),
+            endpoint: turn.endpoint,
+            model: turn.model,
+            spec: turn.spec,
+            conversation_id: stream,
+            outcome,
+            status,
+            request_bytes: turn.bytes,
+            time,
+        })));
+    }
+}
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        // Still open: the caller left while LibreChat was being asked. The turn may run all the same.
+        let time = self.seconds() * 1000.0;
+        if let Some(turn) = self.turn.take() {
+            self.write_usage(turn, TurnOutcome::Abandoned, LEFT, time, None);
+        }
+        if let Some(decided) = self.decided.take() {
+            let response = Response { status: LEFT, message: None, time };
+            self.write_audit(decided, Category::Api, Severity::Info, response, Some("the caller left".into()));
+        }
+    }
+}
+
+/// What a decision about a turn is about.
+pub fn about_turn(asked: &TurnRequest, targets: &[Target]) -> Metadata {
+    let also = targets.iter().skip(1).map(|target| match target {
+        Target::Model { endpoint, model } => format!("{endpoint}|{model}").into(),
+        Target::Surface(surface) => surface.as_str().into(),
+    });
+    Metadata {
+        conversation_id: asked.conversation.clone(),
+        endpoint: Some(asked.endpoint.clone()),
+        model: asked.model.clone(),
+        spec: asked.spec.clone(),
+        also: also.collect(),
+    }
+}
+
+fn action(class: Option<Class>) -> &'static str {
+    match class {
+        Some(Class::Turn) => "chat.turn",
+        Some(Class::Catalog(Catalog::Models)) => "catalog.models",
+        Some(Class::Catalog(Catalog::Endpoints)) => "catalog.endpoints",
+        Some(Class::Catalog(Catalog::Config)) => "catalog.config",
+        Some(Class::Surface(surface)) => match surface {
+            crate::policy::Surface::Agents => "agents",
+            crate::policy::Surface::RemoteApi => "remote-api",
+            crate::policy::Surface::Assistants => "assistants",
+        },
+        Some(Class::Admin) => "admin",
+        Some(Class::Pass | Class::Stream | Class::Upload | Class::Closed) | None => "request",
+    }
+}
+
+/// A UUIDv7 for this moment (RFC 9562 5.7).
+fn id_at(at: Timestamp) -> Uuid {
+    let seconds = u64::try_from(at.as_second()).unwrap_or(0);
+    let nanoseconds = u32::try_from(at.subsec_nanosecond()).unwrap_or(0);
+    Uuid::new_v7(uuid::Timestamp::from_unix_time(seconds, nanoseconds, 0, 0))
+}
+
+/// At most `longest` bytes as text, with everything that is not printable ASCII escaped, so that no entry can forge another.
+fn printable(bytes: &[u8], longest: usize) -> Box<str> {
+    let bytes = bytes.get(..longest).unwrap_or(bytes);
+    if bytes.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        return String::from_utf8_lossy(bytes).into();
+    }
+    bytes.escape_ascii().to_string().into()
+}
+
+/// The names of the query's parameters, without their values: values may be secrets.
+fn query_names(uri: &Uri) -> Vec<Box<str>> {
+    let Some(query) = uri.query() else { return Vec::new() };
+    let name = |pair: &str| printable(pair.split('=').next().unwrap_or(pair).as_bytes(), 64);
+    query.split('&').filter(|pair| !pair.is_empty()).take(MOST_QUERY_NAMES).map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_recorded_is_printable_and_short() {
+        assert_eq!(printable(b"Mozilla/5.0 (X11)", 256).as_ref(), "Mozilla/5.0 (X11)");
+        assert_eq!(printable(b"a\r\nb\xff", 256).as_ref(), "a\\r\\nb\\xff");
+        assert_eq!(printable(&[b'x'; 300], 256).len(), 256);
+    }
+
+    #[test]
+    fn query_values_are_not_recorded() {
+        let uri: Uri = "/api/config?token=secret&context=share&&flag".parse().unwrap();
+        assert_eq!(query_names(&uri), ["token".into(), "context".into(), "flag".into()] as [Box<str>; 3]);
+    }
+
+    #[test]
+    fn ids_are_of_version_7_and_hold_the_time() {
+        let at = Timestamp::from_millisecond(1_795_239_489_123).unwrap();
+        let id = id_at(at);
+        assert_eq!(id.get_version_num(), 7);
+        assert_eq!(id.get_timestamp().unwrap().to_unix(), (1_795_239_489, 123_000_000));
+        assert_ne!(id, id_at(at));
+    }
+}

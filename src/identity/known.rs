@@ -1,0 +1,123 @@
+//! Who has been looked up lately, with a time limit; misses are remembered too.
+//!
+//! A role changed in LibreChat's database takes effect when the memory ends (seconds, setting `identity.cache`). While the
+//! directory does not answer, nobody is remembered for longer: governed requests are refused.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use prometheus::IntCounter;
+use quick_cache::sync::Cache;
+
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use crate::policy::Caller;
+use crate::store::{Directory, Person, StoreError};
+
+/// How many people are remembered at once.
+const REMEMBERED: usize = 20_000;
+
+/// The role that LibreChat gives to a user record without one (CONTRACT.md A.2 a).
+const DEFAULT_ROLE: &str = "USER";
+
+/// Why nobody is known.
+#[derive(Debug)]
+pub enum Unknown {
+    /// The directory has no such user.
+    Nobody,
+    /// The directory does not answer; nothing is guessed.
+    NoAnswer(StoreError),
+}
+
+/// The directory, through a short memory.
+pub struct Known {
+    directory: Arc<dyn Directory>,
+    remember: Duration,
+    clock: Clock,
+    lately: Cache<Box<str>, Looked>,
+    hits: IntCounter,
+    found: IntCounter,
+    unknown: IntCounter,
+    errors: IntCounter,
+}
+
+/// What a look-up gave, and when it was begun.
+#[derive(Clone)]
+struct Looked {
+    at: Instant,
+    caller: Option<Arc<Caller>>,
+}
+
+// === impl Known ===
+
+impl Known {
+    /// Asks `directory` and remembers each answer for `remember`.
+    pub fn new(directory: Arc<dyn Directory>, remember: Duration, clock: &Clock, metrics: &Metrics) -> Self {
+        let lookups = &metrics.directory_lookups_total;
+        Self {
+            directory,
+            remember,
+            clock: clock.clone(),
+            lately: Cache::new(REMEMBERED),
+            hits: lookups.with_label_values(&["hit"]),
+            found: lookups.with_label_values(&["found"]),
+            unknown: lookups.with_label_values(&["unknown"]),
+            errors: lookups.with_label_values(&["error"]),
+        }
+    }
+
+    /// The caller with this user id. Parallel questions about one user become one look-up.
+    ///
+    /// # Errors
+    /// [`Unknown`].
+    pub async fn caller(&self, user: &str) -> Result<Arc<Caller>, Unknown> {
+        loop {
+            match self.lately.get_value_or_guard_async(user).await {
+                Ok(looked) if self.clock.tick().saturating_duration_since(looked.at) < self.remember => {
+                    self.hits.inc();
+                    return looked.caller.ok_or(Unknown::Nobody);
+                }
+                Ok(looked) => {
+                    // Only what was seen to be too old goes: a fresher answer may have come meanwhile.
+                    self.lately.remove_if(user, |now| now.at == looked.at);
+                }
+                Err(place) => {
+                    let at = self.clock.tick();
+                    let caller = self.look_up(user).await?;
+                    // The place may have been taken away by a removal; then nothing is remembered, which is harmless.
+                    let _ = place.insert(Looked { at, caller: caller.clone() });
+                    return caller.ok_or(Unknown::Nobody);
+                }
+            }
+        }
+    }
+
+    async fn look_up(&self, user: &str) -> Result<Option<Arc<Caller>>, Unknown> {
+        match self.directory.person(user).await {
+            Ok(Some(person)) => {
+                self.found.inc();
+                Ok(Some(Arc::new(caller_of(person))))
+            }
+            Ok(None) => {
+                self.unknown.inc();
+                Ok(None)
+            }
+            Err(error) => {
+                self.errors.inc();
+                Err(Unknown::NoAnswer(error))
+            }
+        }
+    }
+}
+
+fn caller_of(person: Person) -> Caller {
+    Caller {
+        user: person.id,
+        email: person.email,
+        role: person.role.filter(|role| !role.is_empty()).unwrap_or_else(|| DEFAULT_ROLE.into()),
+        groups: person.groups.into_boxed_slice(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

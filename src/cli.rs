@@ -1,1 +1,5 @@
 //! The command line.
+
+pub mod check;
+pub mod exit;
+pub mod explain;

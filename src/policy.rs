@@ -1,13 +1,32 @@
 //! The policy: who may use what. Pure: no network, no clock, no LibreChat shapes.
 //!
-//! `compile` turns the YAML files of a policy directory into an immutable `Snapshot` or into faults, all at once.
-//! `decide` answers an [`Ask`] from a snapshot, with the statements that decided; `Snapshot::view` answers many small
-//! questions of one caller (which models to show); `explain` says the same in words.
+//! [`compile`] turns the YAML files of a policy directory into an immutable [`Snapshot`] or into faults, all at once.
+//! [`decide`] answers an [`Ask`] from a snapshot, with the statements that decided; [`Snapshot::view`] answers many
+//! small questions of one caller (which models to show); [`explain`] says the same in words.
+//!
+//! The way of a policy: `tree` (YAML with positions) -> `written` (the language's words) -> `merge` (all files as one)
+//! -> `check` (what contradicts itself) -> `snapshot` (what is asked). `policies/README.md` is the language's reference
+//! for operators.
 
 pub mod check;
+pub mod codes;
 pub mod explain;
 pub mod snapshot;
 pub mod words;
 pub mod written;
 
+mod compile;
+mod faults;
+mod merge;
+mod message;
+mod pattern;
+mod tree;
+mod view;
+
+pub use compile::{Source, compile};
+pub use snapshot::{Counts, Mode, Snapshot, decide};
+pub use view::View;
 pub use words::{Ask, Caller, Outcome, Reason, RuleId, Sight, Surface, Target, Verdict};
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,244 @@
 //! Who may use what, and which statement says so.
+//!
+//! [`explain`] lists every statement that holds for a caller, so that a person can read what `decide` would answer; it
+//! is drawn from the same [`View`] that decides.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::snapshot::{EndpointRules, List, Mode, Rules, Snapshot, decide};
+use super::view::View;
+use super::words::{Ask, Caller, Outcome, RuleId, Surface, Target};
+
+/// Everything the policy says about a caller. Serialises to the JSON of `tollgate explain --format json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explanation {
+    /// The caller's e-mail address, or user id where there is no address; none for any user of the role and groups.
+    pub user: Option<Box<str>>,
+    /// The caller's role.
+    pub role: Box<str>,
+    /// The caller's groups.
+    pub groups: Box<[Box<str>]>,
+    /// The policy's revision.
+    pub revision: Box<str>,
+    /// Whether the policy only records (`mode: shadow`).
+    pub shadow: bool,
+    /// The statements, endpoint by endpoint, then what holds for everything else, then the parts of LibreChat.
+    pub statements: Vec<Statement>,
+}
+
+/// One statement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Statement {
+    /// What it is about.
+    pub subject: Subject,
+    /// What it does.
+    pub effect: Effect,
+    /// Names and patterns as they are written; empty where the statement is not a list.
+    pub models: Vec<Box<str>>,
+    /// Where it is written.
+    pub rule: RuleId,
+}
+
+/// What a statement is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// Models of one endpoint.
+    Endpoint(Box<str>),
+    /// Every endpoint and model, or all that the other statements do not name.
+    Everything,
+    /// A part of LibreChat.
+    Surface(&'static str),
+}
+
+/// What a statement does for the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// Allows what it names.
+    Allows,
+    /// Denies what it names, or all that no other statement allows.
+    Denies,
+    /// Is an empty list: names the endpoint and allows none of its models.
+    Hides,
+    /// Does not count for this caller: a group stands in for the role, or `unrestricted` makes the list pointless.
+    Unused,
+}
+
+/// The answer about one model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ModelAnswer {
+    /// The endpoint asked about.
+    pub endpoint: Box<str>,
+    /// The model asked about.
+    pub model: Box<str>,
+    /// `allowed`, `denied`, or `shadowed`: would be denied, if the policy were not in shadow mode.
+    pub verdict: &'static str,
+    /// The deciding statements.
+    pub rules: Vec<RuleId>,
+}
+
+/// Lists what the policy says about a caller.
+pub fn explain(snapshot: &Snapshot, caller: &Caller) -> Explanation {
+    let view = snapshot.view(caller);
+    let mut statements = endpoint_statements(&view);
+    statements.push(fallback(&view));
+    statements.extend([Surface::Agents, Surface::RemoteApi, Surface::Assistants].map(|surface| {
+        let judged = view.judge_surface(surface);
+        Statement::plain(Subject::Surface(surface.as_str()), judged.allowed, judged.rule)
+    }));
+    Explanation {
+        user: caller.email.clone().or_else(|| Some(caller.user.clone()).filter(|user| !user.is_empty())),
+        role: caller.role.clone(),
+        groups: caller.groups.clone(),
+        revision: snapshot.revision().into(),
+        shadow: snapshot.mode() == Mode::Shadow,
+        statements,
+    }
+}
+
+/// Answers about one model: what [`decide`] says, in a form to print.
+pub fn explain_model(snapshot: &Snapshot, caller: &Caller, endpoint: &str, model: &str) -> ModelAnswer {
+    let target = Target::Model { endpoint: endpoint.into(), model: model.into() };
+    let verdict = decide(snapshot, &Ask { caller, targets: std::slice::from_ref(&target) });
+    let word = match verdict.outcome {
+        Outcome::Allow => "allowed",
+        Outcome::Deny(_) => "denied",
+        Outcome::Shadowed(_) => "shadowed",
+    };
+    ModelAnswer { endpoint: endpoint.into(), model: model.into(), verdict: word, rules: verdict.because }
+}
+
+/// The lists of all entries that hold for the caller, grouped by endpoint in the order of first mention.
+fn endpoint_statements(view: &View<'_>) -> Vec<Statement> {
+    let mut names: Vec<&str> = Vec::new();
+    for name in view.entries().flat_map(|rules| rules.endpoints.keys()) {
+        if !names.contains(&&**name) {
+            names.push(name);
+        }
+    }
+    let mut statements = Vec::new();
+    for name in names {
+        for rules in view.entries() {
+            if let Some(endpoint) = rules.endpoints.get(name) {
+                statements.extend(lists(view, rules, name, endpoint));
+            }
+        }
+    }
+    statements
+}
+
+fn lists(view: &View<'_>, rules: &Rules, name: &str, endpoint: &EndpointRules) -> impl Iterator<Item = Statement> {
+    let unused = view.unrestricted().is_some() || view.is_replaced(rules);
+    let allow = endpoint.allow.as_ref().map(|list| {
+        let effect = match () {
+            () if unused => Effect::Unused,
+            () if list.models.written().is_empty() => Effect::Hides,
+            () => Effect::Allows,
+        };
+        Statement::list(name, effect, list)
+    });
+    let deny = endpoint.deny.as_ref().map(|list| Statement::list(name, Effect::Denies, list));
+    deny.into_iter().chain(allow)
+}
+
+/// What holds where no list speaks.
+fn fallback(view: &View<'_>) -> Statement {
+    match view.unrestricted() {
+        Some(rule) => Statement::plain(Subject::Everything, true, rule),
+        None => {
+            let judged = view.unlisted();
+            Statement::plain(Subject::Everything, judged.allowed, judged.rule)
+        }
+    }
+}
+
+// === impl Statement ===
+
+impl Statement {
+    fn list(endpoint: &str, effect: Effect, list: &List) -> Self {
+        let models = list.models.written().to_vec();
+        Self { subject: Subject::Endpoint(endpoint.into()), effect, models, rule: list.rule.clone() }
+    }
+
+    fn plain(subject: Subject, allowed: bool, rule: &RuleId) -> Self {
+        let effect = if allowed { Effect::Allows } else { Effect::Denies };
+        Self { subject, effect, models: Vec::new(), rule: rule.clone() }
+    }
+}
+
+// === impl Explanation ===
+
+impl Explanation {
+    /// The explanation as a table for people, ending in a line break.
+    pub fn to_table(&self) -> String {
+        let user = self.user.as_deref().unwrap_or("any");
+        let groups = if self.groups.is_empty() { "none".to_owned() } else { self.groups.join(", ") };
+        let mode = if self.shadow { "shadow: nothing is refused, refusals are only recorded" } else { "enforce" };
+        let mut text =
+            format!("user      {user}\nrole      {}\ngroups    {groups}\nmode      {mode}\nrevision  {}\n\n", self.role, self.revision);
+        let mut rows = vec![["WHAT".to_owned(), "EFFECT".to_owned(), "MODELS".to_owned(), "RULE".to_owned()]];
+        rows.extend(self.statements.iter().map(Statement::row));
+        push_table(&mut text, &rows);
+        text
+    }
+}
+
+// === impl Statement, as a row ===
+
+impl Statement {
+    fn row(&self) -> [String; 4] {
+        let subject = match &self.subject {
+            Subject::Endpoint(name) => name.to_string(),
+            Subject::Everything => "everything else".to_owned(),
+            Subject::Surface(name) => format!("({name})"),
+        };
+        let effect = match self.effect {
+            Effect::Allows => "allows",
+            Effect::Denies => "denies",
+            Effect::Hides => "hides",
+            Effect::Unused => "unused",
+        };
+        let models = if self.models.is_empty() { "-".to_owned() } else { self.models.join(", ") };
+        [subject, effect.to_owned(), models, self.rule.to_string()]
+    }
+}
+
+fn push_table<const N: usize>(text: &mut String, rows: &[[String; N]]) {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            // Writing to a string cannot fail.
+            let _ = write!(line, "{cell:width$}  ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+}
+
+// === impl ModelAnswer ===
+
+impl ModelAnswer {
+    /// Whether the request would be refused. Never in shadow mode.
+    pub fn is_denied(&self) -> bool {
+        self.verdict == "denied"
+    }
+
+    /// The answer as a line for people, ending in a line break.
+    pub fn to_line(&self) -> String {
+        let verdict = match self.verdict {
+            "shadowed" => "would be denied; shadow mode lets it pass",
+            verdict => verdict,
+        };
+        let rules: Vec<_> = self.rules.iter().map(RuleId::as_str).collect();
+        format!("{} of {}: {verdict} by {}\n", self.model, self.endpoint, rules.join(", "))
+    }
+}

@@ -1,1 +1,255 @@
-//! The compiled policy: immutable, indexed, with a content hash.
+//! The compiled policy: immutable, indexed by role, group, user and endpoint, with a hash of what it was made from.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use indexmap::IndexMap;
+use sha2::{Digest, Sha256};
+
+use super::compile::Source;
+use super::merge::Merged;
+use super::message::Message;
+use super::pattern::Models;
+use super::view::View;
+use super::words::{Ask, Caller, Outcome, Reason, RuleId, Surface, Target, Verdict};
+use super::written::{Endpoint, Entry, Section, Spotted};
+
+/// Whether refusals are carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Refuse what the policy refuses.
+    Enforce,
+    /// Refuse and hide nothing; say what would have been refused.
+    Shadow,
+}
+
+/// What holds for something that the policy does not name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// It is allowed.
+    Allow,
+    /// It is denied.
+    Deny,
+}
+
+/// How much a policy has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Files read.
+    pub files: usize,
+    /// Roles with an entry.
+    pub roles: usize,
+    /// Groups with an entry.
+    pub groups: usize,
+    /// Users with an entry.
+    pub users: usize,
+}
+
+/// A policy that can be asked. Made by [`super::compile`] only, so it has no fault.
+#[derive(Debug)]
+pub struct Snapshot {
+    revision: Box<str>,
+    mode: Mode,
+    counts: Counts,
+    message: Message,
+    pub(super) unlisted_endpoint: Unlisted,
+    pub(super) unlisted_role: Unlisted,
+    roles: HashMap<Box<str>, Rules>,
+    groups: HashMap<Box<str>, Rules>,
+    users: HashMap<Box<str>, Rules>,
+    surface_rules: [(Surface, RuleId); 3],
+    no_rule: RuleId,
+}
+
+/// A setting of `unlisted:`.
+#[derive(Debug)]
+pub(super) struct Unlisted {
+    pub(super) fallback: Fallback,
+    pub(super) rule: RuleId,
+}
+
+/// The compiled entry of a role, a group or a user.
+#[derive(Debug)]
+pub(super) struct Rules {
+    /// The statement `unrestricted: true`, if it is there.
+    pub(super) unrestricted: Option<RuleId>,
+    /// By the name that LibreChat has for the endpoint, in the written order.
+    pub(super) endpoints: IndexMap<Box<str>, EndpointRules>,
+    /// For a group: whether it stands in for the role's allowances. A group that only denies does not.
+    pub(super) replaces_role: bool,
+}
+
+/// What an entry says about one endpoint.
+#[derive(Debug)]
+pub(super) struct EndpointRules {
+    /// `models:`
+    pub(super) allow: Option<List>,
+    /// `deny:`
+    pub(super) deny: Option<List>,
+}
+
+/// A list and the statement that it is.
+#[derive(Debug)]
+pub(super) struct List {
+    pub(super) rule: RuleId,
+    pub(super) models: Models,
+}
+
+/// Answers a question. Pure, and quick enough for every chat request: a few look-ups for each target.
+///
+/// The first target that is refused decides. In shadow mode the answer is [`Outcome::Shadowed`] instead of a refusal.
+pub fn decide(snapshot: &Snapshot, ask: &Ask<'_>) -> Verdict {
+    let view = snapshot.view(ask.caller);
+    let mut because = Vec::with_capacity(ask.targets.len());
+    for target in ask.targets {
+        let judged = match target {
+            Target::Model { endpoint, model } => view.judge(endpoint, model),
+            Target::Surface(surface) => view.judge_surface(*surface),
+        };
+        if judged.allowed {
+            because.push(judged.rule.clone());
+            continue;
+        }
+        let reason = match target {
+            Target::Model { endpoint, model } => Reason::Model { endpoint: endpoint.clone(), model: model.clone() },
+            Target::Surface(surface) => Reason::Surface(*surface),
+        };
+        let outcome = match snapshot.mode {
+            Mode::Enforce => Outcome::Deny(reason),
+            Mode::Shadow => Outcome::Shadowed(reason),
+        };
+        return Verdict { outcome, because: vec![judged.rule.clone()] };
+    }
+    Verdict { outcome: Outcome::Allow, because }
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    pub(super) fn new(merged: &Merged, message: Message, sources: &[Source]) -> Self {
+        let section = |section: Section| -> HashMap<Box<str>, Rules> {
+            let entries = merged.entries.iter().filter(|((of, _), _)| *of == section);
+            entries.map(|((_, name), entry)| (name.as_str().into(), Rules::new(name, entry))).collect()
+        };
+        let (roles, groups, users) = (section(Section::Roles), section(Section::Groups), section(Section::Users));
+        let surface_rule = |surface, name| (surface, RuleId::new(format!("surface.{name}")));
+        Self {
+            revision: revision(sources),
+            mode: merged.mode,
+            counts: Counts { files: sources.len(), roles: roles.len(), groups: groups.len(), users: users.len() },
+            message,
+            unlisted_endpoint: Unlisted { fallback: merged.unlisted_endpoint, rule: RuleId::new("unlisted.endpoint") },
+            unlisted_role: Unlisted { fallback: merged.unlisted_role, rule: RuleId::new("unlisted.role") },
+            roles,
+            groups,
+            users,
+            surface_rules: [
+                surface_rule(Surface::Agents, "agents"),
+                surface_rule(Surface::RemoteApi, "remote_api"),
+                surface_rule(Surface::Assistants, "assistants"),
+            ],
+            no_rule: RuleId::new("surface"),
+        }
+    }
+
+    /// The first 12 hexadecimal digits of the SHA-256 of the sources. Names of files and directories do not count, so
+    /// replicas with the same policy in different places agree.
+    pub fn revision(&self) -> &str {
+        &self.revision
+    }
+
+    /// Whether refusals are carried out.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// How much the policy has.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// What one caller may see, for many questions in a row.
+    pub fn view(&self, caller: &Caller) -> View<'_> {
+        View::new(self, caller)
+    }
+
+    /// The sentence that tells a caller that a model is denied. It has no braces and no control characters, whatever the
+    /// names are (CONTRACT.md E.6), and long names are cut.
+    pub fn message_model_denied(&self, endpoint: &str, model: &str, role: &str) -> String {
+        self.message.render(endpoint, model, role)
+    }
+
+    pub(super) fn role(&self, name: &str) -> Option<&Rules> {
+        self.roles.get(name)
+    }
+
+    pub(super) fn group(&self, name: &str) -> Option<&Rules> {
+        self.groups.get(name)
+    }
+
+    pub(super) fn user(&self, name: &str) -> Option<&Rules> {
+        self.users.get(name)
+    }
+
+    pub(super) fn surface_rule(&self, surface: Surface) -> &RuleId {
+        self.surface_rules.iter().find(|(of, _)| *of == surface).map_or(&self.no_rule, |(_, rule)| rule)
+    }
+}
+
+// === impl Rules ===
+
+impl Rules {
+    fn new(name: &str, entry: &Entry) -> Self {
+        let path = format!("{}.{name}", entry.section.as_str());
+        let endpoints: IndexMap<_, _> = entry
+            .endpoints()
+            .iter()
+            .map(|endpoint| (endpoint.key().into(), EndpointRules::new(&path, endpoint)))
+            .collect();
+        let only_denies = !endpoints.is_empty() && endpoints.values().all(|endpoint| endpoint.allow.is_none());
+        Self {
+            unrestricted: entry.is_unrestricted().then(|| RuleId::new(format!("{path}.unrestricted"))),
+            replaces_role: entry.endpoints.is_some() && !only_denies,
+            endpoints,
+        }
+    }
+
+    /// Whether anything is denied here.
+    pub(super) fn denies(&self) -> bool {
+        self.endpoints.values().any(|endpoint| endpoint.deny.is_some())
+    }
+}
+
+// === impl EndpointRules ===
+
+impl EndpointRules {
+    fn new(entry: &str, endpoint: &Endpoint) -> Self {
+        let custom = if endpoint.custom { "custom." } else { "" };
+        let path = format!("{entry}.endpoints.{custom}{}", endpoint.name.value);
+        let list = |written: &Option<Spotted<Vec<Spotted<String>>>>, key: &str| {
+            written.as_ref().map(|list| List {
+                rule: RuleId::new(format!("{path}.{key}")),
+                models: Models::new(list.value.iter().map(|model| model.value.as_str())),
+            })
+        };
+        Self { allow: list(&endpoint.models, "models"), deny: list(&endpoint.deny, "deny") }
+    }
+}
+
+fn revision(sources: &[Source]) -> Box<str> {
+    let mut hash = Sha256::new();
+    for source in sources {
+        // With the length before it, no text can pass for two.
+        hash.update((source.text.len() as u64).to_be_bytes());
+        hash.update(source.text.as_bytes());
+    }
+    hash.finalize()
+        .iter()
+        .take(6)
+        .fold(String::new(), |mut hex, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+        .into()
+}

@@ -1,0 +1,121 @@
+//! `tollgate check`: is this policy free of faults?
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::exit::Exit;
+use crate::policy::{Mode, Snapshot};
+use crate::reload;
+use crate::report::{Report, counted};
+
+/// Check a policy and print all its faults at once, each with its place and what to do about it.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tollgate check --policies policies/demo
+  tollgate check --policies policies/demo --format json | jq '.faults[].code'
+
+Exit codes: 0 no fault (there may be warnings), 64 faults.")]
+pub struct Args {
+    /// Directory of policy files (*.yaml, *.yml; *.test.yaml are left out), or one such file
+    #[arg(long, value_name = "DIR")]
+    pub policies: PathBuf,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+    /// Whether faults are printed in colour
+    #[arg(skip)]
+    pub colour: bool,
+}
+
+/// How a result is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people: faults on standard error, results on standard output.
+    #[default]
+    Human,
+    /// For programs: JSON on standard output.
+    Json,
+}
+
+/// The JSON of a policy without faults.
+#[derive(Serialize)]
+struct Summary<'a> {
+    files: usize,
+    roles: usize,
+    groups: usize,
+    users: usize,
+    revision: &'a str,
+    mode: &'static str,
+}
+
+/// Runs the command. Human faults go to `err`, everything else to `out`.
+pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+    let result = reload::load(&args.policies);
+    let exit = if result.is_ok() { Exit::Ok } else { Exit::Usage };
+    let printed = match args.format {
+        Format::Human => human(&result, args.colour, out, err),
+        Format::Json => json(&result, out),
+    };
+    printed.map(|()| exit).into()
+}
+
+fn human(
+    result: &Result<(Snapshot, Report), Report>,
+    colour: bool,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<()> {
+    match result {
+        Err(faults) => err.write_all(faults.render_human(colour).as_bytes()),
+        Ok((snapshot, warnings)) => {
+            err.write_all(warnings.render_human(colour).as_bytes())?;
+            let counts = snapshot.counts();
+            writeln!(
+                out,
+                "ok: {}, {}, {}, {}, mode {}, revision {}",
+                counted(counts.files, "file"),
+                counted(counts.roles, "role"),
+                counted(counts.groups, "group"),
+                counted(counts.users, "user"),
+                mode(snapshot),
+                snapshot.revision(),
+            )
+        }
+    }
+}
+
+/// An object with `policy` (null if there are faults) and `faults` (the report's array, warnings included).
+fn json(result: &Result<(Snapshot, Report), Report>, out: &mut dyn Write) -> io::Result<()> {
+    let (policy, report) = match result {
+        Ok((snapshot, report)) => (Some(summary(snapshot)), report),
+        Err(report) => (None, report),
+    };
+    let faults: serde_json::Value = serde_json::from_str(&report.render_json())?;
+    let object = serde_json::json!({ "policy": policy, "faults": faults });
+    writeln!(out, "{object:#}")
+}
+
+fn summary(snapshot: &Snapshot) -> Summary<'_> {
+    let counts = snapshot.counts();
+    Summary {
+        files: counts.files,
+        roles: counts.roles,
+        groups: counts.groups,
+        users: counts.users,
+        revision: snapshot.revision(),
+        mode: mode(snapshot),
+    }
+}
+
+fn mode(snapshot: &Snapshot) -> &'static str {
+    match snapshot.mode() {
+        Mode::Enforce => "enforce",
+        Mode::Shadow => "shadow",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! `tollgate explain`: who may use what, and which statement says so.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use super::check::Format;
+use super::exit::Exit;
+use crate::policy::explain::{ModelAnswer, explain, explain_model};
+use crate::policy::{Caller, Snapshot};
+use crate::reload;
+
+/// Show what a policy allows to a caller, and which statements say so.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tollgate explain --policies policies/demo --role USER
+  tollgate explain --policies policies/demo --role USER --group premium-openai --endpoint openAI --model gpt-4o
+  tollgate explain --policies policies/demo --role USER --user ann@example.edu --format json
+
+Exit codes: 0 done (and the model asked about, if any, may be used), 2 the model asked about is denied,
+64 the policy has faults. In shadow mode nothing is denied.")]
+pub struct Args {
+    /// Directory of policy files, or one such file
+    #[arg(long, value_name = "DIR")]
+    pub policies: PathBuf,
+    /// The caller's role, as LibreChat stores it
+    #[arg(long, default_value = "USER")]
+    pub role: String,
+    /// A group of the caller; may be given several times
+    #[arg(long = "group", value_name = "GROUP")]
+    pub groups: Vec<String>,
+    /// The caller's e-mail address or LibreChat user id
+    #[arg(long, value_name = "ID_OR_EMAIL")]
+    pub user: Option<String>,
+    /// The endpoint of the model to ask about, such as openAI or MindRoom
+    #[arg(long, requires = "model")]
+    pub endpoint: Option<String>,
+    /// The model to ask about
+    #[arg(long, requires = "endpoint")]
+    pub model: Option<String>,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+    /// Whether faults are printed in colour
+    #[arg(skip)]
+    pub colour: bool,
+}
+
+/// Runs the command. Faults of the policy go to `err`, the explanation to `out`.
+pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+    match reload::load(&args.policies) {
+        Err(faults) => err.write_all(faults.render_human(args.colour).as_bytes()).map(|()| Exit::Usage).into(),
+        Ok((snapshot, _)) => print(args, &snapshot, out).into(),
+    }
+}
+
+fn print(args: &Args, snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<Exit> {
+    let caller = caller(args);
+    let explanation = explain(snapshot, &caller);
+    let answer = match (&args.endpoint, &args.model) {
+        (Some(endpoint), Some(model)) => Some(explain_model(snapshot, &caller, endpoint, model)),
+        _ => None,
+    };
+    match args.format {
+        Format::Human => {
+            out.write_all(explanation.to_table().as_bytes())?;
+            if let Some(answer) = &answer {
+                write!(out, "\n{}", answer.to_line())?;
+            }
+        }
+        Format::Json => {
+            let mut object = serde_json::to_value(&explanation)?;
+            if let Some(object) = object.as_object_mut() {
+                object.insert("answer".to_owned(), serde_json::to_value(&answer)?);
+            }
+            writeln!(out, "{object:#}")?;
+        }
+    }
+    Ok(if answer.as_ref().is_some_and(ModelAnswer::is_denied) { Exit::Denied } else { Exit::Ok })
+}
+
+fn caller(args: &Args) -> Caller {
+    let user = args.user.as_deref().unwrap_or_default().to_lowercase();
+    let (user, email) = if user.contains('@') { (String::new(), Some(user.into())) } else { (user, None) };
+    Caller {
+        user: user.into(),
+        email,
+        role: args.role.as_str().into(),
+        groups: args.groups.iter().map(|group| group.as_str().into()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

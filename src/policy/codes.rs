@@ -1,0 +1,73 @@
+//! The code of every fault that reading a policy can give. Published names: they stay the same between versions.
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $name:ident = $code:literal;)+) => {
+        $($(#[doc = $doc])+ pub const $name: &str = $code;)+
+
+        /// Every code with its description, in the order of `policies/README.md`.
+        pub const ALL: &[(&str, &str)] = &[$(($code, concat!($($doc),+))),+];
+    };
+}
+
+codes! {
+    /// The directory, or a file in it, cannot be read as text.
+    UNREADABLE = "unreadable";
+    /// The directory has no policy file.
+    NO_FILES = "no-files";
+    /// Warning: a sub-directory holds policy files, which are not read.
+    SUB_DIRECTORY = "sub-directory";
+    /// The file is larger than a policy can sensibly be, or its aliases make it so.
+    TOO_LARGE = "too-large";
+    /// The file is not YAML, or uses a part of YAML that a policy does not need.
+    BAD_YAML = "bad-yaml";
+    /// A mapping has the same key twice.
+    DUPLICATE_KEY = "duplicate-key";
+    /// A value has the wrong type, such as a list where a mapping belongs.
+    WRONG_TYPE = "wrong-type";
+    /// A key that the language does not have.
+    UNKNOWN_KEY = "unknown-key";
+    /// A value that is not one of the words allowed here.
+    BAD_VALUE = "bad-value";
+    /// A section that this version of Tollgate does not enforce.
+    NOT_YET = "not-yet";
+    /// The file does not say `version: 1`.
+    VERSION_MISSING = "version-missing";
+    /// The file is written for another version of the language.
+    VERSION_UNKNOWN = "version-unknown";
+    /// The same role, group, user, endpoint or setting is defined twice.
+    DEFINED_TWICE = "defined-twice";
+    /// A name is empty.
+    EMPTY_NAME = "empty-name";
+    /// A name has white space around it, or characters that cannot be seen.
+    BAD_NAME = "bad-name";
+    /// A `*` in the name of a role, group, user or endpoint, where it has no meaning.
+    WILDCARD_IN_NAME = "wildcard-in-name";
+    /// The key of a user is neither an e-mail address nor a user id.
+    USER_KEY = "user-key";
+    /// LibreChat has no built-in endpoint of this name.
+    UNKNOWN_ENDPOINT = "unknown-endpoint";
+    /// A built-in endpoint stands under `custom:`.
+    BUILTIN_UNDER_CUSTOM = "builtin-under-custom";
+    /// `endpoints:` names no endpoint, and what is not named is denied.
+    EMPTY_ENDPOINTS = "empty-endpoints";
+    /// An endpoint has neither `models` nor `deny`.
+    ENDPOINT_SAYS_NOTHING = "endpoint-says-nothing";
+    /// A `deny` list is empty.
+    EMPTY_DENY = "empty-deny";
+    /// A user's entry has `models: []`, which takes nothing away.
+    HIDES_NOTHING = "hides-nothing";
+    /// `unrestricted: true` stands beside a list of models, which it would make pointless.
+    UNRESTRICTED_WITH_MODELS = "unrestricted-with-models";
+    /// A model or pattern stands twice in one list.
+    DUPLICATE_MODEL = "duplicate-model";
+    /// A model or pattern stands beside `*`, which matches it already, or repeats a star.
+    REDUNDANT_MODEL = "redundant-model";
+    /// A model or pattern can never be allowed, because a `deny` of the same entry matches all of it.
+    UNREACHABLE = "unreachable";
+    /// A message has a placeholder or a brace that has no meaning.
+    BAD_PLACEHOLDER = "bad-placeholder";
+    /// Warning: an entry allows nothing at all.
+    ALLOWS_NOTHING = "allows-nothing";
+    /// Warning: models are listed for a part of LibreChat that is open only to callers without any restriction.
+    STAYS_CLOSED = "stays-closed";
+}

@@ -1,0 +1,76 @@
+//! All files as one policy. What two files both define is a fault: the order of files never decides anything.
+
+use indexmap::IndexMap;
+use indexmap::map::Entry as Slot;
+
+use super::codes;
+use super::faults::Faults;
+use super::snapshot::{Fallback, Mode};
+use super::written::{Entry, File, Section, Spotted};
+use crate::report::quoted;
+
+/// The policy of all files, with defaults filled in.
+pub(super) struct Merged {
+    pub(super) mode: Mode,
+    pub(super) unlisted_endpoint: Fallback,
+    pub(super) unlisted_role: Fallback,
+    pub(super) model_denied: Option<Spotted<String>>,
+    /// Entries in the order of the files; the key of a user is in lower case.
+    pub(super) entries: IndexMap<(Section, String), Entry>,
+}
+
+/// The settings so far.
+#[derive(Default)]
+struct Settings {
+    mode: Option<Spotted<Mode>>,
+    unlisted_endpoint: Option<Spotted<Fallback>>,
+    unlisted_role: Option<Spotted<Fallback>>,
+    model_denied: Option<Spotted<String>>,
+}
+
+/// Merges the files; the second definition of anything is a fault.
+pub(super) fn merge(files: Vec<File>, faults: &mut Faults<'_>) -> Merged {
+    let mut settings = Settings::default();
+    let mut entries = IndexMap::new();
+    for file in files {
+        setting("the setting \"mode\"", &mut settings.mode, file.mode, faults);
+        setting("the setting \"unlisted.endpoint\"", &mut settings.unlisted_endpoint, file.unlisted_endpoint, faults);
+        setting("the setting \"unlisted.role\"", &mut settings.unlisted_role, file.unlisted_role, faults);
+        setting("the message \"model_denied\"", &mut settings.model_denied, file.model_denied, faults);
+        for entry in file.entries {
+            add(&mut entries, entry, faults);
+        }
+    }
+    Merged {
+        mode: settings.mode.map_or(Mode::Enforce, |mode| mode.value),
+        unlisted_endpoint: settings.unlisted_endpoint.map_or(Fallback::Deny, |fallback| fallback.value),
+        unlisted_role: settings.unlisted_role.map_or(Fallback::Deny, |fallback| fallback.value),
+        model_denied: settings.model_denied,
+        entries,
+    }
+}
+
+fn setting<T>(what: &str, first: &mut Option<Spotted<T>>, next: Option<Spotted<T>>, faults: &mut Faults<'_>) {
+    match (&first, next) {
+        (Some(first), Some(next)) => faults.push_twice(codes::DEFINED_TWICE, what, first.spot, next.spot),
+        (None, next) => *first = next,
+        (Some(_), None) => {}
+    }
+}
+
+fn add(entries: &mut IndexMap<(Section, String), Entry>, entry: Entry, faults: &mut Faults<'_>) {
+    let name = match entry.section {
+        // Two spellings of one e-mail address are one user; LibreChat stores addresses in lower case.
+        Section::Users => entry.name.value.to_lowercase(),
+        Section::Roles | Section::Groups => entry.name.value.clone(),
+    };
+    match entries.entry((entry.section, name)) {
+        Slot::Vacant(slot) => {
+            slot.insert(entry);
+        }
+        Slot::Occupied(first) => {
+            let what = format!("{} {}", entry.section.noun(), quoted(&entry.name.value));
+            faults.push_twice(codes::DEFINED_TWICE, &what, first.get().name.spot, entry.name.spot);
+        }
+    }
+}

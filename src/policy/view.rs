@@ -1,0 +1,210 @@
+//! One caller's standing in a policy: the entries that hold for the caller, and what they say.
+//!
+//! 1. A denial of any entry that holds for the caller wins.
+//! 2. Otherwise `unrestricted` on any of them allows.
+//! 3. Otherwise a list of the user's own entry may allow: it adds to what follows.
+//! 4. Otherwise, if a group of the caller stands in for the role, the union of those groups' lists decides; if none of them
+//!    names the endpoint, `unlisted.endpoint` does.
+//! 5. Otherwise the role's entry decides in the same way; a role without an entry follows `unlisted.role`.
+
+use super::snapshot::{EndpointRules, Fallback, List, Mode, Rules, Snapshot, Unlisted};
+use super::words::{Caller, RuleId, Sight, Surface};
+
+/// What one caller may see.
+#[derive(Debug)]
+pub struct View<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    users: [Option<&'a Rules>; 2],
+    groups: Groups<'a>,
+    role: Option<&'a Rules>,
+}
+
+/// The caller's groups that have an entry. The first few need no allocation.
+#[derive(Debug)]
+struct Groups<'a> {
+    first: [Option<&'a Rules>; 8],
+    more: Vec<&'a Rules>,
+}
+
+/// An answer, and the statement that gave it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Judged<'a> {
+    pub(super) allowed: bool,
+    pub(super) rule: &'a RuleId,
+}
+
+// === impl View ===
+
+impl<'a> View<'a> {
+    pub(super) fn new(snapshot: &'a Snapshot, caller: &Caller) -> Self {
+        let by_email = caller.email.as_deref().and_then(|email| snapshot.user(email));
+        Self {
+            snapshot,
+            users: [snapshot.user(&caller.user), by_email],
+            groups: caller.groups.iter().filter_map(|group| snapshot.group(group)).collect(),
+            role: snapshot.role(&caller.role),
+        }
+    }
+
+    /// Judges one model of one endpoint, without regard to shadow mode.
+    pub(super) fn judge(&self, endpoint: &str, model: &str) -> Judged<'a> {
+        let matching = |list: &&'a List| list.models.matches(model);
+        if let Some(list) = self.entries().filter_map(|rules| denied(rules, endpoint)).find(matching) {
+            return Judged::denied(&list.rule);
+        }
+        if let Some(rule) = self.unrestricted() {
+            return Judged::allowed(rule);
+        }
+        if let Some(list) = self.users().filter_map(|rules| allowed(rules, endpoint)).find(matching) {
+            return Judged::allowed(&list.rule);
+        }
+        let Some(mut bases) = self.bases() else { return Judged::unlisted(&self.snapshot.unlisted_role) };
+        let mut first = None;
+        match bases
+            .by_ref()
+            .filter_map(|rules| allowed(rules, endpoint))
+            .inspect(|list| {
+                first.get_or_insert(*list);
+            })
+            .find(matching)
+        {
+            Some(list) => Judged::allowed(&list.rule),
+            None => first
+                .map_or_else(|| Judged::unlisted(&self.snapshot.unlisted_endpoint), |list| Judged::denied(&list.rule)),
+        }
+    }
+
+    /// Judges a part of LibreChat whose models cannot be judged one by one, without regard to shadow mode.
+    pub(super) fn judge_surface(&self, surface: Surface) -> Judged<'a> {
+        match self.openness() {
+            Some(rule) => Judged::allowed(rule),
+            None => Judged::denied(self.snapshot.surface_rule(surface)),
+        }
+    }
+
+    /// The statement by which the caller may use everything there is, if there is one.
+    pub(super) fn openness(&self) -> Option<&'a RuleId> {
+        if self.entries().any(Rules::denies) {
+            return None;
+        }
+        if let Some(rule) = self.unrestricted() {
+            return Some(rule);
+        }
+        let Some(bases) = self.bases() else { return self.snapshot.unlisted_role.allows() };
+        let mut named = bases.flat_map(|rules| &rules.endpoints).filter(|(_, rules)| rules.allow.is_some());
+        let rule = self.snapshot.unlisted_endpoint.allows()?;
+        named.all(|(endpoint, _)| self.has_every_model(endpoint)).then_some(rule)
+    }
+
+    /// All entries that hold for the caller: the user's, then the groups', then the role's.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &'a Rules> {
+        self.users().chain(self.groups.iter()).chain(self.role)
+    }
+
+    /// Whether the lists of this entry count, or another entry stands in for it.
+    pub(super) fn is_replaced(&self, rules: &Rules) -> bool {
+        self.role.is_some_and(|role| std::ptr::eq(role, rules)) && self.groups.replace_role()
+    }
+
+    /// The statement `unrestricted: true` that holds for the caller, if there is one.
+    pub(super) fn unrestricted(&self) -> Option<&'a RuleId> {
+        self.entries().find_map(|rules| rules.unrestricted.as_ref())
+    }
+
+    /// What decides about an endpoint that no list names: `unlisted.role` or `unlisted.endpoint`.
+    pub(super) fn unlisted(&self) -> Judged<'a> {
+        match self.bases() {
+            None => Judged::unlisted(&self.snapshot.unlisted_role),
+            Some(_) => Judged::unlisted(&self.snapshot.unlisted_endpoint),
+        }
+    }
+
+    /// The entries whose lists the caller's allowance is the union of; `None` for a role without an entry.
+    fn bases(&self) -> Option<impl Iterator<Item = &'a Rules>> {
+        let replaced = self.groups.replace_role();
+        if !replaced && self.role.is_none() {
+            return None;
+        }
+        let groups = self.groups.iter().filter(|group| group.replaces_role);
+        Some(groups.chain(self.role.filter(|_| !replaced)))
+    }
+
+    fn users(&self) -> impl Iterator<Item = &'a Rules> {
+        self.users.into_iter().flatten()
+    }
+
+    fn has_every_model(&self, endpoint: &str) -> bool {
+        let bases = self.bases().into_iter().flatten();
+        self.users().chain(bases).filter_map(|rules| allowed(rules, endpoint)).any(|list| list.models.is_everything())
+    }
+}
+
+impl Sight for View<'_> {
+    fn model(&self, endpoint: &str, model: &str) -> bool {
+        self.snapshot.mode() == Mode::Shadow || self.judge(endpoint, model).allowed
+    }
+
+    fn surface(&self, surface: Surface) -> bool {
+        self.snapshot.mode() == Mode::Shadow || self.judge_surface(surface).allowed
+    }
+
+    fn everything(&self) -> bool {
+        self.snapshot.mode() == Mode::Shadow || self.openness().is_some()
+    }
+}
+
+// === impl Groups ===
+
+impl<'a> Groups<'a> {
+    fn iter(&self) -> impl Iterator<Item = &'a Rules> {
+        self.first.iter().flatten().chain(&self.more).copied()
+    }
+
+    fn replace_role(&self) -> bool {
+        self.iter().any(|group| group.replaces_role)
+    }
+}
+
+impl<'a> FromIterator<&'a Rules> for Groups<'a> {
+    fn from_iter<I: IntoIterator<Item = &'a Rules>>(groups: I) -> Self {
+        let mut groups = groups.into_iter();
+        let first = std::array::from_fn(|_| groups.next());
+        Self { first, more: groups.collect() }
+    }
+}
+
+// === impl Judged ===
+
+impl<'a> Judged<'a> {
+    fn allowed(rule: &'a RuleId) -> Self {
+        Self { allowed: true, rule }
+    }
+
+    fn denied(rule: &'a RuleId) -> Self {
+        Self { allowed: false, rule }
+    }
+
+    fn unlisted(unlisted: &'a Unlisted) -> Self {
+        Self { allowed: unlisted.fallback == Fallback::Allow, rule: &unlisted.rule }
+    }
+}
+
+// === impl Unlisted ===
+
+impl Unlisted {
+    fn allows(&self) -> Option<&RuleId> {
+        (self.fallback == Fallback::Allow).then_some(&self.rule)
+    }
+}
+
+fn allowed<'a>(rules: &'a Rules, endpoint: &str) -> Option<&'a List> {
+    of_endpoint(rules, endpoint)?.allow.as_ref()
+}
+
+fn denied<'a>(rules: &'a Rules, endpoint: &str) -> Option<&'a List> {
+    of_endpoint(rules, endpoint)?.deny.as_ref()
+}
+
+fn of_endpoint<'a>(rules: &'a Rules, endpoint: &str) -> Option<&'a EndpointRules> {
+    rules.endpoints.get(endpoint)
+}

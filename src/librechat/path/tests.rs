@@ -107,7 +107,8 @@ proptest! {
     #[test]
     fn what_is_accepted_is_accepted_again_unchanged(target in "/[a-z%/.;?#\\\\ A-Z0-9é]{0,20}") {
         if let Ok(read) = CanonicalPath::read(&target) {
-            prop_assert_eq!(CanonicalPath::read(read.as_str()).unwrap().as_str(), read.as_str());
+            let again = CanonicalPath::read(read.as_str()).unwrap();
+            prop_assert_eq!(again.as_str(), read.as_str());
             prop_assert!(target.starts_with(read.as_str()));
         }
     }

@@ -46,9 +46,11 @@ impl ModelsAnswer {
     /// # Errors
     /// [`Misshapen`] if it is not an object of lists of names.
     pub fn read(body: &[u8]) -> Result<Self, Misshapen> {
-        let lists: indexmap::IndexMap<Box<str>, Vec<Box<str>>> =
-            MODELS.parse(body, "it is not an object of lists of names")?;
-        Ok(Self { endpoints: lists.into_iter().collect() })
+        let what = "it is not an object of lists of names";
+        let lists: Object = MODELS.parse(body, what)?;
+        let named = lists.into_iter().map(|(endpoint, models)| names(models).map(|models| (endpoint.into(), models)));
+        let endpoints = named.collect::<Option<_>>().ok_or(MODELS.misshapen(what))?;
+        Ok(Self { endpoints })
     }
 
     /// Endpoints and the names of their models, in LibreChat's order.
@@ -172,6 +174,14 @@ fn endpoint_visible(endpoint: &str, models: Option<&ModelsAnswer>, sight: &dyn S
     match surface(endpoint) {
         Some(surface) => sight.surface(surface),
         None => models.is_some_and(|models| models.any_visible(endpoint, sight)),
+    }
+}
+
+/// A list of names and nothing else.
+fn names(list: Value) -> Option<Vec<Box<str>>> {
+    match list {
+        Value::Array(list) => list.into_iter().map(|name| name.as_str().map(Into::into)).collect(),
+        _ => None,
     }
 }
 

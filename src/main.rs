@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! The `tollgate` program: arguments in, exit code out.
 
 use std::process::ExitCode;
@@ -13,3 +14,6 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     cli::run(std::env::args_os(), &Environment::of_process()).into()
 }
+=======
+fn main() {}
+>>>>>>> room-librechat

@@ -1,0 +1,241 @@
+//! What a request is: the route table of LibreChat 0.8.6 (CONTRACT.md appendix 1) and the search in it.
+//!
+//! Everything that LibreChat's own client uses is in the table; anything else under `/api`, `/oauth`, `/images` and
+//! `/metrics` has no route and is refused. Literal segments match in any case, as in Express, and go upstream as LibreChat
+//! spells them: it routes by one spelling and at places decides by another (CONTRACT.md B.1, step 1).
+//!
+//! The table itself is in [`table`].
+
+mod table;
+
+use http::Method;
+
+use super::path::{Area, CanonicalPath};
+use crate::policy::words::Surface;
+
+/// A row of the table.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The path: `/api/agents/chat/:endpoint`. `:name` is one segment; `*`, only at the end, any number of them, also none.
+    pub pattern: &'static str,
+    /// The methods. HEAD follows GET.
+    pub methods: Methods,
+    /// What Tollgate does with it.
+    pub class: Class,
+    /// Who may ask.
+    pub access: Access,
+    /// The body that LibreChat would read.
+    pub body: Body,
+}
+
+/// A set of methods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Methods(u8);
+
+/// What Tollgate does with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// Neither chooses nor reveals a model: passes both ways unread.
+    Pass,
+    /// Server-sent events: passes unread, without buffering and without a time limit (CONTRACT.md G.2).
+    Stream,
+    /// A large body that is passed on as it arrives.
+    Upload,
+    /// The answer reveals models and is filtered.
+    Catalog(Catalog),
+    /// Starts a chat turn: the body chooses the models.
+    Turn,
+    /// A part of LibreChat that is judged as a whole.
+    Surface(Surface),
+    /// Administration: only for callers whose LibreChat role is `ADMIN`.
+    Admin,
+    /// Never passes.
+    Closed,
+}
+
+/// The answers that are filtered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Catalog {
+    /// `GET /api/models`
+    Models,
+    /// `GET /api/endpoints`
+    Endpoints,
+    /// `GET /api/config`
+    Config,
+}
+
+/// Who may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// Nobody needs to be known.
+    Anonymous,
+    /// A token counts if it is good; a bad or missing one means anonymous (CONTRACT.md A.2 e).
+    Optional,
+    /// LibreChat's JWT (CONTRACT.md A.2 a, b).
+    Token,
+    /// A key of the remote-agent API (CONTRACT.md A.2 d).
+    Key,
+}
+
+/// The body that LibreChat would read on a route. Its global parsers read JSON and forms on every route and method
+/// (CONTRACT.md A.1); what its client never sends is refused, so that no body is read in two ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Body {
+    /// None is needed. One that comes nevertheless is judged as [`Body::Json`].
+    None,
+    /// `application/json` in UTF-8; may be empty.
+    Json,
+    /// `application/x-www-form-urlencoded` (the four Apple and SAML callbacks alone, CONTRACT.md D.3).
+    Form,
+    /// `multipart/form-data`.
+    Multipart,
+    /// JSON or multipart.
+    Any,
+}
+
+/// Why a request has no route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unrouted {
+    /// LibreChat has no such path.
+    UnknownPath,
+    /// LibreChat has the path, but not for this method.
+    Method {
+        /// The methods it has.
+        allowed: Methods,
+    },
+}
+
+/// The route of a request. As in Express, the first row wins that has both the path and the method.
+///
+/// # Errors
+/// [`Unrouted`] if LibreChat 0.8.6 has no such route.
+pub fn classify(method: &Method, path: &CanonicalPath) -> Result<&'static Route, Unrouted> {
+    let mut allowed = Methods::NONE;
+    for route in router(path).iter().filter(|route| route.matches(path)) {
+        if route.methods.contains(method) {
+            return Ok(route);
+        }
+        allowed = allowed.and(route.methods);
+    }
+    match allowed {
+        Methods::NONE => Err(Unrouted::UnknownPath),
+        // LibreChat answers a preflight on any path before it routes it (CONTRACT.md D.2).
+        _ if method == Method::OPTIONS => Ok(&table::PREFLIGHT),
+        allowed => Err(Unrouted::Method { allowed }),
+    }
+}
+
+/// The rows that may hold a path.
+fn router(path: &CanonicalPath) -> &'static [Route] {
+    match path.area() {
+        Area::Page => table::PAGES,
+        Area::OAuth => table::OAUTH,
+        Area::Images => table::IMAGES,
+        Area::Metrics => table::METRICS,
+        Area::Api => {
+            let name = path.segments().nth(1).unwrap_or_default();
+            let found = table::API.iter().find(|(router, _)| router.eq_ignore_ascii_case(name));
+            found.map(|(_, routes)| *routes).unwrap_or_default()
+        }
+    }
+}
+
+// === impl Route ===
+
+impl Route {
+    /// The request target to send to LibreChat: literal segments as LibreChat spells them, parameters and query as they
+    /// came, no trailing slash. Pages and assets keep their bytes.
+    pub fn target(&self, path: &CanonicalPath) -> String {
+        let length = path.as_str().len() + path.query().map_or(0, |query| query.len() + 1);
+        let mut target = String::with_capacity(length);
+        if path.area() == Area::Page {
+            target.push_str(path.as_str());
+        } else {
+            let mut parts = self.parts();
+            let mut part = parts.next();
+            for segment in path.segments() {
+                target.push('/');
+                match part {
+                    Some("*") => target.push_str(segment),
+                    Some(literal) if !literal.starts_with(':') => {
+                        target.push_str(literal);
+                        part = parts.next();
+                    }
+                    _ => {
+                        target.push_str(segment);
+                        part = parts.next();
+                    }
+                }
+            }
+        }
+        if let Some(query) = path.query() {
+            target.push('?');
+            target.push_str(query);
+        }
+        target
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &'static str> {
+        self.pattern.split('/').skip(1).filter(|part| !part.is_empty())
+    }
+
+    fn matches(&self, path: &CanonicalPath) -> bool {
+        let mut segments = path.segments();
+        for part in self.parts() {
+            if part == "*" {
+                return true;
+            }
+            match segments.next() {
+                Some(segment) if part.starts_with(':') || part.eq_ignore_ascii_case(segment) => {}
+                _ => return false,
+            }
+        }
+        segments.next().is_none()
+    }
+}
+
+// === impl Methods ===
+
+impl Methods {
+    const NONE: Self = Self(0);
+    /// GET, and HEAD with it.
+    pub const GET: Self = Self(1);
+    /// POST
+    pub const POST: Self = Self(2);
+    /// PUT
+    pub const PUT: Self = Self(4);
+    /// PATCH
+    pub const PATCH: Self = Self(8);
+    /// DELETE
+    pub const DELETE: Self = Self(16);
+    /// All of them.
+    pub const ALL: Self = Self(31);
+
+    /// These and those.
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether the method is one of these; HEAD is if GET is.
+    pub fn contains(self, method: &Method) -> bool {
+        let one = match *method {
+            Method::GET | Method::HEAD => Self::GET,
+            Method::POST => Self::POST,
+            Method::PUT => Self::PUT,
+            Method::PATCH => Self::PATCH,
+            Method::DELETE => Self::DELETE,
+            _ => Self::NONE,
+        };
+        self.0 & one.0 != 0
+    }
+
+    /// The value of an `Allow` header: `GET, HEAD, POST`.
+    pub fn allow(self) -> String {
+        let named = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+        let names: Vec<&str> = named.iter().filter(|method| self.contains(method)).map(Method::as_str).collect();
+        names.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests;

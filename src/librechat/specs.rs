@@ -1,0 +1,171 @@
+//! The model specs that hold for a caller, out of LibreChat's own `GET /api/config` (CONTRACT.md B.2).
+//!
+//! A spec may replace the model that the body names, or not, depending on a setting; so both must be allowed, and a spec
+//! that is not in the list is refused. The list is the caller's own: LibreChat merges overrides into it.
+
+use serde::Deserialize;
+
+use super::catalog::Misshapen;
+use super::selection;
+use crate::policy::words::Target;
+
+/// The model specs of one answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Specs {
+    enforce: bool,
+    list: Vec<(Box<str>, Option<Target>)>,
+}
+
+/// What a spec's name stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SpecLookup {
+    /// What the spec would make LibreChat call. Empty if it names no model.
+    Found(Vec<Target>),
+    /// There are specs, but none of this name.
+    Unknown,
+    /// There are no specs at all: LibreChat ignores the name.
+    NoList,
+}
+
+/// What a spec would set in a chat request.
+#[derive(Debug, Deserialize)]
+pub(super) struct Preset {
+    endpoint: Option<String>,
+    model: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    #[serde(default, rename = "modelSpecs")]
+    model_specs: Option<ModelSpecs>,
+}
+
+#[derive(Deserialize)]
+struct ModelSpecs {
+    #[serde(default)]
+    enforce: bool,
+    #[serde(default)]
+    list: Vec<Spec>,
+}
+
+#[derive(Deserialize)]
+struct Spec {
+    name: Box<str>,
+    preset: Preset,
+}
+
+// === impl Specs ===
+
+impl Specs {
+    /// Reads the answer to `GET /api/config`.
+    ///
+    /// # Errors
+    /// [`Misshapen`] if it is not what LibreChat 0.8.6 answers.
+    pub fn read(config: &[u8]) -> Result<Self, Misshapen> {
+        let what = "modelSpecs is not a list of specs with name and preset";
+        let config: Config =
+            serde_json::from_slice(config).map_err(|_| Misshapen { answer: "GET /api/config", what })?;
+        let specs = config.model_specs.unwrap_or(ModelSpecs { enforce: false, list: Vec::new() });
+        let list = specs.list.into_iter().map(|spec| (spec.name, spec.preset.target())).collect();
+        Ok(Self { enforce: specs.enforce, list })
+    }
+
+    /// Whether LibreChat accepts nothing but specs.
+    pub fn enforced(&self) -> bool {
+        self.enforce
+    }
+
+    /// Looks a spec up by its exact name. If several have it, the targets of all of them count.
+    pub fn targets(&self, name: &str) -> SpecLookup {
+        if self.list.is_empty() {
+            return SpecLookup::NoList;
+        }
+        let mut named = self.list.iter().filter(|(spec, _)| **spec == *name).peekable();
+        if named.peek().is_none() {
+            return SpecLookup::Unknown;
+        }
+        SpecLookup::Found(named.filter_map(|(_, target)| target.clone()).collect())
+    }
+}
+
+// === impl Preset ===
+
+impl Preset {
+    /// Reads the `preset` of a spec; none if it is not an object with text in it.
+    pub(super) fn read(preset: &serde_json::Value) -> Option<Self> {
+        Self::deserialize(preset).ok()
+    }
+
+    /// What it would make LibreChat call; none if it names no model and no part of LibreChat that is judged as a whole.
+    pub(super) fn target(&self) -> Option<Target> {
+        let target = selection::target(self.endpoint.as_deref()?, self.model.as_deref().unwrap_or_default());
+        match (&target, &self.model) {
+            (Target::Model { .. }, None) => None,
+            _ => Some(target),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::policy::words::Surface;
+
+    fn read(config: serde_json::Value) -> Result<Specs, Misshapen> {
+        Specs::read(config.to_string().as_bytes())
+    }
+
+    fn model(model: &str) -> Target {
+        Target::Model { endpoint: "openAI".into(), model: model.into() }
+    }
+
+    #[test]
+    fn a_spec_stands_for_its_presets_model_or_surface() {
+        let specs = read(json!({"appTitle": "x", "modelSpecs": {"enforce": true, "prioritize": true, "list": [
+            {"name": "fast", "label": "Fast", "preset": {"endpoint": "openAI", "model": "mini", "temperature": 1}},
+            {"name": "agent", "preset": {"endpoint": "agents", "agent_id": "agent_x"}},
+            {"name": "helper", "preset": {"endpoint": "azureAssistants", "assistant_id": "asst_x"}},
+            {"name": "bare", "preset": {"endpoint": "openAI"}},
+            {"name": "twice", "preset": {"endpoint": "openAI", "model": "a"}},
+            {"name": "twice", "preset": {"endpoint": "openAI", "model": "b"}},
+        ]}}))
+        .unwrap();
+        assert!(specs.enforced());
+        for (name, found) in [
+            ("fast", SpecLookup::Found(vec![model("mini")])),
+            ("agent", SpecLookup::Found(vec![Target::Surface(Surface::Agents)])),
+            ("helper", SpecLookup::Found(vec![Target::Surface(Surface::Assistants)])),
+            ("bare", SpecLookup::Found(vec![])),
+            ("twice", SpecLookup::Found(vec![model("a"), model("b")])),
+            ("Fast", SpecLookup::Unknown),
+            ("", SpecLookup::Unknown),
+        ] {
+            assert_eq!(specs.targets(name), found, "{name}");
+        }
+    }
+
+    #[test]
+    fn without_specs_a_name_means_nothing() {
+        for config in [json!({}), json!({"modelSpecs": null}), json!({"modelSpecs": {"list": []}})] {
+            let specs = read(config.clone()).unwrap();
+            assert_eq!((specs.targets("fast"), specs.enforced()), (SpecLookup::NoList, false), "{config}");
+        }
+    }
+
+    #[test]
+    fn another_shape_is_an_error() {
+        for config in [
+            json!([]),
+            json!("x"),
+            json!({"modelSpecs": []}),
+            json!({"modelSpecs": {"list": {}}}),
+            json!({"modelSpecs": {"list": [{"name": "x"}]}}),
+            json!({"modelSpecs": {"list": [{"name": "x", "preset": {"endpoint": ["openAI"]}}]}}),
+        ] {
+            assert_eq!(read(config.clone()).unwrap_err().answer, "GET /api/config", "{config}");
+        }
+        assert!(Specs::read(b"<html>").is_err());
+    }
+}

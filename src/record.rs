@@ -4,6 +4,7 @@
 //! not fit is dropped and counted, never silently.
 
 pub mod entry;
+mod lane;
 pub mod meters;
 pub mod recorder;
 pub mod sinks;

@@ -6,15 +6,15 @@ use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
 #[derive(Clone, Debug)]
 pub struct RecorderMeters {
     /// Entries taken into the queue.
-    pub(crate) recorded: IntCounter,
+    pub(super) recorded: IntCounter,
     /// Entries written, by sink.
-    pub(crate) written: IntCounterVec,
+    pub(super) written: IntCounterVec,
     /// Entries lost, by sink, kind and reason. See [`Loss`].
-    pub(crate) dropped: IntCounterVec,
+    pub(super) dropped: IntCounterVec,
     /// Writes that failed, by sink. A write that is tried again counts each time.
-    pub(crate) failures: IntCounterVec,
+    pub(super) failures: IntCounterVec,
     /// Entries that wait for a sink, by sink.
-    pub(crate) queue: IntGaugeVec,
+    pub(super) queue: IntGaugeVec,
 }
 
 /// Why an entry was lost: the label `reason` of `tollgate_record_dropped_total`.
@@ -68,6 +68,16 @@ impl RecorderMeters {
         registry.register(Box::new(meters.failures.clone()))?;
         registry.register(Box::new(meters.queue.clone()))?;
         Ok(meters)
+    }
+
+    /// Counts an entry that one sink did not get.
+    pub(super) fn lost(&self, sink: &str, kind: &str, loss: Loss) {
+        self.dropped.with_label_values(&[sink, kind, loss.as_str()]).inc();
+    }
+
+    /// Counts an entry that no sink got.
+    pub(super) fn lost_everywhere(&self, kind: &str, loss: Loss) {
+        self.lost("all", kind, loss);
     }
 }
 

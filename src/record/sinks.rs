@@ -1,9 +1,10 @@
-//! Where entries end up. A new kind of sink is one file here and one arm below.
+//! Where entries end up. A new kind of sink is one file here and one arm in each `match` below.
 
 use std::io;
 use std::sync::Arc;
 
-use crate::store::Ledger;
+use super::Entry;
+use crate::store::{Ledger, StoreError};
 
 pub mod lines;
 
@@ -36,5 +37,21 @@ impl Sink {
     /// A store, under this name.
     pub fn ledger(name: &'static str, ledger: Arc<dyn Ledger>) -> Self {
         Self::Ledger { name, ledger }
+    }
+
+    /// The sink's name in metrics and logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Lines(lines) => lines.name(),
+            Self::Ledger { name, .. } => name,
+        }
+    }
+
+    /// Writes the entries, in order.
+    pub(super) async fn write(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        match self {
+            Self::Lines(lines) => lines.write(entries).await,
+            Self::Ledger { ledger, .. } => ledger.append(entries).await,
+        }
     }
 }

@@ -7,6 +7,8 @@ pub mod entry;
 mod lane;
 pub mod meters;
 pub mod recorder;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod sinks;
 
 pub use entry::{Audit, Category, Decision, Entry, Severity, Usage};

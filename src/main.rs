@@ -1,4 +1,5 @@
 <<<<<<< HEAD
+<<<<<<< HEAD
 //! The `tollgate` program: arguments in, exit code out.
 
 use std::process::ExitCode;
@@ -17,3 +18,6 @@ fn main() -> ExitCode {
 =======
 fn main() {}
 >>>>>>> room-librechat
+=======
+fn main() {}
+>>>>>>> room-store

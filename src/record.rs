@@ -1,10 +1,17 @@
 //! What happened, written down: audit entries for decisions and refusals, usage entries for turns.
 //!
-//! `Recorder::record` never waits: entries go into a bounded queue, a worker takes them in batches to the sinks. What does
+//! [`Recorder::record`] never waits: entries go into a bounded queue, a worker takes them in batches to the sinks. What does
 //! not fit is dropped and counted, never silently.
 
 pub mod entry;
+mod lane;
+pub mod meters;
 pub mod recorder;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod sinks;
 
 pub use entry::{Audit, Category, Decision, Entry, Severity, Usage};
+pub use meters::RecorderMeters;
+pub use recorder::{Recorder, RecorderOptions, RecorderWorker};
+pub use sinks::Sink;

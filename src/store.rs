@@ -60,3 +60,13 @@ pub struct StoreError {
     /// Whether trying again later may succeed.
     pub transient: bool,
 }
+
+// === helpers ===
+
+/// The id in the form that stores keep, lower case; `None` where it is not an ObjectId (24 hex digits).
+///
+/// LibreChat's ids come out of tokens, where MongoDB's driver wrote them in lower case; mongoose would also take 12
+/// characters of any kind as an id. No user has one, so they name nobody here.
+pub(crate) fn object_id(id: &str) -> Option<String> {
+    (id.len() == 24 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| id.to_ascii_lowercase())
+}

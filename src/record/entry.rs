@@ -211,4 +211,20 @@ impl Entry {
             Self::Usage(usage) => usage.id,
         }
     }
+
+    /// When the request arrived (UTC).
+    pub fn timestamp(&self) -> Timestamp {
+        match self {
+            Self::Audit(audit) => audit.timestamp,
+            Self::Usage(usage) => usage.timestamp,
+        }
+    }
+
+    /// The member `kind` of the serialised entry, also a label of metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Audit(_) => "audit",
+            Self::Usage(_) => "usage",
+        }
+    }
 }

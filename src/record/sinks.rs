@@ -1,1 +1,57 @@
-//! Where entries end up.
+//! Where entries end up. A new kind of sink is one file here and one arm in each `match` below.
+
+use std::io;
+use std::sync::Arc;
+
+use super::Entry;
+use crate::store::{Ledger, StoreError};
+
+pub mod lines;
+
+pub use lines::Lines;
+
+/// A place that entries are written to.
+pub enum Sink {
+    /// JSON lines: one object a line.
+    Lines(Lines),
+    /// A store.
+    Ledger {
+        /// Its name in metrics and logs: `embedded`, `mongo`.
+        name: &'static str,
+        /// The store.
+        ledger: Arc<dyn Ledger>,
+    },
+}
+
+// === impl Sink ===
+
+impl Sink {
+    /// JSON lines on standard output, named `stdout`.
+    ///
+    /// # Errors
+    /// Where the thread that writes them cannot be started.
+    pub fn stdout() -> io::Result<Self> {
+        Ok(Self::Lines(Lines::start("stdout", Box::new(io::stdout()))?))
+    }
+
+    /// A store, under this name.
+    pub fn ledger(name: &'static str, ledger: Arc<dyn Ledger>) -> Self {
+        Self::Ledger { name, ledger }
+    }
+
+    /// The sink's name in metrics and logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Lines(lines) => lines.name(),
+            Self::Ledger { name, .. } => name,
+        }
+    }
+
+    /// Writes the entries, in order.
+    pub(super) async fn write(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        match self {
+            Self::Lines(lines) => lines.write(entries).await,
+            Self::Ledger { ledger, .. } => ledger.append(entries).await,
+        }
+    }
+}

@@ -1,1 +1,157 @@
-//! SQLite.
+//! The store that needs no server: one SQLite file in a directory.
+//!
+//! Two processes may use it at once (the command line while the proxy runs): the file is in WAL mode, where readers and a
+//! writer do not wait for each other, and a second writer waits up to [`BUSY`]. A record survives the end of the process;
+//! a loss of power may cost the last ones (`synchronous = NORMAL`).
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+
+use super::{Directory, Ledger, Person, StoreError};
+use crate::record::Entry;
+
+mod entries;
+mod faults;
+mod people;
+mod schema;
+
+use faults::fault;
+
+/// The file inside the directory.
+pub const FILE: &str = "tollgate.db";
+
+/// How long a process waits for another one that is writing.
+pub const BUSY: Duration = Duration::from_secs(2);
+
+/// The embedded store. Cheap to clone; all clones share the same two connections.
+#[derive(Clone)]
+pub struct Embedded {
+    file: Arc<Path>,
+    /// One connection for look-ups and one for writing, so that nobody who is asked about waits for a batch of records.
+    reader: Arc<Mutex<Connection>>,
+    writer: Arc<Mutex<Connection>>,
+}
+
+// === impl Embedded ===
+
+impl Embedded {
+    /// Opens `<dir>/tollgate.db`, making the directory and the tables where they are missing. Blocks while it reads the
+    /// disk: for start-up and the command line.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the directory cannot be written, the file is locked for longer than [`BUSY`], is not a
+    /// database, or was written by a newer Tollgate.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        make_directory(dir)?;
+        let file: PathBuf = dir.join(FILE);
+        let mut writer = connect(&file)?;
+        schema::prepare(&mut writer, &file)?;
+        let reader = connect(&file)?;
+        Ok(Self { file: file.into(), reader: Arc::new(Mutex::new(reader)), writer: Arc::new(Mutex::new(writer)) })
+    }
+
+    /// Adds this person or replaces the one with the same id. Blocks: for the command line.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the id is not 24 hex digits or the file cannot be written.
+    pub fn put_person(&self, person: &Person) -> Result<(), StoreError> {
+        people::put(&locked(&self.writer), person).map_err(|error| error.at(&self.file))
+    }
+
+    /// Removes a person; `false` where there was none. Blocks: for the command line.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the file cannot be written.
+    pub fn remove_person(&self, id: &str) -> Result<bool, StoreError> {
+        people::remove(&locked(&self.writer), id).map_err(|error| fault(&self.file, &error))
+    }
+
+    /// The person with this id. Blocks: for the command line; a request asks [`Directory::person`].
+    ///
+    /// # Errors
+    /// [`StoreError`] where the file cannot be read.
+    pub fn find_person(&self, id: &str) -> Result<Option<Person>, StoreError> {
+        people::find(&locked(&self.reader), id).map_err(|error| fault(&self.file, &error))
+    }
+
+    /// Everybody, ordered by e-mail address, then id. Blocks: for the command line.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the file cannot be read.
+    pub fn people(&self) -> Result<Vec<Person>, StoreError> {
+        people::all(&locked(&self.reader)).map_err(|error| fault(&self.file, &error))
+    }
+
+    /// Runs `work` with a connection where blocking harms nobody.
+    async fn with<T: Send + 'static>(
+        &self,
+        connection: &Arc<Mutex<Connection>>,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let connection = Arc::clone(connection);
+        match tokio::task::spawn_blocking(move || work(&mut locked(&connection))).await {
+            Ok(done) => done.map_err(|error| fault(&self.file, &error)),
+            // The runtime is going down, or the work panicked; either way this call has no answer.
+            Err(error) => Err(faults::because(&self.file, &format_args!("the work was not finished: {error}"), true)),
+        }
+    }
+}
+
+#[async_trait]
+impl Directory for Embedded {
+    async fn person(&self, id: &str) -> Result<Option<Person>, StoreError> {
+        let id = id.to_owned();
+        self.with(&self.reader, move |connection| people::find(connection, &id)).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        // Reads the file: a bare `SELECT 1` would answer with the disk gone.
+        self.with(&self.reader, |connection| {
+            connection.query_row("SELECT count(*) FROM (SELECT 1 FROM users LIMIT 1)", [], |_| Ok(()))
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Ledger for Embedded {
+    async fn append(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        let rows = entries::rows(entries)
+            .map_err(|error| faults::because(&self.file, &format_args!("an entry is not JSON: {error}"), false))?;
+        self.with(&self.writer, move |connection| entries::append(connection, &rows)).await
+    }
+}
+
+// === helpers ===
+
+/// The connection, also after a panic elsewhere: SQLite rolls back what was not committed, so nothing is half done.
+fn locked(connection: &Mutex<Connection>) -> std::sync::MutexGuard<'_, Connection> {
+    connection.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn connect(file: &Path) -> Result<Connection, StoreError> {
+    let opened = Connection::open(file).and_then(|connection| {
+        connection.busy_timeout(BUSY)?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        Ok(connection)
+    });
+    opened.map_err(|error| fault(file, &error))
+}
+
+/// Makes the directory. Who uses what is nobody else's business, so a new one is for its owner alone.
+fn make_directory(dir: &Path) -> Result<(), StoreError> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir).map_err(|error| {
+        faults::because(dir, &format_args!("the directory cannot be made: {error}; name another with --data"), false)
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,120 @@
-//! MongoDB.
+//! MongoDB: LibreChat's database as the directory (read only), a database of Tollgate's own as the ledger.
+//!
+//! Look-ups read from the primary with read concern `majority`: the newest role that no failover can take back.
+//! Records are written with write concern `majority`. Errors name hosts, never the connection string.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mongodb::options::{ClientOptions, DatabaseOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern};
+use mongodb::{Client, Database};
+use tokio::sync::OnceCell;
+
+use super::{Directory, Ledger, Person, StoreError};
+use crate::record::Entry;
+
+mod directory;
+mod faults;
+mod ledger;
+
+use faults::Hosts;
+
+/// Name of Tollgate's own database unless the settings name another (DESIGN.md 6).
+pub const OWN_DATABASE: &str = "tollgate";
+
+/// LibreChat's database where the connection string has no path: what the Node.js driver, and so LibreChat, takes then.
+pub const DEFAULT_DATABASE: &str = "test";
+
+/// The name that connections have in the server's log.
+pub const APP_NAME: &str = "tollgate";
+
+/// How long a call waits for a server that may be used, where none is.
+pub const SELECTION: Duration = Duration::from_secs(2);
+
+/// How long a connection may take to be made.
+pub const CONNECT: Duration = Duration::from_secs(2);
+
+/// How long the server may work on one read (`maxTimeMS`).
+pub const OPERATION: Duration = Duration::from_secs(2);
+
+/// How long a look-up or a ping may take from end to end, whatever happens on the way. Somebody waits for it.
+pub const LOOK_UP: Duration = Duration::from_secs(4);
+
+/// How long one append may take from end to end. Nobody waits for it; it is repeated whole where it fails.
+pub const APPEND: Duration = Duration::from_secs(10);
+
+/// A client of one MongoDB deployment. Cheap to clone.
+#[derive(Clone)]
+pub struct Mongo {
+    librechat: Database,
+    own: Database,
+    hosts: Hosts,
+    /// Set once the indexes of the own database are there.
+    indexed: Arc<OnceCell<()>>,
+}
+
+// === impl Mongo ===
+
+impl Mongo {
+    /// A client for the deployment that `uri` names (LibreChat's `MONGO_URI`). LibreChat's database is the one in the URI's
+    /// path, [`DEFAULT_DATABASE`] where it has none. Connects when it is first used, so a server that is away does not fail
+    /// this call; only the names of a `mongodb+srv` URI are looked up now.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the URI cannot be read, or where `own_database` is LibreChat's, which is never written to.
+    pub async fn connect(uri: &str, own_database: &str) -> Result<Self, StoreError> {
+        let read = ClientOptions::parse(uri).into_future();
+        let parsed = faults::in_time(&Hosts::unknown(), LOOK_UP, read).await?;
+        let mut options = parsed.map_err(|error| faults::uri(&error))?;
+        options.app_name = Some(APP_NAME.into());
+        options.server_selection_timeout = Some(SELECTION);
+        options.connect_timeout = Some(CONNECT);
+        let hosts = Hosts::new(&options.hosts);
+        let librechat = options.default_database.clone().unwrap_or_else(|| DEFAULT_DATABASE.into());
+        // MongoDB refuses two databases whose names differ in case alone.
+        if own_database.is_empty() || own_database.eq_ignore_ascii_case(&librechat) {
+            return Err(faults::own_database(own_database));
+        }
+        let client = Client::with_options(options).map_err(|error| faults::uri(&error))?;
+        let reading = DatabaseOptions::builder()
+            .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::Primary))
+            .read_concern(ReadConcern::majority())
+            .build();
+        let writing = DatabaseOptions::builder().write_concern(WriteConcern::majority()).build();
+        Ok(Self {
+            librechat: client.database_with_options(&librechat, reading),
+            own: client.database_with_options(own_database, writing),
+            hosts,
+            indexed: Arc::default(),
+        })
+    }
+}
+
+#[async_trait]
+impl Directory for Mongo {
+    async fn person(&self, id: &str) -> Result<Option<Person>, StoreError> {
+        let asked = faults::in_time(&self.hosts, LOOK_UP, directory::person(&self.librechat, id)).await?;
+        asked.map_err(|error| self.hosts.fault(&error))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        // A look-up like any other: the command `ping` would also answer those who may not read.
+        let asked =
+            faults::in_time(&self.hosts, LOOK_UP, directory::person(&self.librechat, directory::NOBODY)).await?;
+        asked.map(|_nobody| ()).map_err(|error| self.hosts.fault(&error))
+    }
+}
+
+#[async_trait]
+impl Ledger for Mongo {
+    async fn append(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        let documents = ledger::documents(entries).map_err(|error| self.hosts.fault(&error))?;
+        let work = async {
+            self.indexed.get_or_try_init(|| ledger::make_indexes(&self.own)).await?;
+            ledger::append(&self.own, &documents).await
+        };
+        let appended = faults::in_time(&self.hosts, APPEND, work).await?;
+        appended.map_err(|error| self.hosts.fault(&error))
+    }
+}

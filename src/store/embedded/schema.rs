@@ -1,0 +1,83 @@
+//! The tables, and how an older file gets the newer ones.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::faults::{because, fault};
+use crate::store::StoreError;
+
+/// The steps from an empty file to today's tables. Step n brings `user_version` from n to n + 1. A step that has been
+/// released is never changed: the next change is a step of its own.
+const STEPS: [&str; 1] = ["
+CREATE TABLE users (
+    id     TEXT PRIMARY KEY NOT NULL,          -- LibreChat's users._id, 24 hex digits in lower case
+    email  TEXT,                               -- lower case
+    role   TEXT,
+    groups TEXT NOT NULL DEFAULT '[]'          -- names, a JSON array
+) WITHOUT ROWID;
+
+CREATE TABLE audit (
+    id       TEXT PRIMARY KEY NOT NULL,        -- UUIDv7
+    time     INTEGER NOT NULL,                 -- microseconds since 1970 (UTC)
+    user     TEXT,
+    action   TEXT NOT NULL,
+    category TEXT NOT NULL,
+    severity TEXT NOT NULL,
+    decision TEXT NOT NULL,
+    body     TEXT NOT NULL                     -- the whole entry as JSON
+);
+CREATE INDEX audit_user_time ON audit (user, time);
+CREATE INDEX audit_category_time ON audit (category, time);
+CREATE INDEX audit_severity_time ON audit (severity, time);
+
+CREATE TABLE usage_events (
+    id       TEXT PRIMARY KEY NOT NULL,
+    time     INTEGER NOT NULL,
+    user     TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
+    model    TEXT NOT NULL,
+    outcome  TEXT NOT NULL,
+    body     TEXT NOT NULL
+);
+CREATE INDEX usage_events_user_time ON usage_events (user, time);
+CREATE INDEX usage_events_model_time ON usage_events (model, time);
+"];
+
+/// Brings the file to today's tables, whatever it held and whoever else opens it at the same moment.
+pub(super) fn prepare(connection: &mut Connection, file: &Path) -> Result<(), StoreError> {
+    let at = |error: rusqlite::Error| fault(file, &error);
+    connection.pragma_update(None, "journal_mode", "wal").map_err(at)?;
+    connection.pragma_update(None, "synchronous", "normal").map_err(at)?;
+    if version(connection).map_err(at)? == newest() {
+        return Ok(());
+    }
+    // Take the write lock before looking again: another process may have been quicker.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(at)?;
+    let found = version(&transaction).map_err(at)?;
+    if found > newest() {
+        return Err(because(
+            file,
+            &format_args!(
+                "written by a newer Tollgate (its tables have version {found}, this one knows {}); use that version, or \
+                 another directory",
+                newest()
+            ),
+            false,
+        ));
+    }
+    for (version, sql) in (1_u32..).zip(STEPS).skip(found as usize) {
+        transaction.execute_batch(sql).map_err(at)?;
+        transaction.pragma_update(None, "user_version", version).map_err(at)?;
+    }
+    transaction.commit().map_err(at)
+}
+
+/// The version of today's tables.
+fn newest() -> u32 {
+    u32::try_from(STEPS.len()).unwrap_or(u32::MAX)
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<u32> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}

@@ -1,0 +1,72 @@
+//! Who someone is, as LibreChat's own code reads it (CONTRACT.md A.3).
+
+use futures_util::TryStreamExt;
+use mongodb::Database;
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Document, doc};
+use mongodb::error::Error;
+use serde::Deserialize;
+
+use super::OPERATION;
+use crate::store::{Person, object_id};
+
+/// An id that no user has: ObjectIds begin with the time they were made.
+pub(super) const NOBODY: &str = "000000000000000000000000";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct User {
+    email: Option<String>,
+    role: Option<String>,
+    id_on_the_source: Option<String>,
+    /// Written at sign-in by LibreChat versions that take groups from the identity provider's token.
+    openid_groups: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    name: Option<String>,
+}
+
+pub(super) async fn person(librechat: &Database, id: &str) -> Result<Option<Person>, Error> {
+    let Some(id) = object_id(id) else { return Ok(None) };
+    let Ok(oid) = ObjectId::parse_str(&id) else { return Ok(None) };
+    let user = librechat
+        .collection::<User>("users")
+        .find_one(doc! {"_id": oid})
+        .projection(fields(&["email", "role", "idOnTheSource", "openidGroups"]))
+        .max_time(OPERATION)
+        .await?;
+    let Some(user) = user else { return Ok(None) };
+    // One or the other, never both: an empty `idOnTheSource` is none, as it is in JavaScript.
+    let member = present(user.id_on_the_source).unwrap_or_else(|| id.clone());
+    let mut groups: Vec<Box<str>> = librechat
+        .collection::<Group>("groups")
+        .find(doc! {"memberIds": member})
+        .projection(fields(&["name"]))
+        .max_time(OPERATION)
+        .await?
+        .try_filter_map(async |group: Group| Ok(group.name.map(Box::from)))
+        .try_collect()
+        .await?;
+    groups.extend(user.openid_groups.into_iter().flatten().map(Box::from));
+    groups.sort_unstable();
+    groups.dedup();
+    Ok(Some(Person {
+        id: id.into(),
+        email: present(user.email).map(|email| email.to_lowercase().into()),
+        role: present(user.role).map(Box::from),
+        groups,
+    }))
+}
+
+/// A projection on these fields and no others.
+fn fields(names: &[&str]) -> Document {
+    let mut projection = doc! {"_id": 0};
+    projection.extend(names.iter().map(|name| ((*name).to_owned(), 1.into())));
+    projection
+}
+
+fn present(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}

@@ -1,0 +1,121 @@
+//! The driver's errors in our own words. The driver's texts are not passed on where they may quote the connection string.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mongodb::error::{Error, ErrorKind};
+use mongodb::options::ServerAddress;
+use tokio::time::timeout;
+
+use super::SELECTION;
+use crate::store::StoreError;
+
+/// MongoDB's code for an operation that the user may not do.
+const UNAUTHORIZED: i32 = 13;
+
+/// MongoDB's codes for a document or a query that is wrong in itself: BadValue, FailedToParse, TypeMismatch,
+/// InvalidNamespace, DocumentValidationFailure, BSONObjectTooLarge.
+const WRONG_FOR_GOOD: [i32; 6] = [2, 9, 14, 73, 121, 10_334];
+
+/// The servers that were named, for messages: `db1:27017, db2:27017`.
+#[derive(Clone)]
+pub(super) struct Hosts(Arc<str>);
+
+// === impl Hosts ===
+
+impl Hosts {
+    pub(super) fn new(hosts: &[ServerAddress]) -> Self {
+        Self(hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ").into())
+    }
+
+    /// Before the connection string has been read.
+    pub(super) fn unknown() -> Self {
+        Self("the servers of the connection string".into())
+    }
+
+    /// What went wrong. All that somebody can mend while Tollgate runs counts as transient, rights and passwords too.
+    pub(super) fn fault(&self, error: &Error) -> StoreError {
+        match error.kind.as_ref() {
+            ErrorKind::ServerSelection { .. } => {
+                let waited = SELECTION.as_secs();
+                self.because(
+                    &format_args!(
+                        "no usable server within {waited} s; is it running, and can it be reached from here?"
+                    ),
+                    true,
+                )
+            }
+            ErrorKind::Io(error) => self.because(error, true),
+            ErrorKind::Authentication { .. } => {
+                self.because(&"the server does not accept the user name or the password", true)
+            }
+            ErrorKind::Command(command) if command.code == UNAUTHORIZED => self.because(
+                &"the user may not do this; it needs `read` on LibreChat's database and `readWrite` on tollgate's own",
+                true,
+            ),
+            ErrorKind::Command(command) => self.because(
+                &format_args!("the server answered {} ({})", command.code_name, command.code),
+                !WRONG_FOR_GOOD.contains(&command.code),
+            ),
+            ErrorKind::InsertMany(failure) => match (&failure.write_concern_error, failure.write_errors.as_deref()) {
+                (Some(_), _) => self.because(&"the write did not reach a majority of the servers", true),
+                (None, Some([first, ..])) => {
+                    self.because(&format_args!("a document was refused with code {}", first.code), false)
+                }
+                (None, _) => self.because(&"a write failed", true),
+            },
+            ErrorKind::BsonDeserialization(error) => {
+                self.because(&format_args!("a document is not what LibreChat writes: {error}"), false)
+            }
+            ErrorKind::Bson(error) => self.because(&format_args!("not what BSON can hold: {error}"), false),
+            ErrorKind::DnsResolve { .. } => self.because(&"the name cannot be resolved", true),
+            ErrorKind::IncompatibleServer { message, .. } => self.because(message, false),
+            ErrorKind::InvalidArgument { .. } | ErrorKind::InvalidTlsConfig { .. } => {
+                self.because(&"the connection string asks for something that cannot be done", false)
+            }
+            _ => self.because(&"the connection failed", true),
+        }
+    }
+
+    fn because(&self, why: &dyn Display, transient: bool) -> StoreError {
+        StoreError { store: "mongodb", message: format!("{}: {why}", self.0), transient }
+    }
+}
+
+/// Waits for `work` no longer than this, whatever holds it up: a server that takes a request and never answers too.
+pub(super) async fn in_time<T>(hosts: &Hosts, limit: Duration, work: impl Future<Output = T>) -> Result<T, StoreError> {
+    let Ok(done) = timeout(limit, work).await else {
+        return Err(hosts.because(&format_args!("no answer within {} s", limit.as_secs()), true));
+    };
+    Ok(done)
+}
+
+/// The connection string cannot be used.
+pub(super) fn uri(error: &Error) -> StoreError {
+    let hosts = Hosts::unknown();
+    match error.kind.as_ref() {
+        ErrorKind::DnsResolve { .. } => hosts.because(&"the name cannot be resolved", true),
+        // The driver's text may quote the string, password and all.
+        _ => StoreError {
+            store: "mongodb",
+            message: "the connection string (MONGO_URI) cannot be read; it looks like \
+                      mongodb://user:password@host:27017/LibreChat, with special characters of the password \
+                      percent-encoded"
+                .into(),
+            transient: false,
+        },
+    }
+}
+
+/// The name of Tollgate's own database cannot be used.
+pub(super) fn own_database(name: &str) -> StoreError {
+    StoreError {
+        store: "mongodb",
+        message: format!(
+            "tollgate's own database cannot be {name:?}; name one that is not LibreChat's, which is only read"
+        ),
+        transient: false,
+    }
+}

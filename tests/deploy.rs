@@ -316,16 +316,30 @@ fn nginx_accepts_its_file() {
 // PLACE FOR THE POLICY ROOM: take the attribute away as soon as `tollgate::policy::compile` exists.
 #[cfg(any())]
 #[test]
-fn the_policy_in_the_cluster_compiles() {
+fn every_policy_that_is_mounted_compiles() {
     use tollgate::policy::{Source, compile};
 
-    let sources: Vec<Source> = config_map("tollgate-policies")
-        .unwrap()
-        .into_iter()
-        .map(|(name, text)| Source { path: name.into(), text: text.into() })
-        .collect();
-    assert!(!sources.is_empty());
-    if let Err(report) = compile(&sources) {
-        panic!("deploy/kubernetes.yaml: {report:?}");
+    let directory = |path: &Path| -> Vec<Source> {
+        let files = fs::read_dir(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let files = files.map(|file| file.unwrap().path()).filter(|file| {
+            let name = file.file_name().unwrap().to_str().unwrap();
+            name.ends_with(".yaml") && !name.ends_with(".test.yaml")
+        });
+        files.map(|file| Source { text: fs::read_to_string(&file).unwrap().into(), path: file }).collect()
+    };
+    let mounts = strings(compose().unwrap().pointer("/services/tollgate/volumes"));
+    let mounted = mounts[0].strip_suffix(":/etc/tollgate/policies:ro").unwrap();
+    let cluster = config_map("tollgate-policies").unwrap();
+    let cluster = cluster.into_iter().map(|(name, text)| Source { path: name.into(), text: text.into() }).collect();
+    let policies = [
+        ("deploy/kubernetes.yaml", cluster),
+        ("deploy/compose.yaml", directory(&deploy(mounted))),
+        ("loadtest/policy", directory(&deploy("../loadtest/policy"))),
+    ];
+    for (name, sources) in policies {
+        assert!(!sources.is_empty(), "{name}: no policy");
+        if let Err(report) = compile(&sources) {
+            panic!("{name}: {report:?}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 <<<<<<< HEAD
 <<<<<<< HEAD
+<<<<<<< HEAD
 //! The `tollgate` program: arguments in, exit code out.
 
 use std::process::ExitCode;
@@ -21,3 +22,6 @@ fn main() {}
 =======
 fn main() {}
 >>>>>>> room-store
+=======
+fn main() {}
+>>>>>>> room-deploy

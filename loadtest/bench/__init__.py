@@ -1,0 +1,1 @@
+"""The parts of the load test; `loadtest/run` puts them together."""

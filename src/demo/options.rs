@@ -17,7 +17,11 @@ pub struct StandInOptions {
     pub catalogue: Catalogue,
     /// The `modelSpecs` section of a librechat.yaml, if there is one.
     pub model_specs: Option<ModelSpecs>,
-    /// How many words every model says. The first is the model's own name in brackets.
+    /// Agents that exist, visible to everybody.
+    pub agents: Vec<StoredAgent>,
+    /// How many words every model says. The first is the model's own name in brackets. A message may ask for other
+    /// numbers for its own answer: `[[words=400 delay=30]]`, the delay in milliseconds; `[[fail=400]]` makes the
+    /// provider fail.
     pub words: usize,
     /// The pause before each word. Zero says everything at once.
     pub word_delay: Duration,
@@ -73,7 +77,7 @@ pub struct ModelSpecs {
 }
 
 /// One model spec.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelSpec {
     /// What a chat body's `spec` names.
     pub name: String,
@@ -83,6 +87,25 @@ pub struct ModelSpec {
     pub endpoint: String,
     /// `preset.model`.
     pub model: String,
+    /// Whether the client starts with it.
+    pub default: bool,
+    /// What the client shows below the label.
+    pub description: Option<String>,
+}
+
+/// An agent somebody stored, without edges: running it runs its one model (CONTRACT.md B.4).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredAgent {
+    /// Its id, which starts with `agent_`.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The endpoint whose model it runs.
+    pub provider: String,
+    /// The model it runs.
+    pub model: String,
+    /// The id of the person who made it. Everybody may use it.
+    pub author: String,
 }
 
 // === impl StandInOptions ===
@@ -106,6 +129,7 @@ impl Default for StandInOptions {
             token_lifetime: Duration::from_secs(15 * 60),
             catalogue: Catalogue::default(),
             model_specs: None,
+            agents: Vec::new(),
             words: 41,
             word_delay: Duration::ZERO,
             start_balance: 20_000_000,
@@ -142,5 +166,12 @@ impl Default for Catalogue {
                 endpoint("MindRoom", true, true, &["mindroom-basic", "mindroom-pro"]),
             ],
         }
+    }
+}
+
+impl Catalogue {
+    /// The endpoint of this very name.
+    pub fn endpoint(&self, name: &str) -> Option<&Endpoint> {
+        self.endpoints.iter().find(|endpoint| endpoint.name == name)
     }
 }

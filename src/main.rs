@@ -1,6 +1,7 @@
 <<<<<<< HEAD
 <<<<<<< HEAD
 <<<<<<< HEAD
+<<<<<<< HEAD
 //! The `tollgate` program: arguments in, exit code out.
 
 use std::process::ExitCode;
@@ -25,3 +26,6 @@ fn main() {}
 =======
 fn main() {}
 >>>>>>> room-deploy
+=======
+fn main() {}
+>>>>>>> room-demo

@@ -54,10 +54,18 @@ pub fn run(args: impl IntoIterator<Item = OsString>, environment: &Environment) 
     let exit = match tollgate.command {
         Command::Serve(args) => serve::run(&args, environment, colour, &mut err),
         Command::Demo(args) => demo::run(&args, colour, &mut out, &mut err),
-        Command::Check(args) => check::run(&check::Args { colour, ..args }, environment, &mut out, &mut err),
+        Command::Check(args) => check::run(&check::Args { colour, ..args }, &mut out, &mut err),
         Command::Explain(args) => explain::run(&args, &mut out, &mut err),
-        Command::Users(args) => users::run(&args, &mut out, &mut err),
+        Command::Users(args) => users_exit(users::run(&args, &mut out, &mut err)),
     };
     let _ = out.flush();
     exit
+}
+
+fn users_exit(code: u8) -> Exit {
+    match code {
+        0 => Exit::Ok,
+        64 => Exit::Usage,
+        _ => Exit::Failed,
+    }
 }

@@ -23,17 +23,17 @@ use crate::identity::{Bearer, Identity, Unknown};
 use crate::librechat::answers;
 use crate::librechat::catalog::{self, ModelsAnswer};
 use crate::librechat::content::json_body_expected;
-use crate::librechat::path::CanonicalPath;
-use crate::librechat::routes::{Access, Catalog, Class, Route, Unrouted, classify};
+use crate::librechat::path::{CanonicalPath, PathFault};
+use crate::librechat::routes::{self, Access, Catalog, Class, Route, Unrouted, classify};
 use crate::librechat::selection::{TurnRequest, select_turn};
 use crate::librechat::specs::{SpecLookup, Specs};
 use crate::librechat::unreadable::Unreadable;
 use crate::metrics::Metrics;
 use crate::policy::{
-    Ask, Caller, Outcome, Reason, RuleId, Sight, Snapshot, Surface, Target, Verdict, decide,
+    Ask, Caller, Mode, Outcome, Reason, RuleId, Sight, Snapshot, Surface, Target, Verdict, decide,
 };
 use crate::record::entry::Metadata;
-use crate::record::{Decision, Recorder};
+use crate::record::Recorder;
 
 mod catalogue;
 mod counted;
@@ -165,11 +165,11 @@ impl<U: Upstream> Spine<U> {
     fn route(&self, method: &Method, path: &CanonicalPath) -> Result<(&'static Route, Uri), Refusal> {
         let route = match (classify(method, path), self.parts.unknown) {
             (Ok(route), _) => route,
-            (Err(Unrouted::UnknownPath), UnknownRoutes::Identified) => &UNKNOWN_IDENTIFIED,
-            (Err(Unrouted::UnknownPath), UnknownRoutes::Pass) => &UNKNOWN_PASSED,
+            (Err(Unrouted::UnknownPath), UnknownRoutes::Identified) => &routes::UNKNOWN_IDENTIFIED,
+            (Err(Unrouted::UnknownPath), UnknownRoutes::Pass) => &routes::UNKNOWN_PASSED,
             (Err(unrouted), _) => return Err(unrouted.into()),
         };
-        let target = Uri::try_from(route.target(path)).map_err(|_| Refusal::Path(PATH_FORM))?;
+        let target = Uri::try_from(route.target(path)).map_err(|_| Refusal::Path(PathFault::Form))?;
         Ok((route, target))
     }
 
@@ -404,7 +404,7 @@ impl<U: Upstream> Spine<U> {
         head: Parts,
         body: U::Inbound,
     ) -> Result<Response<Body<U>>, Refusal> {
-        if visit.policy.enforces() {
+        if visit.policy.mode() == Mode::Enforce {
             return Err(Refusal::RemoteApi);
         }
         let reason = Reason::Surface(Surface::RemoteApi);

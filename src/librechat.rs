@@ -11,6 +11,7 @@
 //! [`records`] holds the documents of LibreChat's database. Facts are those of LibreChat 0.8.6 (CONTRACT.md). The room
 //! does no I/O, reads no clock, and knows neither the HTTP server nor a database driver.
 
+pub mod answers;
 pub mod catalog;
 pub mod content;
 pub mod json;

@@ -1,7 +1,3 @@
-<<<<<<< HEAD
-<<<<<<< HEAD
-<<<<<<< HEAD
-<<<<<<< HEAD
 //! The `tollgate` program: arguments in, exit code out.
 
 use std::process::ExitCode;
@@ -17,15 +13,3 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     cli::run(std::env::args_os(), &Environment::of_process()).into()
 }
-=======
-fn main() {}
->>>>>>> room-librechat
-=======
-fn main() {}
->>>>>>> room-store
-=======
-fn main() {}
->>>>>>> room-deploy
-=======
-fn main() {}
->>>>>>> room-demo

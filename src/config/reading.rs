@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -298,7 +298,7 @@ impl Reader<'_> {
         };
         let mut nets = Vec::new();
         for value in values {
-            let net = IpNet::from_str(&value.text).or_else(|_| value.text.parse().map(IpNet::new_assert_one));
+            let net = IpNet::from_str(&value.text).or_else(|_| value.text.parse::<IpAddr>().map(IpNet::from));
             match net {
                 Ok(net) => nets.push(net),
                 Err(_) => {

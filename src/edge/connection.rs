@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Request;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -107,7 +107,7 @@ impl ServerApp for Connections {
             biased;
             // An error here is a client that left or spoke no HTTP: hyper has answered what could be answered.
             _ = connection.as_mut() => {}
-            _ = shutdown.wait_for(|stop| *stop) => {
+            () = stopped(&mut shutdown) => {
                 connection.as_mut().graceful_shutdown();
                 let _ = connection.await;
             }
@@ -115,6 +115,12 @@ impl ServerApp for Connections {
         drop(open);
         None
     }
+}
+
+/// Returns when the listeners have closed.
+async fn stopped(shutdown: &mut ShutdownWatch) {
+    // The guard that `wait_for` gives must not live on. A sender that is gone means the same: nobody serves any more.
+    let _ = shutdown.wait_for(|stop| *stop).await.map(|_| ());
 }
 
 /// The address of the other end. A stream without one (it has just been reset) belongs to nobody.

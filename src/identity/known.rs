@@ -34,7 +34,7 @@ pub struct Known {
     directory: Arc<dyn Directory>,
     remember: Duration,
     clock: Clock,
-    lately: Cache<Box<str>, Looked>,
+    lately: Cache<String, Looked>,
     hits: IntCounter,
     found: IntCounter,
     unknown: IntCounter,

@@ -105,6 +105,16 @@ pub enum Unrouted {
     },
 }
 
+/// What an unknown path is where the settings let identified callers through: nothing is known of its body.
+pub static UNKNOWN_IDENTIFIED: Route = unknown(Access::Token);
+
+/// What an unknown path is where the settings let everybody through.
+pub static UNKNOWN_PASSED: Route = unknown(Access::Anonymous);
+
+const fn unknown(access: Access) -> Route {
+    Route { pattern: "/api/*", methods: Methods::ALL, class: Class::Pass, access, body: Body::Any }
+}
+
 /// The route of a request. As in Express, the first row wins that has both the path and the method.
 ///
 /// # Errors

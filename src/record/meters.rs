@@ -1,20 +1,20 @@
-//! What the recorder counts.
+//! What the recorder counts. The series themselves are declared in [`crate::metrics`].
 
-use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGaugeVec};
 
-/// The recorder's counters, to be made once for each registry.
+/// The recorder's handles on the series it counts with.
 #[derive(Clone, Debug)]
 pub struct RecorderMeters {
     /// Entries taken into the queue.
-    pub(super) recorded: IntCounter,
+    pub recorded: IntCounter,
     /// Entries written, by sink.
-    pub(super) written: IntCounterVec,
+    pub written: IntCounterVec,
     /// Entries lost, by sink, kind and reason. See [`Loss`].
-    pub(super) dropped: IntCounterVec,
+    pub dropped: IntCounterVec,
     /// Writes that failed, by sink. A write that is tried again counts each time.
-    pub(super) failures: IntCounterVec,
+    pub failures: IntCounterVec,
     /// Entries that wait for a sink, by sink.
-    pub(super) queue: IntGaugeVec,
+    pub queue: IntGaugeVec,
 }
 
 /// Why an entry was lost: the label `reason` of `tollgate_record_dropped_total`.
@@ -35,41 +35,6 @@ pub enum Loss {
 // === impl RecorderMeters ===
 
 impl RecorderMeters {
-    /// Makes the counters and registers them.
-    ///
-    /// # Errors
-    /// Where the registry already has metrics of these names.
-    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let meters = Self {
-            recorded: IntCounter::new("tollgate_record_entries_total", "Entries taken into the recorder's queue.")?,
-            written: IntCounterVec::new(
-                Opts::new("tollgate_record_written_total", "Entries written, by sink."),
-                &["sink"],
-            )?,
-            dropped: IntCounterVec::new(
-                Opts::new(
-                    "tollgate_record_dropped_total",
-                    "Entries lost, by sink (all: before any sink), kind (audit, usage) and reason.",
-                ),
-                &["sink", "kind", "reason"],
-            )?,
-            failures: IntCounterVec::new(
-                Opts::new("tollgate_record_failures_total", "Writes that failed, by sink, repetitions included."),
-                &["sink"],
-            )?,
-            queue: IntGaugeVec::new(
-                Opts::new("tollgate_record_waiting", "Entries that wait for a sink, by sink."),
-                &["sink"],
-            )?,
-        };
-        registry.register(Box::new(meters.recorded.clone()))?;
-        registry.register(Box::new(meters.written.clone()))?;
-        registry.register(Box::new(meters.dropped.clone()))?;
-        registry.register(Box::new(meters.failures.clone()))?;
-        registry.register(Box::new(meters.queue.clone()))?;
-        Ok(meters)
-    }
-
     /// Counts an entry that one sink did not get.
     pub(super) fn lost(&self, sink: &str, kind: &str, loss: Loss) {
         self.dropped.with_label_values(&[sink, kind, loss.as_str()]).inc();

@@ -1,0 +1,175 @@
+use super::*;
+
+use std::fs;
+
+const SECRET: (&str, &str) = ("JWT_SECRET", "a-secret-of-enough-length-for-tests");
+
+fn read(file: Option<&str>, environment: &[(&str, &str)], flags: Flags) -> Result<Settings, Report> {
+    let directory = tempfile::tempdir().unwrap();
+    let config = file.map(|text| {
+        let path = directory.path().join("tollgate.yaml");
+        fs::write(&path, text).unwrap();
+        path
+    });
+    Settings::read(&Flags { config, ..flags }, &Environment::of(environment.iter().copied()))
+}
+
+fn with_policies() -> Flags {
+    Flags { policies: Some("policies".into()), ..Flags::default() }
+}
+
+fn codes(result: Result<Settings, Report>) -> Vec<(&'static str, u32)> {
+    let report = result.unwrap_err();
+    report.faults().iter().map(|fault| (fault.code, fault.place.as_ref().map_or(0, |place| place.line))).collect()
+}
+
+#[test]
+fn a_secret_and_a_policy_are_all_that_must_be_said() {
+    let settings = read(None, &[SECRET], with_policies()).unwrap();
+    assert_eq!(settings.listen.to_string(), "0.0.0.0:8080");
+    assert_eq!(settings.admin.to_string(), "127.0.0.1:9090");
+    assert_eq!(settings.upstream, [edge::Address { host: "127.0.0.1".to_owned(), port: 3080 }]);
+    assert_eq!(settings.sinks, [SinkKind::Embedded]);
+    assert_eq!(settings.unknown_routes, UnknownRoutes::Deny);
+    assert!(settings.mongo.is_none() && settings.trusted_proxies.is_empty());
+}
+
+#[test]
+fn flags_win_over_the_environment_and_that_over_the_file() {
+    let file = "listen: 127.0.0.1:1\nadmin: 127.0.0.1:2\nupstream: http://a:3\nthreads: 3\nlog: {level: debug}\n";
+    let environment = [SECRET, ("TOLLGATE_LISTEN", "127.0.0.1:10"), ("TOLLGATE_ADMIN", "127.0.0.1:20")];
+    let flags = Flags { listen: Some("127.0.0.1:100".to_owned()), ..with_policies() };
+    let settings = read(Some(file), &environment, flags).unwrap();
+    assert_eq!(settings.listen.port(), 100);
+    assert_eq!(settings.admin.port(), 20);
+    assert_eq!(settings.upstream[0].host, "a");
+    assert_eq!(settings.threads, 3);
+    assert_eq!(settings.log.level, tracing::Level::DEBUG);
+}
+
+#[test]
+fn every_setting_can_be_written() {
+    let file = "
+listen: '[::1]:8080'
+admin: 127.0.0.1:9091
+upstream: http://librechat-0:3080, http://librechat-1:3080
+policies: /etc/tollgate/policies
+identity: { jwt_secret: sixteen-bytes-or-more, cache: 2s }
+mongo: { uri: 'mongodb://mongo/LibreChat', database: gate }
+store: { embedded: /var/lib/tollgate }
+records: { sinks: [stdout, embedded, mongo, stdout], queue: 1000 }
+trusted_proxies: [10.0.0.0/8, 192.0.2.7, '2001:db8::/32']
+routes: { unknown: identified }
+timeouts: { head: 10s, body: 20s, connect: 500ms, response: 2m, idle: 1h, write_stall: 15s, drain: 0s }
+limits: { connections: 500 }
+threads: 2
+log: { level: warn, format: json }
+";
+    let settings = read(Some(file), &[], Flags::default()).unwrap();
+    assert_eq!(settings.upstream.len(), 2);
+    assert_eq!(settings.remember, Duration::from_secs(2));
+    assert_eq!(settings.mongo.as_ref().unwrap().database, "gate");
+    assert_eq!(settings.sinks, [SinkKind::Stdout, SinkKind::Embedded, SinkKind::Mongo]);
+    assert_eq!(settings.trusted_proxies.len(), 3);
+    assert_eq!(settings.unknown_routes, UnknownRoutes::Identified);
+    assert_eq!(settings.timeouts.connect, Duration::from_millis(500));
+    assert_eq!((settings.queue, settings.connections, settings.threads), (1000, 500, 2));
+    assert!(settings.log.json);
+}
+
+#[test]
+fn all_faults_come_at_once_with_their_lines() {
+    let file = "listen: nonsense
+upstream: https://librechat
+trusted_proxies: [10.0.0.0/33]
+timeouts: { drain: forever }
+threads: 0
+records: { sinks: [mongo, kafka] }
+routes: { unknown: maybe }
+";
+    let environment = [("JWT_SECRET", "short"), ("MONGO_URI", "postgres://x"), ("TOLLGATE_LISTN", "x")];
+    let mut found = codes(read(Some(file), &environment, Flags::default()));
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        [
+            ("setting-address", 1),
+            ("setting-choice", 7),
+            ("setting-duration", 4),
+            ("setting-missing", 0),
+            ("setting-mongo", 0),
+            ("setting-network", 3),
+            ("setting-number", 5),
+            ("setting-secret", 0),
+            ("setting-sink", 6),
+            ("setting-sink", 6),
+            ("setting-unknown", 0),
+            ("setting-upstream", 2),
+        ]
+    );
+}
+
+#[test]
+fn unknown_keys_and_broken_files_are_faults() {
+    assert_eq!(codes(read(Some("listn: 1\n"), &[SECRET], with_policies())), [("settings-invalid", 1)]);
+    assert_eq!(codes(read(Some("timeouts: { drian: 1s }\n"), &[SECRET], with_policies())), [("settings-invalid", 1)]);
+    assert_eq!(codes(read(Some("listen: [\n"), &[SECRET], with_policies())).len(), 1);
+    let gone = Flags { config: Some("/nowhere/tollgate.yaml".into()), ..with_policies() };
+    let report = Settings::read(&gone, &Environment::of([SECRET])).unwrap_err();
+    assert_eq!(report.faults()[0].code, "settings-unreadable");
+    assert!(read(Some("# nothing but words\n"), &[SECRET], with_policies()).is_ok());
+}
+
+#[test]
+fn kubernetes_own_variables_are_no_settings() {
+    let environment = [SECRET, ("TOLLGATE_SERVICE_HOST", "10.0.0.1"), ("TOLLGATE_PORT_8080_TCP", "tcp://10.0.0.1:8080")];
+    assert!(read(None, &environment, with_policies()).is_ok());
+}
+
+#[test]
+fn what_cannot_be_followed_is_refused() {
+    for value in ["true", "TRUE", "1"] {
+        let found = codes(read(None, &[SECRET, ("OPENID_REUSE_TOKENS", value)], with_policies()));
+        assert_eq!(found, [("setting-unsupported", 0)], "{value}");
+    }
+    assert!(read(None, &[SECRET, ("OPENID_REUSE_TOKENS", "false")], with_policies()).is_ok());
+}
+
+#[test]
+fn upstreams_are_plain_hosts() {
+    for (text, good) in [
+        ("http://librechat:3080", true),
+        ("http://librechat", true),
+        ("http://[::1]:3080/", true),
+        ("http://a:1,http://b:2", true),
+        ("librechat:3080", false),
+        ("https://librechat", false),
+        ("http://librechat/chat", false),
+        ("http://librechat?x", false),
+        ("http://user:pass@librechat", false),
+        ("ftp://librechat", false),
+        ("", false),
+        (",", false),
+    ] {
+        let flags = Flags { upstream: Some(text.to_owned()), ..with_policies() };
+        assert_eq!(read(None, &[SECRET], flags).is_ok(), good, "{text:?}");
+    }
+}
+
+#[test]
+fn no_secret_reaches_a_message() {
+    let canary = "canary-in-a-secret";
+    let uri = format!("mongodb://user:{canary}@host/db");
+    let file = format!("identity: {{ jwt_secret: {canary}, cache: never }}\nmongo: {{ uri: '{uri}' }}\nlistn: {canary}\n");
+    for (file, environment) in [
+        (Some(file.as_str()), vec![]),
+        (Some("identity: { jwt_secret: canary-in-a-secret\n"), vec![]),
+        (None, vec![("JWT_SECRET", canary), ("MONGO_URI", "canary-in-a-secret://x")]),
+    ] {
+        let report = read(file, &environment, Flags::default()).unwrap_err();
+        let told = format!("{}{}{report:?}", report.render_human(false), report.render_json());
+        assert!(!told.contains(canary), "{told}");
+    }
+    let settings = read(None, &[("JWT_SECRET", canary), ("MONGO_URI", &uri)], with_policies()).unwrap();
+    assert!(!format!("{settings:?}").contains(canary), "{settings:?}");
+}

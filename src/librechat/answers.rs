@@ -1,0 +1,37 @@
+//! Questions that Tollgate itself asks LibreChat, and the short answers it looks into.
+
+use serde::Deserialize;
+
+/// What LibreChat offers a user: `GET /api/models` (CONTRACT.md C.1).
+pub const MODELS: &str = "/api/models";
+
+/// LibreChat's settings for a user, with the model specs: `GET /api/config` (CONTRACT.md B.2, C.1).
+pub const CONFIG: &str = "/api/config";
+
+/// The answer to a chat turn that was taken (CONTRACT.md E.5).
+#[derive(Deserialize)]
+struct Started<'a> {
+    #[serde(rename = "streamId", borrow)]
+    stream: std::borrow::Cow<'a, str>,
+}
+
+/// The id of the stream that a chat turn has started; `None` where LibreChat refused it. (LibreChat's own refusals come with
+/// status 200 and a body of server-sent events, CONTRACT.md E.6.)
+pub fn started_stream(answer: &[u8]) -> Option<Box<str>> {
+    serde_json::from_slice::<Started<'_>>(answer).ok().map(|started| started.stream.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_started_turn_names_a_stream() {
+        // base/140_chat-openAI-mini, raw/47_json-empty, base/222_body-bad-json
+        let started = br#"{"streamId":"b0076b47-3e54","conversationId":"b0076b47-3e54","status":"started"}"#;
+        assert_eq!(started_stream(started).as_deref(), Some("b0076b47-3e54"));
+        assert_eq!(started_stream(b"event: error\ndata: {\"text\":\"Error parsing conversation\"}\n\n"), None);
+        assert_eq!(started_stream(br#"{"error":"Invalid JSON format","message":"malformed"}"#), None);
+        assert_eq!(started_stream(b""), None);
+    }
+}

@@ -13,7 +13,7 @@ use super::codes;
 use super::faults::{Faults, Spot};
 use crate::report::{Fault, quoted};
 
-/// The largest file that is read, in bytes. The policy of a university with ten thousand named users has half of it.
+/// The largest file that is read, in bytes. Ten thousand users, each with an entry, take about 700 KiB.
 pub(super) const LARGEST_FILE: usize = 1024 * 1024;
 
 /// A value and its place.

@@ -1,7 +1,8 @@
 //! Reading a policy directory: which files belong to the policy, and what they say as a whole.
 //!
-//! A directory may be a mounted ConfigMap: its files are then links into a hidden directory that is swapped as a whole. So
-//! links to files are followed and hidden names are left out. Sub-directories are not read; they may hold another policy.
+//! A directory may be a mounted ConfigMap: its files are then links into a hidden directory that is swapped as a whole.
+//! So links to files are followed and hidden names are left out. Sub-directories are not read; they may hold another
+//! policy.
 
 use std::fs;
 use std::io;

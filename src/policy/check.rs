@@ -115,7 +115,7 @@ fn endpoint_name(endpoint: &Endpoint, faults: &mut Faults<'_>) {
         faults.push(name.spot, fault.help(format!("move {quoted_name} out of \"custom:\"")));
     }
     if !endpoint.custom && !built_in {
-        let fault = Fault::error(codes::UNKNOWN_ENDPOINT, format!("LibreChat has no built-in endpoint {quoted_name}"));
+        let fault = Fault::error(codes::UNKNOWN_ENDPOINT, format!("there is no built-in endpoint {quoted_name}"));
         let help = match nearest(&name.value, BUILT_IN) {
             Some(known) => format!("did you mean {}?", quoted(known)),
             None => {
@@ -155,7 +155,8 @@ fn emptiness(merged: &Merged, entry: &Entry, faults: &mut Faults<'_>) {
             codes::EMPTY_ENDPOINTS,
             "no endpoint is named here, and endpoints that are not named are denied",
         );
-        let help = "name the endpoints, or write \"unrestricted: true\"; with \"unlisted: { endpoint: allow }\" an empty mapping would mean no restriction";
+        let help = "name the endpoints, or write \"unrestricted: true\"; \
+                    an empty mapping means no restriction only with \"unlisted: { endpoint: allow }\"";
         faults.push(endpoints.spot, fault.help(help));
         return;
     }

@@ -23,8 +23,8 @@ pub struct Source {
 ///
 /// # Errors
 ///
-/// All faults of all files; a file that is not even YAML does not hide the faults of the others. Where there is a snapshot,
-/// the report beside it has warnings only.
+/// All faults of all files; a file that is not even YAML does not hide the faults of the others. Where there is a
+/// snapshot, the report beside it has warnings only.
 pub fn compile(sources: &[Source]) -> Result<(Snapshot, Report), Report> {
     let mut faults = Faults::new(sources);
     let mut files = Vec::with_capacity(sources.len());

@@ -177,8 +177,10 @@ impl Explanation {
         let user = self.user.as_deref().unwrap_or("any");
         let groups = if self.groups.is_empty() { "none".to_owned() } else { self.groups.join(", ") };
         let mode = if self.shadow { "shadow: nothing is refused, refusals are only recorded" } else { "enforce" };
-        let mut text =
-            format!("user      {user}\nrole      {}\ngroups    {groups}\nmode      {mode}\nrevision  {}\n\n", self.role, self.revision);
+        let mut text = format!(
+            "user      {user}\nrole      {}\ngroups    {groups}\nmode      {mode}\nrevision  {}\n\n",
+            self.role, self.revision
+        );
         let mut rows = vec![["WHAT".to_owned(), "EFFECT".to_owned(), "MODELS".to_owned(), "RULE".to_owned()]];
         rows.extend(self.statements.iter().map(Statement::row));
         push_table(&mut text, &rows);
@@ -234,11 +236,12 @@ impl ModelAnswer {
 
     /// The answer as a line for people, ending in a line break.
     pub fn to_line(&self) -> String {
-        let verdict = match self.verdict {
-            "shadowed" => "would be denied; shadow mode lets it pass",
-            verdict => verdict,
-        };
         let rules: Vec<_> = self.rules.iter().map(RuleId::as_str).collect();
-        format!("{} of {}: {verdict} by {}\n", self.model, self.endpoint, rules.join(", "))
+        let rules = rules.join(", ");
+        let verdict = match self.verdict {
+            "shadowed" => format!("would be denied by {rules}, but shadow mode lets it pass"),
+            verdict => format!("{verdict} by {rules}"),
+        };
+        format!("{} of {}: {verdict}\n", self.model, self.endpoint)
     }
 }

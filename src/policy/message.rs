@@ -60,8 +60,8 @@ impl Message {
         Ok(Self { parts: parts.into() })
     }
 
-    /// The sentence. Neither braces nor control characters come out, whatever the names are: LibreChat's client looks for
-    /// JSON in an error by counting braces, even those within strings (CONTRACT.md E.6).
+    /// The sentence. Neither braces nor control characters come out, whatever the names are: LibreChat's client looks
+    /// for JSON in an error by counting braces, even those within strings (CONTRACT.md E.6).
     pub(super) fn render(&self, endpoint: &str, model: &str, role: &str) -> String {
         let mut sentence = String::new();
         for part in &self.parts {
@@ -182,7 +182,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_name_can_bring_in_braces_or_controls(text in ".{0,20}", endpoint in any::<String>(), model in any::<String>(), role in any::<String>()) {
+        fn no_name_can_bring_in_braces_or_controls(
+            text in ".{0,20}",
+            endpoint in any::<String>(),
+            model in any::<String>(),
+            role in any::<String>(),
+        ) {
             for message in [Message::new(&text).unwrap_or_default(), Message::new("{model}{endpoint}{role}").unwrap()] {
                 let sentence = message.render(&endpoint, &model, &role);
                 prop_assert!(!sentence.contains(['{', '}']) && !sentence.contains(char::is_control), "{sentence:?}");

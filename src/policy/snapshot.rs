@@ -118,7 +118,9 @@ pub fn decide(snapshot: &Snapshot, ask: &Ask<'_>) -> Verdict {
             Mode::Enforce => Outcome::Deny(reason),
             Mode::Shadow => Outcome::Shadowed(reason),
         };
-        return Verdict { outcome, because: vec![judged.rule.clone()] };
+        because.clear();
+        because.push(judged.rule.clone());
+        return Verdict { outcome, because };
     }
     Verdict { outcome: Outcome::Allow, because }
 }
@@ -173,8 +175,8 @@ impl Snapshot {
         View::new(self, caller)
     }
 
-    /// The sentence that tells a caller that a model is denied. It has no braces and no control characters, whatever the
-    /// names are (CONTRACT.md E.6), and long names are cut.
+    /// The sentence that tells a caller that a model is denied. It has no braces and no control characters, whatever
+    /// the names are (CONTRACT.md E.6), and long names are cut.
     pub fn message_model_denied(&self, endpoint: &str, model: &str, role: &str) -> String {
         self.message.render(endpoint, model, role)
     }

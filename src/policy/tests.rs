@@ -1,4 +1,3 @@
-
 //! The language as operators meet it: semantics, faults, laws, and the policies that are shipped.
 
 mod faults;

@@ -13,7 +13,7 @@ use super::codes;
 use super::faults::{Faults, Spot};
 use crate::report::{Fault, quoted};
 
-/// The largest file that is read, in bytes. The policy of a university with ten thousand named users has half of it.
+/// The largest file that is read, in bytes. Ten thousand users, each with an entry, take about 700 KiB.
 pub(super) const LARGEST_FILE: usize = 1024 * 1024;
 
 /// A value and its place.
@@ -110,7 +110,24 @@ fn parse_fault(error: &Error) -> (Location, Fault) {
         Error::MultipleDocuments { .. } => {
             Fault::error(codes::BAD_YAML, "the file has more than one document").help("write each document as a file")
         }
-        other => Fault::error(codes::BAD_YAML, sentence(other)),
+        Error::UnknownAnchor { .. } => Fault::error(codes::BAD_YAML, "this alias repeats an anchor that is not there")
+            .help("YAML reads \"*\" at the start of a word as an alias; put patterns in quotes: \"*-preview\""),
+        Error::RecursiveReferencesRequireWeakTypes { .. } => {
+            Fault::error(codes::BAD_YAML, "this alias repeats something that it is a part of").help("write it out")
+        }
+        Error::MergeValueNotMapOrSeqOfMaps { .. } => {
+            Fault::error(codes::BAD_YAML, "\"<<\" can merge mappings only").help("write \"<<: *anchor\"")
+        }
+        Error::NullIntoString { .. } | Error::Unexpected { .. } => {
+            Fault::error(codes::BAD_YAML, "a key must be plain text").help("write a name before the colon")
+        }
+        Error::InvalidScalar { .. } => {
+            Fault::error(codes::BAD_YAML, "the value does not fit its tag").help("remove the tag; a policy needs none")
+        }
+        Error::UnsupportedTag { tag, .. } => {
+            Fault::error(codes::BAD_YAML, format!("a policy has no tag {}", quoted(tag))).help("remove the tag")
+        }
+        other => Fault::error(codes::BAD_YAML, sentence(other)).help("correct the YAML here or just before"),
     };
     (location, fault)
 }

@@ -3,8 +3,8 @@
 //! 1. A denial of any entry that holds for the caller wins.
 //! 2. Otherwise `unrestricted` on any of them allows.
 //! 3. Otherwise a list of the user's own entry may allow: it adds to what follows.
-//! 4. Otherwise, if a group of the caller stands in for the role, the union of those groups' lists decides; if none of them
-//!    names the endpoint, `unlisted.endpoint` does.
+//! 4. Otherwise, if a group of the caller stands in for the role, the union of those groups' lists decides; if none of
+//!    them names the endpoint, `unlisted.endpoint` does.
 //! 5. Otherwise the role's entry decides in the same way; a role without an entry follows `unlisted.role`.
 
 use super::snapshot::{EndpointRules, Fallback, List, Mode, Rules, Snapshot, Unlisted};

@@ -117,8 +117,8 @@ impl Entry {
 impl Endpoint {
     /// The name under which LibreChat knows the endpoint.
     ///
-    /// LibreChat writes every spelling of a custom endpoint called Ollama as `ollama` (CONTRACT.md B.9), in its model lists
-    /// and in its requests. All other names stay as they are.
+    /// LibreChat writes every spelling of a custom endpoint called Ollama as `ollama` (CONTRACT.md B.9), in its model
+    /// lists and in its requests. All other names stay as they are.
     pub fn key(&self) -> &str {
         if self.custom && self.name.value.eq_ignore_ascii_case("ollama") { "ollama" } else { &self.name.value }
     }

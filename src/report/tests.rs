@@ -99,9 +99,12 @@ fn json_names_what_is_known_and_null_for_the_rest() {
     assert_eq!(
         value,
         serde_json::json!([
-            {"code": "none", "severity": "warning", "file": null, "line": null, "column": null, "message": "odd", "help": null},
-            {"code": "whole", "severity": "warning", "file": "x.yaml", "line": null, "column": null, "message": "odd file", "help": null},
-            {"code": "bad", "severity": "error", "file": "x.yaml", "line": 1, "column": 4, "message": "bad value", "help": "write c"},
+            {"code": "none", "severity": "warning", "file": null, "line": null, "column": null,
+             "message": "odd", "help": null},
+            {"code": "whole", "severity": "warning", "file": "x.yaml", "line": null, "column": null,
+             "message": "odd file", "help": null},
+            {"code": "bad", "severity": "error", "file": "x.yaml", "line": 1, "column": 4,
+             "message": "bad value", "help": "write c"},
         ])
     );
     assert_eq!(Report::new().render_json(), "[]");

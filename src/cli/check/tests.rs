@@ -1,1 +1,74 @@
+use super::*;
 
+fn run_on(text: &str, format: Format) -> (Exit, String, String) {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("p.yaml"), text).unwrap();
+    let args = Args { policies: directory.path().to_owned(), format, colour: false };
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let exit = run(&args, &mut out, &mut err);
+    (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+}
+
+const GOOD: &str = "version: 1
+roles: { USER: { unrestricted: true }, ADMIN: { unrestricted: true } }
+groups: { g: { unrestricted: true } }
+";
+
+#[test]
+fn a_good_policy_is_one_line() {
+    let (exit, out, err) = run_on(GOOD, Format::Human);
+    assert_eq!((exit, err.as_str()), (Exit::Ok, ""));
+    let (line, revision) = out.trim_end().split_once(", revision ").unwrap();
+    assert_eq!(line, "ok: 1 file, 2 roles, 1 group, 0 users, mode enforce");
+    assert_eq!(revision.len(), 12);
+}
+
+#[test]
+fn faults_go_to_standard_error_and_end_with_64() {
+    let (exit, out, err) = run_on("version: 1\nrols: {}\nmode: no\n", Format::Human);
+    assert_eq!((exit, out.as_str()), (Exit::Usage, ""));
+    assert!(err.contains("error[unknown-key]: unknown key \"rols\"") && err.contains("p.yaml:2:1"), "{err}");
+    assert!(err.contains("help: did you mean \"roles\"?"), "{err}");
+    assert!(err.ends_with("2 faults in 1 file\n"), "{err}");
+}
+
+#[test]
+fn warnings_do_not_stop_a_policy() {
+    let (exit, out, err) = run_on("version: 1\nroles: { USER: {} }\n", Format::Human);
+    assert_eq!(exit, Exit::Ok);
+    assert!(err.contains("warning[allows-nothing]") && out.starts_with("ok: "), "{err}{out}");
+}
+
+#[test]
+fn json_goes_to_standard_output() {
+    let (exit, out, err) = run_on(GOOD, Format::Json);
+    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((exit, err.as_str()), (Exit::Ok, ""));
+    assert_eq!(value["policy"]["roles"], 2);
+    assert_eq!(value["policy"]["mode"], "enforce");
+    assert_eq!(value["faults"], serde_json::json!([]));
+
+    let (exit, out, err) = run_on("version: 1\nmode: no\n", Format::Json);
+    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((exit, err.as_str()), (Exit::Usage, ""));
+    assert!(value["policy"].is_null());
+    assert_eq!(value["faults"][0]["code"], "bad-value");
+    assert_eq!((&value["faults"][0]["line"], &value["faults"][0]["column"]), (&2.into(), &7.into()));
+}
+
+#[test]
+fn a_closed_pipe_is_a_failure_not_a_panic() {
+    struct Closed;
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("p.yaml"), GOOD).unwrap();
+    let args = Args { policies: directory.path().to_owned(), format: Format::Human, colour: false };
+    assert_eq!(run(&args, &mut Closed, &mut Closed), Exit::Failed);
+}

@@ -1,1 +1,135 @@
+use clap::Parser;
 
+use super::*;
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    args: Args,
+}
+
+fn run_with(policy: &str, arguments: &[&str]) -> (Exit, String, String) {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("p.yaml"), policy).unwrap();
+    let path = directory.path().to_str().unwrap();
+    let cli = Cli::try_parse_from(["explain", "--policies", path].iter().chain(arguments)).unwrap();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let exit = run(&cli.args, &mut out, &mut err);
+    (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+}
+
+const POLICY: &str = r#"version: 1
+roles:
+  USER:
+    endpoints:
+      openAI: { models: [gpt-4o-mini], deny: ["*-preview"] }
+      google: { models: [] }
+groups:
+  premium-openai:
+    endpoints:
+      openAI: { models: [gpt-4o] }
+users:
+  ann@example.edu:
+    endpoints:
+      google: { models: [gemini] }
+"#;
+
+#[test]
+fn the_table_lines_up_and_says_which_rule() {
+    let (exit, out, err) = run_with(POLICY, &["--group", "premium-openai", "--user", "Ann@example.edu"]);
+    assert_eq!((exit, err.as_str()), (Exit::Ok, ""));
+    let revision = out.lines().find_map(|line| line.strip_prefix("revision  ")).unwrap().to_owned();
+    let expected = "\
+user      ann@example.edu
+role      USER
+groups    premium-openai
+mode      enforce
+revision  REVISION
+
+WHAT                EFFECT  MODELS       RULE
+google              allows  gemini       users.ann@example.edu.endpoints.google.models
+google              unused  -            roles.USER.endpoints.google.models
+openAI              allows  gpt-4o       groups.premium-openai.endpoints.openAI.models
+openAI              denies  *-preview    roles.USER.endpoints.openAI.deny
+openAI              unused  gpt-4o-mini  roles.USER.endpoints.openAI.models
+everything else     denies  -            unlisted.endpoint
+(agents)            denies  -            surface.agents
+(remote-agent API)  denies  -            surface.remote_api
+(assistants)        denies  -            surface.assistants
+";
+    assert_eq!(out.replace(&revision, "REVISION"), expected);
+}
+
+#[test]
+fn a_hidden_endpoint_is_said_to_be_hidden() {
+    let (_, out, _) = run_with(POLICY, &[]);
+    assert!(out.contains("google              hides   -"), "{out}");
+    assert!(out.contains("user      any\n") && out.contains("groups    none\n"), "{out}");
+}
+
+#[test]
+fn a_denied_model_ends_with_2() {
+    for (arguments, exit, line) in [
+        (
+            &["--model", "gpt-4o-mini"][..],
+            Exit::Ok,
+            "gpt-4o-mini of openAI: allowed by roles.USER.endpoints.openAI.models",
+        ),
+        (&["--model", "gpt-4o"], Exit::Denied, "gpt-4o of openAI: denied by roles.USER.endpoints.openAI.models"),
+        (&["--model", "o1-preview"], Exit::Denied, "o1-preview of openAI: denied by roles.USER.endpoints.openAI.deny"),
+        (
+            &["--model", "gpt-4o", "--group", "premium-openai"],
+            Exit::Ok,
+            "gpt-4o of openAI: allowed by groups.premium-openai.endpoints.openAI.models",
+        ),
+        (&["--model", "gpt-4o", "--role", "GUEST"], Exit::Denied, "gpt-4o of openAI: denied by unlisted.role"),
+    ] {
+        let (ended, out, _) = run_with(POLICY, &[&["--endpoint", "openAI"], arguments].concat());
+        assert_eq!((ended, out.lines().last()), (exit, Some(line)));
+    }
+}
+
+#[test]
+fn shadow_mode_says_what_would_be_denied_and_ends_with_0() {
+    let (exit, out, _) = run_with(&format!("{POLICY}mode: shadow\n"), &["--endpoint", "openAI", "--model", "o1"]);
+    assert_eq!(exit, Exit::Ok);
+    assert!(out.contains("mode      shadow"), "{out}");
+    assert!(
+        out.ends_with(
+            "o1 of openAI: would be denied by roles.USER.endpoints.openAI.models, but shadow mode lets it pass\n"
+        ),
+        "{out}"
+    );
+}
+
+#[test]
+fn json_has_the_statements_and_the_answer() {
+    let (exit, out, _) = run_with(POLICY, &["--endpoint", "openAI", "--model", "gpt-4o", "--format", "json"]);
+    assert_eq!(exit, Exit::Denied);
+    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(value["role"], "USER");
+    assert_eq!(
+        value["statements"][1],
+        serde_json::json!({
+            "subject": {"endpoint": "openAI"}, "effect": "allows", "models": ["gpt-4o-mini"],
+            "rule": "roles.USER.endpoints.openAI.models",
+        })
+    );
+    assert_eq!(value["answer"]["verdict"], "denied");
+    assert_eq!(value["answer"]["rules"], serde_json::json!(["roles.USER.endpoints.openAI.models"]));
+}
+
+#[test]
+fn a_policy_with_faults_explains_nothing() {
+    let (exit, out, err) = run_with("version: 1\nrols: {}\n", &[]);
+    assert_eq!((exit, out.as_str()), (Exit::Usage, ""));
+    assert!(err.contains("unknown-key"), "{err}");
+}
+
+#[test]
+fn a_model_is_asked_about_together_with_its_endpoint() {
+    for arguments in [["--model", "gpt-4o"], ["--endpoint", "openAI"]] {
+        let parsed = Cli::try_parse_from(["explain", "--policies", "p"].iter().chain(&arguments));
+        assert!(parsed.is_err(), "{arguments:?}");
+    }
+}

@@ -1,4 +1,5 @@
-//! From a tree of YAML to the language's words. Every wrong key and every wrong type is a fault; reading goes on after it.
+//! From a tree of YAML to the language's words. Every wrong key and every wrong type is a fault; reading goes on
+//! after it.
 
 use super::{Endpoint, Entry, File, Section, Spotted};
 use crate::policy::codes;
@@ -50,9 +51,9 @@ fn version(source: usize, entries: &Entries, faults: &mut Faults<'_>) {
             faults.push_file(source, fault.help(help));
         }
         Some((_, Node { value: Value::Integer(1), .. })) => {}
-        Some((_, node)) => {
+        Some((key, node)) => {
             let fault = Fault::error(codes::VERSION_UNKNOWN, "this version of the language is not known").help(help);
-            faults.push(node.spot, fault);
+            faults.push(node.spot_or(key), fault);
         }
     }
 }

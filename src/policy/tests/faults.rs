@@ -1,0 +1,348 @@
+//! Every fault: its code, its place, its words. And that all of them come at once.
+
+use super::*;
+use crate::report::{Report, Severity};
+
+/// What is wrong with one file, as `code line:column`.
+fn faults(text: &str) -> Vec<String> {
+    let report = match compile(&[source("p.yaml", text)]) {
+        Ok((_, warnings)) => warnings,
+        Err(report) => report,
+    };
+    listed(&report)
+}
+
+fn listed(report: &Report) -> Vec<String> {
+    let place = |fault: &crate::report::Fault| {
+        fault.place.as_ref().map_or(String::new(), |place| format!(" {}:{}", place.line, place.column))
+    };
+    report.faults().into_iter().map(|fault| format!("{}{}", fault.code, place(fault))).collect()
+}
+
+/// Faults of a file, by what it says after `version: 1`.
+const CASES: &[(&str, &[&str])] = &[
+    // What YAML itself forbids.
+    ("roles: [", &["bad-yaml 2:8"]),
+    ("roles: {}\n---\nroles: {}", &["bad-yaml 4:1"]),
+    ("roles: !secret {}", &["bad-yaml 2:16"]),
+    ("roles: *nobody", &["bad-yaml 2:8"]),
+    ("roles: {}\nroles: {}", &["duplicate-key 3:1"]),
+    ("roles: { USER: {}, USER: {} }", &["duplicate-key 2:20"]),
+    // The shape.
+    ("roles:", &["wrong-type 2:6"]),
+    ("roles: [USER]", &["wrong-type 2:8"]),
+    ("roles: { USER: all }", &["wrong-type 2:16"]),
+    ("roles: { USER: { endpoints: openAI } }", &["wrong-type 2:29"]),
+    ("roles: { USER: { endpoints: { openAI: [a] } } }", &["wrong-type 2:39"]),
+    ("roles: { USER: { endpoints: { openAI: { models: a } } } }", &["wrong-type 2:49"]),
+    (
+        "roles: { USER: { endpoints: { openAI: { models: [1, true, [a], a] } } } }",
+        &["wrong-type 2:50", "wrong-type 2:53", "wrong-type 2:59"],
+    ),
+    ("roles: { USER: { endpoints: { custom: [] } } }", &["wrong-type 2:39"]),
+    ("roles: { USER: { unrestricted: 'yes' } }", &["wrong-type 2:32"]),
+    ("messages: { model_denied: 1 }", &["wrong-type 2:27"]),
+    ("rols: {}", &["unknown-key 2:1"]),
+    ("roles: { USER: { endpoint: {} } }", &["unknown-key 2:18"]),
+    ("roles: { USER: { endpoints: { openAI: { model: [a] } } } }", &["unknown-key 2:41"]),
+    ("unlisted: { model: deny }", &["unknown-key 2:13"]),
+    ("messages: { denied: x }", &["unknown-key 2:13"]),
+    ("mode: shdow", &["bad-value 2:7"]),
+    ("mode: Enforce", &["bad-value 2:7"]),
+    ("mode:", &["bad-value 2:1"]),
+    ("unlisted: { endpoint: true, role: maybe }", &["bad-value 2:23", "bad-value 2:35"]),
+    (
+        "limits: []\nprices: {}\nagents: {}\nrole_mapping: []",
+        &["not-yet 2:1", "not-yet 3:1", "not-yet 4:1", "not-yet 5:1"],
+    ),
+    ("roles: { USER: { unrestricted: true, limits: [], mode: shadow } }", &["not-yet 2:38", "not-yet 2:50"]),
+    // Names.
+    ("roles: { '': { unrestricted: true } }", &["empty-name 2:10"]),
+    ("roles: { 'USER ': { unrestricted: true } }", &["bad-name 2:10"]),
+    ("groups: { \"a\\0b\": { unrestricted: true } }", &["bad-name 2:11"]),
+    ("groups: { \"a\\u200bb\": { unrestricted: true } }", &["bad-name 2:11"]),
+    ("roles: { '*': { unrestricted: true } }", &["wildcard-in-name 2:10"]),
+    ("groups: { 'team-*': { unrestricted: true } }", &["wildcard-in-name 2:11"]),
+    ("users: { '*@b.c': { unrestricted: true } }", &["wildcard-in-name 2:10"]),
+    ("users: { ann: { unrestricted: true } }", &["user-key 2:10"]),
+    ("users: { A@b.c: { unrestricted: true }, a@b.c: { unrestricted: true } }", &["defined-twice 2:41"]),
+    ("roles: { USER: { endpoints: { openai: { models: [a] } } } }", &["unknown-endpoint 2:31"]),
+    ("roles: { USER: { endpoints: { MindRoom: { models: [a] } } } }", &["unknown-endpoint 2:31"]),
+    ("roles: { USER: { endpoints: { '*': { models: [a] } } } }", &["wildcard-in-name 2:31"]),
+    ("roles: { USER: { endpoints: { custom: { openAI: { models: [a] } } } } }", &["builtin-under-custom 2:41"]),
+    (
+        "roles: { USER: { endpoints: { custom: { ' x': { models: [a] }, '': { models: [a] } } } } }",
+        &["bad-name 2:41", "empty-name 2:64"],
+    ),
+    (
+        "roles: { USER: { endpoints: { custom: { Ollama: { models: [a] }, ollama: { models: [a] } } } } }",
+        &["defined-twice 2:66"],
+    ),
+    // Lists.
+    (
+        "roles: { USER: { endpoints: { openAI: { models: ['', ' a', \"b\\t\"] } } } }",
+        &["empty-name 2:50", "bad-name 2:54", "bad-name 2:60"],
+    ),
+    ("roles: { USER: { endpoints: {} } }", &["empty-endpoints 2:18"]),
+    ("roles: { USER: { endpoints: { custom: {} } } }", &["empty-endpoints 2:18"]),
+    ("unlisted: { endpoint: allow }\nroles: { USER: { endpoints: {} } }", &[]),
+    ("roles: { USER: { endpoints: { openAI: {} } } }", &["allows-nothing 2:10", "endpoint-says-nothing 2:31"]),
+    ("roles: { USER: { endpoints: { openAI: { models: [a], deny: [] } } } }", &["empty-deny 2:54"]),
+    ("users: { a@b.c: { endpoints: { openAI: { models: [] } } } }", &["allows-nothing 2:10", "hides-nothing 2:42"]),
+    (
+        "roles: { USER: { unrestricted: true, endpoints: { openAI: { models: [a] } } } }",
+        &["unrestricted-with-models 2:61"],
+    ),
+    ("roles: { USER: { unrestricted: false, endpoints: { openAI: { models: [a] } } } }", &[]),
+    ("roles: { USER: { unrestricted: true, endpoints: { openAI: { deny: [a] } } } }", &[]),
+    ("roles: { USER: { endpoints: { openAI: { models: [a, b, a] } } } }", &["duplicate-model 2:56"]),
+    ("roles: { USER: { endpoints: { openAI: { models: [b], deny: [a, a] } } } }", &["duplicate-model 2:64"]),
+    (
+        "roles: { USER: { endpoints: { openAI: { models: ['*', a, 'b*'] } } } }",
+        &["redundant-model 2:55", "redundant-model 2:58"],
+    ),
+    ("roles: { USER: { endpoints: { openAI: { models: ['a**'] } } } }", &["redundant-model 2:50"]),
+    (
+        "roles: { USER: { endpoints: { openAI: { models: ['gpt-*-preview', o1, a], deny: ['*-preview', o1] } } } }",
+        &["unreachable 2:50", "unreachable 2:67"],
+    ),
+    ("roles: { USER: { endpoints: { openAI: { models: ['gpt-*'], deny: ['*-preview'] } } } }", &[]),
+    // Warnings.
+    ("roles: { USER: {} }", &["allows-nothing 2:10"]),
+    ("roles: { USER: { endpoints: { openAI: { models: [] } } } }", &["allows-nothing 2:10"]),
+    ("roles: { USER: { endpoints: { openAI: { deny: [a] } } } }", &["allows-nothing 2:10"]),
+    ("groups: { g: {} }", &["allows-nothing 2:11"]),
+    ("groups: { g: { endpoints: { openAI: { deny: [a] } } } }", &[]),
+    ("unlisted: { endpoint: allow }\nroles: { USER: }", &[]),
+    ("roles: { USER: { endpoints: { openAI: { models: [a] }, agents: { models: [a] } } } }", &["stays-closed 2:56"]),
+    // Messages.
+    ("messages: { model_denied: '{modle}' }", &["bad-placeholder 2:27"]),
+    ("messages: { model_denied: '' }", &["bad-placeholder 2:27"]),
+];
+
+#[test]
+fn every_fault_has_its_code_and_place() {
+    let mut wrong = String::new();
+    for (text, expected) in CASES {
+        let found = faults(&format!("version: 1\n{text}\n"));
+        if found != *expected {
+            wrong.push_str(&format!("{text}\n  has {found:?}\n  not {expected:?}\n"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn the_version_must_be_there_and_known() {
+    for (text, expected) in [
+        ("", "version-missing 0:0"),
+        ("# nothing", "version-missing 0:0"),
+        ("roles: {}", "version-missing 0:0"),
+        ("version: 2", "version-unknown 1:10"),
+        ("version: '1'", "version-unknown 1:10"),
+        ("version:", "version-unknown 1:1"),
+        ("[version]", "wrong-type 1:1"),
+    ] {
+        assert!(faults(text).contains(&expected.to_owned()), "{text}: {:?}", faults(text));
+    }
+}
+
+#[test]
+fn sizes_and_aliases_are_bounded() {
+    let large = format!("version: 1\n#{}", "x".repeat(tree::LARGEST_FILE));
+    assert_eq!(faults(&large), ["too-large 0:0"]);
+    let mut bomb = "version: 1\na0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
+    for i in 1..9 {
+        let list = format!("*a{}, ", i - 1).repeat(10);
+        bomb.push_str(&format!("a{i}: &a{i} [{list}]\n"));
+    }
+    assert!(faults(&bomb)[0].starts_with("too-large "), "{:?}", faults(&bomb));
+    let deep = format!("version: 1\nroles: {}{}", "[".repeat(5_000), "]".repeat(5_000));
+    let found = faults(&deep);
+    assert!(found[0].starts_with("too-large ") || found[0].starts_with("bad-yaml "), "{found:?}");
+}
+
+#[test]
+fn every_code_is_unique_kebab_case_and_has_a_case() {
+    let read_elsewhere = [codes::UNREADABLE, codes::NO_FILES, codes::SUB_DIRECTORY];
+    let tested_here = [codes::VERSION_MISSING, codes::VERSION_UNKNOWN, codes::TOO_LARGE];
+    let mut seen = std::collections::HashSet::new();
+    for (code, description) in codes::ALL {
+        assert!(seen.insert(code), "{code} is there twice");
+        assert!(code.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{code}");
+        assert!(description.trim().ends_with('.'), "{code}: {description}");
+        let has_case = CASES.iter().flat_map(|(_, faults)| *faults).any(|fault| fault.split(' ').next() == Some(code));
+        assert!(has_case || read_elsewhere.contains(code) || tested_here.contains(code), "{code} has no case");
+    }
+}
+
+#[test]
+fn warnings_are_described_as_such() {
+    for (text, _) in CASES {
+        let report = match compile(&[source("p.yaml", &format!("version: 1\n{text}\n"))]) {
+            Ok((_, warnings)) => warnings,
+            Err(report) => report,
+        };
+        for fault in report.faults() {
+            let (_, description) = codes::ALL.iter().find(|(code, _)| *code == fault.code).expect("the code is listed");
+            assert_eq!(fault.severity == Severity::Warning, description.contains("Warning:"), "{}", fault.code);
+            assert!(
+                !fault.message.ends_with('.') && !fault.message.starts_with(char::is_uppercase),
+                "{}",
+                fault.message
+            );
+        }
+    }
+}
+
+#[test]
+fn a_broken_file_does_not_hide_the_faults_of_the_others() {
+    let report = compile(&[
+        source("a.yaml", "version: 1\nroles: ["),
+        source("b.yaml", "version: 1\nrols: {}\nmode: x\nroles: { USER: {} }\n"),
+        source("c.yaml", "groups: { g: { endpoints: { openai: { models: [a, a] } } } }\n"),
+    ])
+    .unwrap_err();
+    // Whether USER allows anything depends on a setting that may stand in a.yaml, so nothing is said about it.
+    assert_eq!(
+        listed(&report),
+        [
+            "bad-yaml 2:8",
+            "unknown-key 2:1",
+            "bad-value 3:7",
+            "version-missing 0:0",
+            "unknown-endpoint 1:29",
+            "duplicate-model 1:51",
+        ]
+    );
+    assert_eq!(report.summary(), "6 faults in 3 files");
+}
+
+#[test]
+fn what_two_files_define_names_both_places() {
+    let report = compile(&[
+        source("a.yaml", "version: 1\nmode: shadow\nroles:\n  USER: { unrestricted: true }\n"),
+        source("b.yaml", "version: 1\nmode: shadow\nroles:\n\n  USER: { unrestricted: true }\n"),
+    ])
+    .unwrap_err();
+    let expected = "\
+error[defined-twice]: the setting \"mode\" is defined twice, first at a.yaml:2:7
+ --> b.yaml:2:7
+  |
+2 | mode: shadow
+  |       ^^^^^^
+  |
+ ::: a.yaml:2:7
+  |
+2 | mode: shadow
+  |       ------ first defined here
+  |
+  = help: remove one of the two, or write both as one
+
+error[defined-twice]: role \"USER\" is defined twice, first at a.yaml:4:3
+ --> b.yaml:5:3
+  |
+5 |   USER: { unrestricted: true }
+  |   ^^^^
+  |
+ ::: a.yaml:4:3
+  |
+4 |   USER: { unrestricted: true }
+  |   ---- first defined here
+  |
+  = help: remove one of the two, or write both as one
+
+2 faults in 1 file
+";
+    assert_eq!(report.render_human(false), expected);
+}
+
+#[test]
+fn faults_are_drawn_where_they_are_with_what_to_do() {
+    let text = "\
+version: 1
+roles:
+  USER:
+    endpoints:
+      openai:
+        models: [gpt-4o, 'gpt-*-preview']
+        deny: ['*-preview']
+      MindRoom: { models: [mindroom-basic] }
+    limits: []
+messages: { model_denied: 'Ask for {modle}' }
+";
+    let report = compile(&[source("policies/p.yaml", text)]).unwrap_err();
+    let expected = "\
+error[unknown-endpoint]: there is no built-in endpoint \"openai\"
+ --> policies/p.yaml:5:7
+  |
+5 |       openai:
+  |       ^^^^^^
+  |
+  = help: did you mean \"openAI\"?
+
+error[unreachable]: \"gpt-*-preview\" is never allowed: \"*-preview\" denies all of it
+ --> policies/p.yaml:6:26
+  |
+6 |         models: [gpt-4o, 'gpt-*-preview']
+  |                          ^^^^^^^^^^^^^^^
+  |
+  = help: remove one of the two; a denial always wins
+
+error[unknown-endpoint]: there is no built-in endpoint \"MindRoom\"
+ --> policies/p.yaml:8:7
+  |
+8 |       MindRoom: { models: [mindroom-basic] }
+  |       ^^^^^^^^
+  |
+  = help: if it is a custom endpoint, put it under \"custom:\"; built in are openAI, azureOpenAI, google, anthropic, bedrock, assistants, azureAssistants, agents
+
+error[not-yet]: \"limits\" is not enforced by this version of Tollgate
+ --> policies/p.yaml:9:5
+  |
+9 |     limits: []
+  |     ^^^^^^
+  |
+  = help: remove it: a rule that nobody enforces is worse than none
+
+error[bad-placeholder]: unknown placeholder \"modle\"
+  --> policies/p.yaml:10:27
+   |
+10 | messages: { model_denied: 'Ask for {modle}' }
+   |                           ^^^^^^^^^^^^^^^^^
+   |
+   = help: did you mean {model}?
+
+5 faults in 1 file
+";
+    assert_eq!(report.render_human(false), expected);
+}
+
+#[test]
+fn a_fault_in_an_alias_is_blamed_on_what_it_repeats() {
+    let text = "roles:\n  A: { endpoints: { openAI: &x { models: [a, a] } } }\n  B: { endpoints: { openAI: *x } }\n";
+    assert_eq!(faults(&format!("version: 1\n{text}")), ["duplicate-model 3:46", "duplicate-model 3:46"]);
+}
+
+#[test]
+fn faults_of_yaml_itself_are_said_in_one_plain_sentence() {
+    for (text, expected) in [
+        ("roles: [", "unclosed bracket '['"),
+        ("roles: {}\n---\nroles: {}", "the file has more than one document"),
+        ("roles: !secret {}", "a policy has no tag \"!secret\""),
+        ("roles: *nobody", "this alias repeats an anchor that is not there"),
+        ("roles: &x [*x]", "this alias repeats something that it is a part of"),
+        ("roles: { <<: 1 }", "\"<<\" can merge mappings only"),
+        ("? [a]\n: b", "a key must be plain text"),
+        ("~: x", "a key must be plain text"),
+        ("mode: !!int x", "the value does not fit its tag"),
+        ("mode: a: b", "mapping values are not allowed in this context"),
+        ("mode: \"a", "invalid indentation in multiline quoted scalar"),
+        ("roles: {}\nroles: {}", "the key \"roles\" stands twice in the same mapping"),
+    ] {
+        let report = compile(&[source("p.yaml", &format!("version: 1\n{text}\n"))]).unwrap_err();
+        let said: Vec<_> = report.faults().iter().map(|fault| fault.message.as_str()).collect();
+        assert_eq!(said, [expected], "{text}");
+        assert!(report.faults()[0].help.is_some(), "{text}");
+    }
+}

@@ -233,7 +233,7 @@ const REFUSED: &[&str] = &[
 ];
 
 #[test]
-fn models_called_under_specs_are_among_the_targets_of_body_and_spec() {
+fn captured_specs_are_found_by_their_names() {
     for (file, enforced) in [("specs.jsonl", false), ("specs-enforce.jsonl", true)] {
         let exchanges = exchanges(file);
         let config = exchanges.iter().find(|exchange| exchange["request"]["path"] == "/api/config").unwrap();

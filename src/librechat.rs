@@ -22,3 +22,6 @@ pub mod routes;
 pub mod selection;
 pub mod specs;
 pub mod unreadable;
+
+#[cfg(test)]
+mod tests;

@@ -159,8 +159,7 @@ pub fn config_needs_models(body: &[u8]) -> bool {
 }
 
 fn spec_visible(spec: &Value, sight: &dyn Sight) -> Result<bool, Misshapen> {
-    let fault = CONFIG.misshapen("a model spec has no preset");
-    let preset = spec.get("preset").and_then(Preset::read).ok_or(fault)?;
+    let preset = Preset::of(spec).ok_or(CONFIG.misshapen("a model spec has no preset"))?;
     Ok(match preset.target() {
         Some(Target::Model { endpoint, model }) => sight.model(&endpoint, &model),
         Some(Target::Surface(surface)) => sight.surface(surface),

@@ -4,7 +4,7 @@
 //! `/metrics` has no route and is refused. Literal segments match in any case, as in Express, and go upstream as LibreChat
 //! spells them: it routes by one spelling and at places decides by another (CONTRACT.md B.1, step 1).
 //!
-//! The table itself is in [`table`].
+//! The table itself is plain data, in `routes/table.rs`.
 
 mod table;
 

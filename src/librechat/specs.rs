@@ -3,7 +3,7 @@
 //! A spec may replace the model that the body names, or not, depending on a setting; so both must be allowed, and a spec
 //! that is not in the list is refused. The list is the caller's own: LibreChat merges overrides into it.
 
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::catalog::Misshapen;
 use super::selection;
@@ -28,30 +28,10 @@ pub enum SpecLookup {
 }
 
 /// What a spec would set in a chat request.
-#[derive(Debug, Deserialize)]
-pub(super) struct Preset {
-    endpoint: Option<String>,
-    model: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Config {
-    #[serde(default, rename = "modelSpecs")]
-    model_specs: Option<ModelSpecs>,
-}
-
-#[derive(Deserialize)]
-struct ModelSpecs {
-    #[serde(default)]
-    enforce: bool,
-    #[serde(default)]
-    list: Vec<Spec>,
-}
-
-#[derive(Deserialize)]
-struct Spec {
-    name: Box<str>,
-    preset: Preset,
+#[derive(Debug)]
+pub(super) struct Preset<'a> {
+    endpoint: Option<&'a str>,
+    model: Option<&'a str>,
 }
 
 // === impl Specs ===
@@ -62,12 +42,23 @@ impl Specs {
     /// # Errors
     /// [`Misshapen`] if it is not what LibreChat 0.8.6 answers.
     pub fn read(config: &[u8]) -> Result<Self, Misshapen> {
-        let what = "modelSpecs is not a list of specs with name and preset";
-        let config: Config =
-            serde_json::from_slice(config).map_err(|_| Misshapen { answer: "GET /api/config", what })?;
-        let specs = config.model_specs.unwrap_or(ModelSpecs { enforce: false, list: Vec::new() });
-        let list = specs.list.into_iter().map(|spec| (spec.name, spec.preset.target())).collect();
-        Ok(Self { enforce: specs.enforce, list })
+        let fault = |what| Misshapen { answer: "GET /api/config", what };
+        let config: Map<String, Value> = serde_json::from_slice(config).map_err(|_| fault("it is not an object"))?;
+        let specs = match config.get("modelSpecs") {
+            None | Some(Value::Null) => return Ok(Self { enforce: false, list: Vec::new() }),
+            Some(Value::Object(specs)) => specs,
+            Some(_) => return Err(fault("modelSpecs is not an object")),
+        };
+        let enforce = specs.get("enforce").and_then(Value::as_bool).unwrap_or_default();
+        let list = match specs.get("list") {
+            None | Some(Value::Null) => &Vec::new(),
+            Some(Value::Array(list)) => list,
+            Some(_) => return Err(fault("modelSpecs.list is not a list")),
+        };
+        let read = |spec: &Value| Some((spec.get("name")?.as_str()?.into(), Preset::of(spec)?.target()));
+        let list =
+            list.iter().map(read).collect::<Option<_>>().ok_or(fault("a model spec has no name or no preset"))?;
+        Ok(Self { enforce, list })
     }
 
     /// Whether LibreChat accepts nothing but specs.
@@ -90,16 +81,21 @@ impl Specs {
 
 // === impl Preset ===
 
-impl Preset {
-    /// Reads the `preset` of a spec; none if it is not an object with text in it.
-    pub(super) fn read(preset: &serde_json::Value) -> Option<Self> {
-        Self::deserialize(preset).ok()
+impl<'a> Preset<'a> {
+    /// The preset of a spec; none if it has none, or one whose endpoint or model is not text.
+    pub(super) fn of(spec: &'a Value) -> Option<Self> {
+        let preset = spec.get("preset")?.as_object()?;
+        let text = |key: &str| match preset.get(key) {
+            None | Some(Value::Null) => Some(None),
+            Some(value) => value.as_str().map(Some),
+        };
+        Some(Self { endpoint: text("endpoint")?, model: text("model")? })
     }
 
     /// What it would make LibreChat call; none if it names no model and no part of LibreChat that is judged as a whole.
     pub(super) fn target(&self) -> Option<Target> {
-        let target = selection::target(self.endpoint.as_deref()?, self.model.as_deref().unwrap_or_default());
-        match (&target, &self.model) {
+        let target = selection::target(self.endpoint?, self.model.unwrap_or_default());
+        match (&target, self.model) {
             (Target::Model { .. }, None) => None,
             _ => Some(target),
         }

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::reader::SORTED_FROM;
 use super::*;
 
 fn read(body: impl AsRef<[u8]>) -> Result<Canonical, Unreadable> {

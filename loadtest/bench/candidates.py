@@ -58,7 +58,10 @@ class Bench:
         self.write("tokens.txt", "".join(token(user) + "\n" for user in self.people))
         self.write("people.js", "export default " + json.dumps(dict.fromkeys(self.people, "USER")) + ";\n")
         self.write("people.map", "".join(f"{user} USER\n" for user in self.people))
-        self.write("allowed.map", "".join(f"USER|{endpoint}|{model} yes\n" for endpoint, models in ALLOWED.items() for model in models))
+        self.write(
+            "allowed.map",
+            "".join(f"USER|{endpoint}|{model} yes\n" for endpoint, models in ALLOWED.items() for model in models),
+        )
         self.write("models.USER.json", json.dumps(ALLOWED, separators=(",", ":")))
 
     def start_upstream(self) -> None:
@@ -67,7 +70,9 @@ class Bench:
         self.start("streams", ["python3", str(HOME / "bench" / "stream_upstream.py"), str(self.streams_port)], 1)
         models = json.dumps(ALL_MODELS, separators=(",", ":"))
         config = self.render("upstream.conf", PORT=self.upstream_port, STREAMS=self.streams_port, MODELS=models)
-        self.start("upstream", [NGINX, "-e", str(self.run / "upstream.log"), "-c", str(config)], 1).wait_for(self.upstream_port, "/health")
+        self.start("upstream", [NGINX, "-e", str(self.run / "upstream.log"), "-c", str(config)], 1).wait_for(
+            self.upstream_port, "/health"
+        )
 
 
 class Candidate:
@@ -129,17 +134,39 @@ class Tollgate(Candidate):
         for number, user in enumerate(self.bench.people, 1):
             if number % 100 == 0:
                 self.bench.say(f"tollgate: {number} of {len(self.bench.people)} people in the directory")
-            command = [str(self.bench.tollgate), "users", "set", user, "--email", f"{user}@example.edu", "--role", "USER",
-                       "--data", str(data)]
+            command = [
+                str(self.bench.tollgate),
+                "users",
+                "set",
+                user,
+                "--email",
+                f"{user}@example.edu",
+                "--role",
+                "USER",
+                "--data",
+                str(data),
+            ]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode != 0:
                 raise Trouble(f"`{' '.join(command)}` ended with {done.returncode}: {done.stderr.strip()}")
 
     def launch(self) -> Program:
-        command = [str(self.bench.tollgate), "serve", "--config", str(HOME / "tollgate.yaml"),
-                   "--listen", f"127.0.0.1:{self.port}", "--admin", f"127.0.0.1:{free_port()}",
-                   "--upstream", f"http://127.0.0.1:{self.bench.upstream_port}",
-                   "--policies", str(HOME / "policy"), "--data", str(self.bench.run / "tollgate-data")]
+        command = [
+            str(self.bench.tollgate),
+            "serve",
+            "--config",
+            str(HOME / "tollgate.yaml"),
+            "--listen",
+            f"127.0.0.1:{self.port}",
+            "--admin",
+            f"127.0.0.1:{free_port()}",
+            "--upstream",
+            f"http://127.0.0.1:{self.bench.upstream_port}",
+            "--policies",
+            str(HOME / "policy"),
+            "--data",
+            str(self.bench.run / "tollgate-data"),
+        ]
         # Its records go to standard output, a line each, which nobody reads here.
         return self.bench.start("tollgate", command, 0, environment={"JWT_SECRET": SECRET}, quiet=True)
 

@@ -31,9 +31,25 @@ def wrk(bench: Bench, candidate: Candidate, scenario: Scenario, connections: int
     """Runs wrk on the clients' core and returns its RESULT line. Wrong answers are counted under `wrong`."""
     body = bench.run / f"{scenario.name}.body"
     body.write_bytes(scenario.body)
-    command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s",
-               "-s", str(HOME / "config" / "chat.lua"), f"http://127.0.0.1:{candidate.port}", "--",
-               scenario.method, scenario.path, str(body), str(bench.run / "tokens.txt")]
+    command = [
+        "taskset",
+        "-c",
+        "1",
+        "wrk",
+        "-t1",
+        f"-c{connections}",
+        f"-d{seconds}s",
+        "--timeout",
+        "10s",
+        "-s",
+        str(HOME / "config" / "chat.lua"),
+        f"http://127.0.0.1:{candidate.port}",
+        "--",
+        scenario.method,
+        scenario.path,
+        str(body),
+        str(bench.run / "tokens.txt"),
+    ]
     if pause:
         command.append(str(pause))
     done = subprocess.run(command, capture_output=True, text=True)
@@ -55,23 +71,34 @@ def rate(bench: Bench, candidate: Candidate, scenario: Scenario, seconds: int) -
     result = wrk(bench, candidate, scenario, 64, seconds)
     spent = candidate.program.cpu() - before
     probe(bench, candidate, scenario)
-    return {"rate": result["requests"] / (result["duration"] / 1e6), "cpu": spent / 1e3 / result["requests"],
-            "requests": result["requests"], "wrong": result["wrong"]}
+    return {
+        "rate": result["requests"] / (result["duration"] / 1e6),
+        "cpu": spent / 1e3 / result["requests"],
+        "requests": result["requests"],
+        "wrong": result["wrong"],
+    }
 
 
 def latency(bench: Bench, candidate: Candidate, scenario: Scenario, seconds: int) -> dict:
     """Percentiles in microseconds at about 300 requests a second over 8 connections."""
     result = wrk(bench, candidate, scenario, 8, seconds, pause=26)
-    return {"p50": result["p50"], "p99": result["p99"], "requests": result["requests"], "wrong": result["wrong"],
-            "rate": result["requests"] / (result["duration"] / 1e6)}
+    return {
+        "p50": result["p50"],
+        "p99": result["p99"],
+        "requests": result["requests"],
+        "wrong": result["wrong"],
+        "rate": result["requests"] / (result["duration"] / 1e6),
+    }
 
 
 async def open_stream(port: int, number: int, token: str) -> asyncio.StreamWriter:
     """Opens one stream and reads its first event."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     stream = f"00000000-0000-4000-8000-{number:012x}"
-    writer.write(f"GET /api/agents/chat/stream/{stream} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
-                 f"Authorization: Bearer {token}\r\nAccept: text/event-stream\r\n\r\n".encode())
+    writer.write(
+        f"GET /api/agents/chat/stream/{stream} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+        f"Authorization: Bearer {token}\r\nAccept: text/event-stream\r\n\r\n".encode()
+    )
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
     if b" 200 " not in head.split(b"\r\n", 1)[0]:
         raise Trouble(f"stream {number}: {head.splitlines()[0].decode()}")
@@ -84,7 +111,9 @@ async def fill(candidate: Candidate, tokens: list[str], count: int) -> tuple[int
     writers = []
     for start in range(0, count, 50):
         numbers = range(start, min(start + 50, count))
-        writers += await asyncio.gather(*(open_stream(candidate.port, number, tokens[number % len(tokens)]) for number in numbers))
+        writers += await asyncio.gather(
+            *(open_stream(candidate.port, number, tokens[number % len(tokens)]) for number in numbers)
+        )
     filled = candidate.program.memory()
     for writer in writers:
         writer.close()
@@ -102,8 +131,12 @@ def streams(bench: Bench, candidate: Candidate, count: int) -> dict:
     before = candidate.program.memory()
     first, _ = asyncio.run(fill(candidate, tokens, count))
     second, after = asyncio.run(fill(candidate, tokens, count))
-    return {"before": before, "first": (first - before) / count / 1024, "second": (second - before) / count / 1024,
-            "kept": (after - before) / count / 1024}
+    return {
+        "before": before,
+        "first": (first - before) / count / 1024,
+        "second": (second - before) / count / 1024,
+        "kept": (after - before) / count / 1024,
+    }
 
 
 def spread(values: list[float]) -> float:
@@ -114,6 +147,7 @@ def spread(values: list[float]) -> float:
 
 def machine() -> list[str]:
     """What the figures were taken on, a line each."""
+
     def first(command: list[str]) -> str:
         try:
             done = subprocess.run(command, capture_output=True, text=True)
@@ -121,10 +155,27 @@ def machine() -> list[str]:
             return ""
         return (done.stdout or done.stderr).strip().split("\n")[0]
 
-    models = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    system = next((line.split("=", 1)[1].strip('"') for line in Path("/etc/os-release").read_text().splitlines()
-                   if line.startswith("PRETTY_NAME=")), "")
+    models = [
+        line.split(":", 1)[1].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    system = next(
+        (
+            line.split("=", 1)[1].strip('"')
+            for line in Path("/etc/os-release").read_text().splitlines()
+            if line.startswith("PRETTY_NAME=")
+        ),
+        "",
+    )
     commit = first(["git", "-C", str(HOME), "rev-parse", "--short=12", "HEAD"])
-    return [f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, commit {commit}",
-            f"{len(models)} x {models[0] if models else 'unknown processor'}; {system}, kernel {first(['uname', '-r'])}",
-            "; ".join(filter(None, [first(["nginx", "-v"]), first(["haproxy", "-v"]).split(" 2")[0], first(["wrk", "-v"]).split(" [")[0]]))]
+    return [
+        f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, commit {commit}",
+        f"{len(models)} x {models[0] if models else 'unknown processor'}; {system}, kernel {first(['uname', '-r'])}",
+        "; ".join(
+            filter(
+                None,
+                [first(["nginx", "-v"]), first(["haproxy", "-v"]).split(" 2")[0], first(["wrk", "-v"]).split(" [")[0]],
+            )
+        ),
+    ]

@@ -22,13 +22,26 @@ def free_port() -> int:
 class Program:
     """A running program, pinned to one core, with its output in a file."""
 
-    def __init__(self, name: str, command: list[str], core: int, log: Path, environment: dict[str, str] | None = None,
-                 quiet: bool = False):
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        core: int,
+        log: Path,
+        environment: dict[str, str] | None = None,
+        quiet: bool = False,
+    ):
         self.name, self.log = name, log
         output = open(os.devnull if quiet else log, "wb")
         errors = open(log, "wb") if quiet else subprocess.STDOUT
-        self.process = subprocess.Popen(["taskset", "-c", str(core), *command], stdin=subprocess.DEVNULL, stdout=output,
-                                        stderr=errors, env={**os.environ, **(environment or {})}, start_new_session=True)
+        self.process = subprocess.Popen(
+            ["taskset", "-c", str(core), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            env={**os.environ, **(environment or {})},
+            start_new_session=True,
+        )
 
     def wait_for(self, port: int, path: str, seconds: float = 20.0) -> None:
         """Until GET on the port answers 200."""
@@ -69,8 +82,11 @@ class Program:
 
     def cpu(self) -> int:
         """Nanoseconds that all threads of the family have spent on a processor."""
-        return sum(int(stat.read_text().split()[0])
-                   for pid in self.family() for stat in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+        return sum(
+            int(stat.read_text().split()[0])
+            for pid in self.family()
+            for stat in Path(f"/proc/{pid}/task").glob("*/schedstat")
+        )
 
     def memory(self) -> int:
         """Bytes of the family in memory (RSS)."""

@@ -71,19 +71,35 @@ CHAT = "/api/agents/chat/openAI"
 SCENARIOS = [
     Scenario("pass", "GET passed through, 60 bytes", "GET", "/api/user", b""),
     Scenario("chat", "chat request of 1 KB, allowed", "POST", CHAT, chat("gpt-4o-mini")),
-    Scenario("refused", "chat request of 1 KB, refused", "POST", CHAT, chat("gpt-4o"), refused=True, judged=True, yardstick="chat"),
+    Scenario(
+        "refused",
+        "chat request of 1 KB, refused",
+        "POST",
+        CHAT,
+        chat("gpt-4o"),
+        refused=True,
+        judged=True,
+        yardstick="chat",
+    ),
     Scenario("models", "GET /api/models, filtered", "GET", "/api/models", b"", filtered=True),
 ]
 
 
 def token(user: str) -> str:
     """A token as LibreChat signs it: HS256, claims id, username, provider, email, iat, exp; good for ten years."""
+
     def part(data: bytes) -> str:
         return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
     now = int(time.time())
-    claims = {"id": user, "username": "user", "provider": "local", "email": f"{user}@example.edu", "iat": now,
-              "exp": now + 315_360_000}
+    claims = {
+        "id": user,
+        "username": "user",
+        "provider": "local",
+        "email": f"{user}@example.edu",
+        "iat": now,
+        "exp": now + 315_360_000,
+    }
     text = part(json.dumps({"alg": "HS256", "typ": "JWT"}).encode()) + "." + part(json.dumps(claims).encode())
     return text + "." + part(hmac.new(SECRET.encode(), text.encode(), hashlib.sha256).digest())
 

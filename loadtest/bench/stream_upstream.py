@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""An upstream of idle streams: answers every request with an event stream of one event, then stays silent until the client goes.
+"""An upstream of idle streams: answers every request with one event, then stays silent until the client goes.
 
 Usage: stream_upstream.py PORT
 """
@@ -8,8 +8,10 @@ import asyncio
 import resource
 import sys
 
-HEAD = (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: identity\r\n"
-        b"Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\nTransfer-Encoding: chunked\r\n\r\n")
+HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: identity\r\n"
+    b"Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
 EVENT = b'event: message\ndata: {"created":true,"message":{"text":"Hello"}}\n\n'
 
 

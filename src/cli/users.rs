@@ -1,20 +1,213 @@
 //! `tollgate users`: the people of the embedded directory.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
+use clap::{Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use crate::store::embedded::{Embedded, FILE};
+use crate::store::{Person, StoreError, object_id};
+
+mod table;
+
 /// Show and change the people of the embedded directory.
+///
+/// Tollgate looks up a caller's role and groups by the user id in LibreChat's token. Where MongoDB is configured it asks
+/// LibreChat's own database, and people kept here are not used: change their roles in LibreChat.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tollgate users set 6b012e4109cc968f8a928bce --email ann@example.edu --role USER --group premium-openai
+  tollgate users set 6b012e4109cc968f8a928bce --no-groups
+  tollgate users list --format json
+  tollgate users --data /var/lib/tollgate remove 6b012e4109cc968f8a928bce")]
 pub struct Args {
     /// Directory of the embedded store
-    #[arg(long, value_name = "DIR", default_value = "./tollgate-data")]
+    #[arg(long, global = true, value_name = "DIR", default_value = "./tollgate-data")]
     pub data: PathBuf,
+    /// How to print people
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub format: Format,
     /// Set by the caller where the settings name MongoDB: the directory is LibreChat's then, and this one is not asked.
     #[arg(skip)]
     pub librechat_directory: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
 }
 
-/// Runs the command and returns its exit code: 0 done, 1 failed, 64 bad usage.
-pub fn run(_args: &Args, _out: &mut dyn Write, _err: &mut dyn Write) -> u8 {
-    0
+/// How people are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table
+    #[default]
+    Human,
+    /// JSON: an array for `list`, an object for `show` and `set`
+    Json,
 }
+
+/// What to do with the people.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List everybody
+    List,
+    /// Show one person
+    Show {
+        /// LibreChat's user id, 24 hex digits
+        #[arg(value_parser = user_id)]
+        id: String,
+    },
+    /// Add a person, or change one; what is not named stays as it is
+    Set(Set),
+    /// Remove a person, who is unknown to Tollgate from then on
+    Remove {
+        /// LibreChat's user id, 24 hex digits
+        #[arg(value_parser = user_id)]
+        id: String,
+    },
+}
+
+/// Add a person, or change one.
+#[derive(Debug, clap::Args)]
+pub struct Set {
+    /// LibreChat's user id, 24 hex digits
+    #[arg(value_parser = user_id)]
+    pub id: String,
+    /// E-mail address; policies may name the person by it
+    #[arg(long, value_parser = name)]
+    pub email: Option<String>,
+    /// Role, one of the policy's `roles:`
+    #[arg(long, value_parser = name)]
+    pub role: Option<String>,
+    /// Group, one of the policy's `groups:`; may be given more than once and replaces the groups there were
+    #[arg(long = "group", value_name = "GROUP", value_parser = name)]
+    pub groups: Vec<String>,
+    /// Take the person out of all groups
+    #[arg(long, conflicts_with = "groups")]
+    pub no_groups: bool,
+}
+
+/// The command did what it was asked to do.
+const DONE: u8 = 0;
+/// The store failed, or there is no such person.
+const FAILED: u8 = 1;
+
+/// Runs the command and returns its exit code: 0 done, 1 failed (the store, or nobody has the id). Wrong arguments have been
+/// refused before.
+pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    if args.librechat_directory {
+        let note =
+            "note: MongoDB is configured, so the proxy looks people up in LibreChat's database; these are not used";
+        // Where not even a note can be written, the command itself still can be.
+        let _unread = writeln!(err, "{note}");
+    }
+    match work(args, out) {
+        Ok(()) => DONE,
+        // Whoever reads has heard enough (`tollgate users list | head`).
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => DONE,
+        Err(failure) => {
+            let _unread = writeln!(err, "error: {failure}");
+            FAILED
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("nobody has the id {0}; `tollgate users list` shows everybody, `tollgate users set` adds somebody")]
+    Nobody(String),
+    #[error("there is no store in {}; --data names its directory, `tollgate users set` makes a new one", .0.display())]
+    NoStore(PathBuf),
+    #[error("cannot write the output: {0}")]
+    Output(#[from] io::Error),
+}
+
+fn work(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
+    // Opening makes what is missing. Only `set` shall: a mistyped directory is no empty one.
+    if !matches!(args.command, Command::Set(_)) && !args.data.join(FILE).exists() {
+        return Err(Failure::NoStore(args.data.clone()));
+    }
+    let store = Embedded::open(&args.data)?;
+    match &args.command {
+        Command::List => {
+            let people = store.people()?;
+            match args.format {
+                Format::Human if people.is_empty() => {
+                    writeln!(out, "Nobody yet. `tollgate users set --help` shows how to add somebody.")?;
+                }
+                Format::Human => table::write(&people, out)?,
+                Format::Json => writeln!(out, "{:#}", Value::from_iter(people.iter().map(as_json)))?,
+            }
+        }
+        Command::Show { id } => {
+            let person = store.find_person(id)?.ok_or_else(|| Failure::Nobody(id.clone()))?;
+            write_one(&person, args.format, out)?;
+        }
+        Command::Set(set) => {
+            let person = set.apply(store.find_person(&set.id)?);
+            store.put_person(&person)?;
+            write_one(&person, args.format, out)?;
+        }
+        Command::Remove { id } => {
+            if !store.remove_person(id)? {
+                return Err(Failure::Nobody(id.clone()));
+            }
+            if args.format == Format::Human {
+                writeln!(out, "removed {id}")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+// === impl Set ===
+
+impl Set {
+    /// The person there was, with what was named changed.
+    fn apply(&self, before: Option<Person>) -> Person {
+        let mut person =
+            before.unwrap_or_else(|| Person { id: self.id.as_str().into(), email: None, role: None, groups: vec![] });
+        if let Some(email) = &self.email {
+            person.email = Some(email.to_lowercase().into());
+        }
+        if let Some(role) = &self.role {
+            person.role = Some(role.as_str().into());
+        }
+        if self.no_groups || !self.groups.is_empty() {
+            person.groups = self.groups.iter().map(|group| group.as_str().into()).collect();
+            person.groups.sort_unstable();
+            person.groups.dedup();
+        }
+        person
+    }
+}
+
+// === helpers ===
+
+fn write_one(person: &Person, format: Format, out: &mut dyn Write) -> io::Result<()> {
+    match format {
+        Format::Human => table::write(std::slice::from_ref(person), out),
+        Format::Json => writeln!(out, "{:#}", as_json(person)),
+    }
+}
+
+fn as_json(person: &Person) -> Value {
+    json!({"id": person.id, "email": person.email, "role": person.role, "groups": person.groups})
+}
+
+fn user_id(text: &str) -> Result<String, String> {
+    object_id(text).ok_or_else(|| "a user id of LibreChat (`users._id`) has 24 hex digits".to_owned())
+}
+
+/// A name that can be seen whole: policies match names exactly, so a stray blank would match nothing.
+fn name(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.trim() != text || text.chars().any(char::is_control) {
+        return Err("must not be empty, begin or end with a blank, or hold control characters".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -66,10 +66,10 @@ impl Hosts {
                 }
                 (None, _) => self.because(&"a write failed", true),
             },
-            ErrorKind::BsonDeserialization(error) => {
-                self.because(&format_args!("a document is not what LibreChat writes: {error}"), false)
+            ErrorKind::Bson(error) => {
+                let what = error.message.as_deref().unwrap_or("no details");
+                self.because(&format_args!("a document does not have the expected types: {what}"), false)
             }
-            ErrorKind::Bson(error) => self.because(&format_args!("not what BSON can hold: {error}"), false),
             ErrorKind::DnsResolve { .. } => self.because(&"the name cannot be resolved", true),
             ErrorKind::IncompatibleServer { message, .. } => self.because(message, false),
             ErrorKind::InvalidArgument { .. } | ErrorKind::InvalidTlsConfig { .. } => {

@@ -1,0 +1,145 @@
+//! The checks, and one test for each check and store.
+
+use tollgate::record::Entry;
+use tollgate::store::Person;
+
+use crate::bench::entries::{refusal, turn};
+use crate::bench::{ADMIN, Bench, USER, VIEWER};
+
+/// One test a check and store.
+macro_rules! contract {
+    ($($check:ident),* $(,)?) => {
+        mod embedded {
+            $(#[tokio::test] async fn $check() {
+                crate::bench::embedded::with(async |bench| super::$check(bench).await).await;
+            })*
+        }
+        mod mongo {
+            $(#[tokio::test] async fn $check() {
+                crate::bench::mongo::with(async |bench| super::$check(bench).await).await;
+            })*
+        }
+    };
+}
+
+contract![
+    people_are_known_by_their_id,
+    nobody_has_an_unknown_id,
+    nobody_has_an_id_of_another_form,
+    a_change_of_role_is_seen_by_the_next_look_up,
+    a_person_may_have_no_role_and_no_address,
+    a_person_who_left_is_nobody,
+    groups_come_and_go,
+    a_ping_is_answered,
+    appending_nothing_is_fine,
+    entries_are_kept_in_order,
+    appending_again_changes_nothing,
+    a_large_batch_is_kept_whole,
+];
+
+async fn people_are_known_by_their_id(bench: &dyn Bench) {
+    let person = |id: &str, email: &str, role: &str, groups: &[&str]| Person {
+        id: id.into(),
+        email: Some(email.into()),
+        role: Some(role.into()),
+        groups: groups.iter().map(|group| Box::from(*group)).collect(),
+    };
+    let directory = bench.directory();
+    let expected = [
+        person(USER, "user@lab.test", "USER", &["lab-group"]),
+        person(ADMIN, "admin@lab.test", "ADMIN", &[]),
+        person(VIEWER, "viewer@lab.test", "USER", &[]),
+    ];
+    for person in expected {
+        assert_eq!(directory.person(&person.id).await.unwrap(), Some(person));
+    }
+}
+
+async fn nobody_has_an_unknown_id(bench: &dyn Bench) {
+    for id in ["000000000000000000000000", "ffffffffffffffffffffffff", "6b012e4109cc968f8a928bcf"] {
+        assert_eq!(bench.directory().person(id).await.unwrap(), None, "{id}");
+    }
+}
+
+async fn nobody_has_an_id_of_another_form(bench: &dyn Bench) {
+    let longer = format!("{USER}0");
+    let spaced = format!(" {USER}");
+    let ids = [
+        "",
+        USER.split_at(1).1,
+        &longer,
+        &spaced,
+        "6b012e4109cc968f8a928bcg",
+        "twelve bytes",
+        "$ne",
+        "%",
+        "user@lab.test",
+    ];
+    for id in ids {
+        assert_eq!(bench.directory().person(id).await.unwrap(), None, "{id:?}");
+    }
+    // The same id in capitals is the same id: 12 bytes either way.
+    let capitals = bench.directory().person(&USER.to_uppercase()).await.unwrap().unwrap();
+    assert_eq!(&*capitals.id, USER);
+}
+
+async fn a_change_of_role_is_seen_by_the_next_look_up(bench: &dyn Bench) {
+    for role in ["premium", "ADMIN", "USER"] {
+        bench.change(USER, Some(role), Some("user@lab.test")).await;
+        let person = bench.directory().person(USER).await.unwrap().unwrap();
+        assert_eq!(person.role.as_deref(), Some(role));
+    }
+}
+
+async fn a_person_may_have_no_role_and_no_address(bench: &dyn Bench) {
+    bench.change(USER, None, None).await;
+    let person = bench.directory().person(USER).await.unwrap().unwrap();
+    assert_eq!((person.role, person.email), (None, None));
+}
+
+async fn a_person_who_left_is_nobody(bench: &dyn Bench) {
+    bench.remove(USER).await;
+    assert_eq!(bench.directory().person(USER).await.unwrap(), None);
+}
+
+async fn groups_come_and_go(bench: &dyn Bench) {
+    bench.join(USER, "premium-openai").await;
+    let person = bench.directory().person(USER).await.unwrap().unwrap();
+    assert_eq!(person.groups, ["lab-group".into(), "premium-openai".into()]);
+    bench.leave(USER, "lab-group").await;
+    let person = bench.directory().person(USER).await.unwrap().unwrap();
+    assert_eq!(person.groups, ["premium-openai".into()]);
+}
+
+async fn a_ping_is_answered(bench: &dyn Bench) {
+    bench.directory().ping().await.unwrap();
+}
+
+async fn appending_nothing_is_fine(bench: &dyn Bench) {
+    bench.ledger().append(&[]).await.unwrap();
+    assert_eq!(bench.stored().await, (vec![], vec![]));
+}
+
+async fn entries_are_kept_in_order(bench: &dyn Bench) {
+    let mixed: Vec<Entry> = (0..20).map(|n| if n % 2 == 0 { refusal(n) } else { turn(n) }).collect();
+    let (first, second) = mixed.split_at(7);
+    bench.ledger().append(first).await.unwrap();
+    bench.ledger().append(second).await.unwrap();
+    let (even, odd) = (0..20).partition(|n| n % 2 == 0);
+    assert_eq!(bench.stored().await, (even, odd));
+}
+
+async fn appending_again_changes_nothing(bench: &dyn Bench) {
+    let ledger = bench.ledger();
+    ledger.append(&[refusal(1), turn(2), refusal(3)]).await.unwrap();
+    ledger.append(&[refusal(1), turn(2), refusal(3)]).await.unwrap();
+    // Repeats among new ones, and within one batch.
+    ledger.append(&[refusal(0), refusal(1), turn(2), turn(4), turn(4), refusal(5)]).await.unwrap();
+    assert_eq!(bench.stored().await, (vec![1, 3, 0, 5], vec![2, 4]));
+}
+
+async fn a_large_batch_is_kept_whole(bench: &dyn Bench) {
+    let entries: Vec<Entry> = (0..3000).map(refusal).collect();
+    bench.ledger().append(&entries).await.unwrap();
+    assert_eq!(bench.stored().await.0, (0..3000).collect::<Vec<_>>());
+}

@@ -1,0 +1,11 @@
+//! One list of checks for every directory and ledger: what callers may rely on, whatever the store.
+//!
+//! The embedded store is always checked. MongoDB is checked where `TOLLGATE_TEST_MONGO_URI` names a server
+//! (`tests/services/start` starts one); where it does not, a line says so, and with `CI=true` the checks fail.
+
+#[cfg(test)]
+mod bench;
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
+mod mongo_only;

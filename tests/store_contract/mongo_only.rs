@@ -1,0 +1,188 @@
+//! What only MongoDB can get right or wrong: LibreChat's rule of membership, the types of what is stored, and servers that
+//! are away, silent or unwilling.
+
+use std::time::Duration;
+
+use mongodb::bson::spec::BinarySubtype;
+use mongodb::bson::{Bson, Document, doc};
+use mongodb::options::UpdateModifications;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tollgate::store::mongo::{LOOK_UP, Mongo};
+use tollgate::store::{Directory, Ledger, StoreError};
+
+use crate::bench::entries::{refusal, time, turn};
+use crate::bench::mongo::with_mongo;
+use crate::bench::{USER, VIEWER};
+
+/// In every connection string of these tests, and in no error.
+const PASSWORD: &str = "correct-horse";
+
+#[tokio::test]
+async fn a_member_is_named_by_the_source_id_or_by_the_id_never_by_both() {
+    with_mongo(async |bench| {
+        let groups = bench.librechat.collection::<Document>("groups");
+        groups.insert_one(doc! {"name": "from-entra", "source": "entra", "memberIds": ["oid-1"]}).await.unwrap();
+        bench.update(USER, doc! {"$set": {"idOnTheSource": "oid-1"}}).await;
+        let person = bench.store.person(USER).await.unwrap().unwrap();
+        assert_eq!(person.groups, ["from-entra".into()], "lab-group lists the id, which counts no more");
+        bench.update(USER, doc! {"$set": {"idOnTheSource": ""}}).await;
+        let person = bench.store.person(USER).await.unwrap().unwrap();
+        assert_eq!(person.groups, ["lab-group".into()], "an empty source id is none");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn groups_of_the_identity_provider_are_added() {
+    with_mongo(async |bench| {
+        bench.update(USER, doc! {"$set": {"openidGroups": ["staff", "lab-group"]}}).await;
+        let person = bench.store.person(USER).await.unwrap().unwrap();
+        assert_eq!(person.groups, ["lab-group".into(), "staff".into()]);
+        bench.update(VIEWER, doc! {"$set": {"openidGroups": null}}).await;
+        assert_eq!(bench.store.person(VIEWER).await.unwrap().unwrap().groups, []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_document_that_librechat_could_not_have_written_is_an_error() {
+    with_mongo(async |bench| {
+        for wrong in [doc! {"role": 5}, doc! {"role": ["ADMIN"]}, doc! {"openidGroups": "staff"}] {
+            let update: UpdateModifications = doc! {"$set": &wrong}.into();
+            let users = bench.librechat.collection::<Document>("users");
+            users.update_one(doc! {"email": "user@lab.test"}, update).await.unwrap();
+            let error = bench.store.person(USER).await.unwrap_err();
+            assert!(!error.transient, "{wrong}: {error}");
+            assert!(error.message.contains("does not have the expected types: invalid type"), "{wrong}: {error}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn entries_are_stored_in_the_types_that_queries_need() {
+    with_mongo(async |bench| {
+        bench.store.append(&[refusal(7), turn(8)]).await.unwrap();
+        let audit = bench.own.collection::<Document>("audit").find_one(doc! {}).await.unwrap().unwrap();
+        let usage = bench.own.collection::<Document>("usage_events").find_one(doc! {}).await.unwrap().unwrap();
+        for (document, n) in [(&audit, 7_u128), (&usage, 8)] {
+            for (field, value) in [("_id", n), ("requestId", 1_000_000 + n)] {
+                let Some(Bson::Binary(id)) = document.get(field) else { panic!("{field}: {document}") };
+                assert_eq!((id.subtype, id.bytes.as_slice()), (BinarySubtype::Uuid, value.to_be_bytes().as_slice()));
+            }
+            let stored = document.get_datetime("timestamp").unwrap();
+            assert_eq!(stored.timestamp_millis(), time(n).as_millisecond());
+        }
+        assert_eq!(audit.get_str("severity").unwrap(), "WARNING");
+        assert_eq!(
+            audit.get_document("details").unwrap().get_document("response").unwrap().get("status").unwrap(),
+            &403_i32.into()
+        );
+        assert_eq!(usage.get("requestBytes"), Some(&Bson::Int64(5_000_000_000)));
+        assert_eq!(usage.get("time"), Some(&Bson::Double(2.25)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_indexes_are_made_with_the_first_entry() {
+    with_mongo(async |bench| {
+        bench.store.append(&[refusal(1)]).await.unwrap();
+        for (collection, keys) in
+            [("audit", ["userId", "category", "severity"].as_slice()), ("usage_events", &["userId", "model"])]
+        {
+            let names = bench.own.collection::<Document>(collection).list_index_names().await.unwrap();
+            let expected: Vec<_> = keys.iter().map(|key| format!("{key}_1_timestamp_1")).collect();
+            assert_eq!(names, [vec!["_id_".to_owned()], expected].concat());
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_is_written_to_librechats_database() {
+    with_mongo(async |bench| {
+        bench.store.append(&[refusal(1), turn(2)]).await.unwrap();
+        bench.store.person(USER).await.unwrap();
+        let mut names = bench.librechat.list_collection_names().await.unwrap();
+        names.sort();
+        assert_eq!(names, ["groups", "users"]);
+        let name = bench.librechat.name().to_uppercase();
+        let error = Mongo::connect(&bench.uri, &name).await.err().unwrap();
+        assert!(error.message.contains("tollgate's own database cannot be"), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_password_that_is_not_accepted_is_said_but_not_shown() {
+    with_mongo(async |bench| {
+        let uri = bench.uri.replacen("mongodb://", &format!("mongodb://tollgate:{PASSWORD}@"), 1);
+        let uri = format!("{uri}&authSource=admin");
+        let store = Mongo::connect(&uri, bench.own.name()).await.unwrap();
+        let error = store.person(USER).await.unwrap_err();
+        assert!(error.message.contains("does not accept the user name or the password"), "{error}");
+        holds_no_secret(&error);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_is_a_transient_error_in_time() {
+    // A port that was free a moment ago, and that nobody listens on now.
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    gives_up_in_time(port, "no usable server within 2 s").await;
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_a_transient_error_in_time() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    gives_up_in_time(silent.local_addr().unwrap().port(), "127.0.0.1").await;
+}
+
+async fn gives_up_in_time(port: u16, says: &str) {
+    let uri = format!("mongodb://tollgate:{PASSWORD}@127.0.0.1:{port}/LibreChat");
+    let store = Mongo::connect(&uri, "tollgate").await.unwrap();
+    // A second beyond the promise, for a machine that is busy with other tests.
+    let limit = LOOK_UP + Duration::from_secs(1);
+    let entries = [refusal(1)];
+    let asked = async { tokio::join!(store.person(USER), store.ping(), store.append(&entries)) };
+    let (person, ping, append) = timeout(limit, asked).await.unwrap();
+    for error in [person.map(|_| ()), ping, append].map(Result::unwrap_err) {
+        assert!(error.transient, "{error}");
+        assert!(error.message.contains(says) && error.message.contains(&port.to_string()), "{error}");
+        holds_no_secret(&error);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_string_that_cannot_be_read_is_not_quoted() {
+    let strings = [
+        format!("mongodb://tollgate:{PASSWORD}/@db/LibreChat"),
+        format!("mongodb://tollgate:{PASSWORD}%zz@db/LibreChat"),
+        format!("mongodb://tollgate:{PASSWORD}@db:notaport/LibreChat"),
+        format!("mongodb://tollgate:{PASSWORD}@db/LibreChat?tls=true&tlsInsecure={PASSWORD}"),
+        format!("postgres://tollgate:{PASSWORD}@db/LibreChat"),
+        PASSWORD.to_owned(),
+        String::new(),
+    ];
+    for string in strings {
+        let error = Mongo::connect(&string, "tollgate").await.err().unwrap();
+        assert!(error.message.contains("MONGO_URI") && !error.transient, "{error}");
+        holds_no_secret(&error);
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_our_own_must_have_another_name_than_librechats() {
+    for (uri, own) in [("LibreChat", "librechat"), ("", "test"), ("LibreChat", "")] {
+        let error = Mongo::connect(&format!("mongodb://db/{uri}"), own).await.err().unwrap();
+        assert!(error.message.contains("name one that is not LibreChat's"), "{error}");
+    }
+}
+
+fn holds_no_secret(error: &StoreError) {
+    let texts = format!("{error} {error:?}");
+    assert!(!texts.contains(PASSWORD) && !texts.contains("mongodb://tollgate:"), "{texts}");
+}

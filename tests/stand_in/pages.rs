@@ -31,10 +31,11 @@ async fn every_page_answers_as_librechat_did() {
         if AS_THEY_ARE.contains(&number) {
             sent += 1;
             let answer = lab.send(&exchange, None).await;
-            // The sign-in page's own rate limit headers are left out of the comparison, as are all of that kind.
             differences.extend(exchange.differences(&answer));
         }
     }
+    // RFC 9110 section 8.6 forbids this one header; hyper leaves it out and Node does not.
+    differences.retain(|line| !line.starts_with("025_cors-preflight: header content-length"));
     none(&differences);
     assert_eq!(sent, AS_THEY_ARE.len(), "each capture named here exists once");
 }

@@ -45,7 +45,10 @@ fn signed_in_config(state: &State) -> Value {
 }
 
 fn spec(spec: &ModelSpec) -> Value {
-    let preset = json!({"endpoint": spec.endpoint, "model": spec.model});
+    let mut preset = json!({"endpoint": spec.endpoint, "model": spec.model});
+    if let (Some(fields), Some(label)) = (preset.as_object_mut(), &spec.model_label) {
+        fields.insert("modelLabel".to_owned(), label.clone().into());
+    }
     let mut shown = json!({"name": spec.name, "label": spec.label, "preset": preset});
     if let Some(fields) = shown.as_object_mut() {
         if spec.default {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::account::credit;
@@ -143,7 +143,8 @@ fn begin(state: &Arc<State>, person: &Person, body: &Value, turn: Turn) {
         let mut history = lock(&state.history);
         let mut new =
             Conversation::new(&turn.job.id, &person.id, &primary.endpoint, custom, &primary.agent, &primary.model);
-        new.temporary = body.get("isTemporary").and_then(Value::as_bool).unwrap_or_default();
+        new.temporary = body.get("isTemporary").and_then(Value::as_bool);
+        new.chosen = chosen(state, body);
         history.upsert(new);
         if let Some(found) = history.find_mut(&turn.job.id) {
             found.keep(&turn.job.question);
@@ -212,7 +213,11 @@ fn finish(state: &State, turn: &Turn) {
         let mut history = lock(&state.history);
         let found = history.find_mut(&job.id);
         found.map(|found| {
-            found.keep(&answer);
+            let mut kept = answer.clone();
+            if let Some(fields) = kept.as_object_mut() {
+                fields.insert("tokenCount".to_owned(), turn.words.into());
+            }
+            found.keep(&kept);
             found.document()
         })
     };
@@ -242,6 +247,26 @@ fn question(body: &Value, conversation: &str) -> Value {
         "messageId": id, "parentMessageId": text(body, "parentMessageId").unwrap_or(NO_PARENT),
         "conversationId": conversation, "sender": "User", "text": said, "isCreatedByUser": true, "tokenCount": tokens,
     })
+}
+
+/// What a conversation remembers of a turn besides its model: the spec it named, even one that is not there, and the
+/// label; from the spec itself what is not shown, and under `enforce` everything.
+fn chosen(state: &State, body: &Value) -> Map<String, Value> {
+    let mut chosen = Map::new();
+    let specs = state.options.model_specs.as_ref().zip(text(body, "spec"));
+    let found =
+        specs.and_then(|(specs, name)| Some((specs.enforce, specs.list.iter().find(|spec| spec.name == name)?)));
+    let label = match found {
+        Some((true, spec)) => spec.model_label.as_deref(),
+        _ => text(body, "modelLabel"),
+    };
+    let prefix = found.and_then(|(_, spec)| spec.prompt_prefix.as_deref());
+    for (name, value) in [("modelLabel", label), ("promptPrefix", prefix), ("spec", text(body, "spec"))] {
+        if let Some(value) = value {
+            chosen.insert(name.to_owned(), value.into());
+        }
+    }
+    chosen
 }
 
 fn prompt_tokens(question: &Value) -> f64 {

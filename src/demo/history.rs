@@ -1,6 +1,6 @@
 //! Conversations and their messages, as long as the stand-in runs.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::state::{iso, now, object_id};
 
@@ -28,8 +28,10 @@ pub(super) struct Conversation {
     pub(super) model: String,
     /// `New Chat` until a title was made.
     pub(super) title: String,
-    /// Whether it is kept for thirty days only.
-    pub(super) temporary: bool,
+    /// Whether it is kept for thirty days only, if the client said.
+    pub(super) temporary: Option<bool>,
+    /// What else its last turn chose: `spec`, `modelLabel`, `promptPrefix`.
+    pub(super) chosen: Map<String, Value>,
     created: String,
     updated: String,
     messages: Vec<Value>,
@@ -54,7 +56,7 @@ impl History {
             Some(old) => {
                 let (endpoint, custom, agent, model) = (new.endpoint, new.custom, new.agent, new.model);
                 (old.endpoint, old.custom, old.agent, old.model) = (endpoint, custom, agent, model);
-                old.updated = new.updated;
+                (old.chosen, old.updated) = (new.chosen, new.updated);
             }
             None => self.conversations.push(new),
         }
@@ -62,7 +64,7 @@ impl History {
 
     /// Somebody's conversations as `GET /api/convos` lists them, newest first. Temporary ones are not listed.
     pub(super) fn list(&self, user: &str) -> Vec<Value> {
-        let own = self.conversations.iter().rev().filter(|one| one.user == user && !one.temporary);
+        let own = self.conversations.iter().rev().filter(|one| one.user == user && one.temporary != Some(true));
         own.map(Conversation::listed).collect()
     }
 }
@@ -82,7 +84,8 @@ impl Conversation {
             agent: agent.to_owned(),
             model: model.to_owned(),
             title: "New Chat".to_owned(),
-            temporary: false,
+            temporary: None,
+            chosen: Map::new(),
             created: time.clone(),
             updated: time,
             messages: Vec::new(),
@@ -94,7 +97,7 @@ impl Conversation {
         let time = iso(now());
         let mut kept = json!({
             "_id": object_id(), "conversationId": self.id, "user": self.user, "createdAt": time, "updatedAt": time,
-            "endpoint": self.endpoint, "error": false, "expiredAt": null, "isTemporary": self.temporary,
+            "endpoint": self.endpoint, "error": false, "expiredAt": null, "isTemporary": self.is_temporary(),
             "unfinished": false, "model": null,
         });
         if let (Some(kept), Some(fields)) = (kept.as_object_mut(), message.as_object()) {
@@ -126,17 +129,25 @@ impl Conversation {
             "createdAt": self.created, "endpoint": self.endpoint,
         });
         let rest = json!({
-            "expiredAt": self.temporary.then(|| self.created.clone()), "files": [], "isArchived": false,
-            "isTemporary": self.temporary, "maxContextTokens": 121_125, "messages": ids, "model": self.model,
+            "files": [], "isArchived": false,
+            "isTemporary": self.is_temporary(), "maxContextTokens": 121_125, "messages": ids, "model": self.model,
             "resendFiles": true, "tags": [], "title": self.title, "updatedAt": self.updated,
         });
         if let (Some(document), Value::Object(rest)) = (document.as_object_mut(), rest) {
             if self.custom {
                 document.insert("endpointType".to_owned(), "custom".into());
             }
+            if let Some(temporary) = self.temporary {
+                document.insert("expiredAt".to_owned(), json!(temporary.then_some(&self.created)));
+            }
             document.extend(rest);
+            document.extend(self.chosen.clone());
         }
         document
+    }
+
+    fn is_temporary(&self) -> bool {
+        self.temporary == Some(true)
     }
 
     fn listed(&self) -> Value {

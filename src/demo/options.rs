@@ -87,6 +87,10 @@ pub struct ModelSpec {
     pub endpoint: String,
     /// `preset.model`.
     pub model: String,
+    /// `preset.modelLabel`: what an answer's author is called.
+    pub model_label: Option<String>,
+    /// `preset.promptPrefix`: never shown, and added to every turn that names the spec.
+    pub prompt_prefix: Option<String>,
     /// Whether the client starts with it.
     pub default: bool,
     /// What the client shows below the label.

@@ -243,7 +243,7 @@ fn cached(file: Answer) -> Answer {
 
 /// The answer of the CORS middleware to an OPTIONS of any path.
 fn preflight(head: &Parts) -> Answer {
-    let answer = Answer::nothing(StatusCode::NO_CONTENT)
+    let answer = Answer::ended(StatusCode::NO_CONTENT)
         .with(HeaderName::from_static("access-control-allow-methods"), "GET,HEAD,PUT,PATCH,POST,DELETE")
         .with(VARY, "Access-Control-Request-Headers");
     match head.headers.get(ACCESS_CONTROL_REQUEST_HEADERS).and_then(|value| value.to_str().ok()) {

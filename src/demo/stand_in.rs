@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, Response};
@@ -23,6 +24,8 @@ use super::{pages, token};
 const MOST_HEAD: usize = 16 * 1024;
 /// How much of a body is kept to be looked at, in bytes. The rest is read and counted.
 const MOST_KEPT: usize = 16 * 1024 * 1024;
+/// The pause after a connection that could not be accepted.
+const RETRY: Duration = Duration::from_millis(50);
 
 /// A running stand-in. Dropping it ends it at once; [`StandIn::stop`] also waits until it has ended.
 pub struct StandIn {
@@ -141,11 +144,10 @@ impl Drop for StandIn {
 
 async fn accept(listener: TcpListener, state: Arc<State>) {
     loop {
-        // A connection that could not be accepted is the client's loss; the next one may work.
-        if let Ok((socket, _)) = listener.accept().await {
-            state.spawn(serve(socket, Arc::clone(&state)));
-        } else {
-            tokio::task::yield_now().await;
+        match listener.accept().await {
+            Ok((socket, _)) => state.spawn(serve(socket, Arc::clone(&state))),
+            // Out of file descriptors, most likely: asking again at once would only burn the processor.
+            Err(_) => tokio::time::sleep(RETRY).await,
         }
     }
 }

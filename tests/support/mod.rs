@@ -24,26 +24,28 @@ use tokio::time::{Instant, timeout};
 
 /// How long anything may take before a test is given up. It is never waited for when all goes well.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long a raw connection must be silent to count as finished.
-const SILENCE: Duration = Duration::from_millis(500);
+/// How long a raw connection must be silent to count as finished in the middle of an answer.
+const SILENCE: Duration = Duration::from_secs(2);
+/// The same after a whole answer, when at most another one to a pipelined request can come.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A whole answer.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The status.
-    pub status: StatusCode,
+    pub(crate) status: StatusCode,
     /// The headers, names in lower case.
-    pub headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     /// The body, transfer coding removed, content coding kept.
-    pub body: Bytes,
+    pub(crate) body: Bytes,
 }
 
 /// An answer whose body is still coming. Dropping it closes the connection, as a person closing a tab does.
-pub struct Open {
+pub(crate) struct Open {
     /// The status.
-    pub status: StatusCode,
+    pub(crate) status: StatusCode,
     /// The headers, names in lower case.
-    pub headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     body: Incoming,
     sent: Instant,
     _connection: JoinSet<()>,
@@ -51,27 +53,33 @@ pub struct Open {
 
 /// A piece of a streamed body, and when it came, counted from the sending of the request.
 #[derive(Debug, Clone)]
-pub struct Piece {
+pub(crate) struct Piece {
     /// Since the request was sent.
-    pub after: Duration,
+    pub(crate) after: Duration,
     /// What came.
-    pub bytes: Bytes,
+    pub(crate) bytes: Bytes,
 }
 
 /// `GET path`.
-pub async fn get(addr: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Answer {
+pub(crate) async fn get(addr: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Answer {
     request(addr, Method::GET, path, headers, Bytes::new()).await
 }
 
 /// `POST path` with a JSON body.
-pub async fn post_json(addr: SocketAddr, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+pub(crate) async fn post_json(addr: SocketAddr, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
     let mut all = vec![(CONTENT_TYPE.as_str(), "application/json")];
     all.extend_from_slice(headers);
     request(addr, Method::POST, path, &all, Bytes::from(body.to_string())).await
 }
 
 /// Any request with a whole body. `Host` is added when it is not among the headers.
-pub async fn request(addr: SocketAddr, method: Method, path: &str, headers: &[(&str, &str)], body: Bytes) -> Answer {
+pub(crate) async fn request(
+    addr: SocketAddr,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> Answer {
     let open = open(addr, method, path, headers, body).await;
     let (status, headers) = (open.status, open.headers.clone());
     let body = open.rest().await.into_iter().fold(Vec::new(), |mut all, piece| {
@@ -82,7 +90,7 @@ pub async fn request(addr: SocketAddr, method: Method, path: &str, headers: &[(&
 }
 
 /// A request whose answer is read piece by piece.
-pub async fn open(addr: SocketAddr, method: Method, path: &str, headers: &[(&str, &str)], body: Bytes) -> Open {
+pub(crate) async fn open(addr: SocketAddr, method: Method, path: &str, headers: &[(&str, &str)], body: Bytes) -> Open {
     let mut request = Request::builder().method(method).uri(path);
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(HOST.as_str())) {
         request = request.header(HOST, addr.to_string());
@@ -106,23 +114,37 @@ pub async fn open(addr: SocketAddr, method: Method, path: &str, headers: &[(&str
 }
 
 /// Sends bytes as they are and returns all that comes back until the other side closes or falls silent.
-pub async fn send_raw(addr: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+pub(crate) async fn send_raw(addr: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut socket = patiently("connecting", TcpStream::connect(addr)).await.expect("the server listens");
     // A server may refuse before it has read everything; what it said is still worth reading.
     let _ = socket.write_all(bytes).await;
     let mut all = Vec::new();
     let mut buffer = vec![0; 16 * 1024];
-    while let Ok(Ok(count)) = timeout(SILENCE, socket.read(&mut buffer)).await {
-        if count == 0 {
-            break;
+    loop {
+        let silence = if ends_an_answer(&all) { PAUSE } else { SILENCE };
+        match timeout(silence, socket.read(&mut buffer)).await {
+            Ok(Ok(count)) if count > 0 => all.extend(buffer.iter().take(count)),
+            _ => return all,
         }
-        all.extend(buffer.iter().take(count));
     }
-    all
+}
+
+/// Whether the bytes end where an answer ends, as far as its framing says.
+fn ends_an_answer(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let Some((head, body)) = text.rsplit_once("HTTP/1.1 ").and_then(|(_, last)| last.split_once("\r\n\r\n")) else {
+        return false;
+    };
+    let head = head.to_ascii_lowercase();
+    match head.split("\r\n").find_map(|line| line.strip_prefix("content-length: ")) {
+        Some(length) => length.parse() == Ok(body.len()),
+        None if head.contains("transfer-encoding: chunked") => body.ends_with("0\r\n\r\n"),
+        None => head.starts_with("304") || head.starts_with("204"),
+    }
 }
 
 /// Runs something that is expected to end soon, and names it when it does not.
-pub async fn patiently<F: Future>(what: &str, task: F) -> F::Output {
+pub(crate) async fn patiently<F: Future>(what: &str, task: F) -> F::Output {
     match timeout(PATIENCE, task).await {
         Ok(output) => output,
         Err(_) => panic!("{what} took longer than {PATIENCE:?}"),
@@ -133,17 +155,17 @@ pub async fn patiently<F: Future>(what: &str, task: F) -> F::Output {
 
 impl Answer {
     /// A header's first value, or the empty string.
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         text(&self.headers, name)
     }
 
     /// The body as JSON.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|fault| panic!("{fault}: {:?}", self.body))
     }
 
     /// The body as text.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
@@ -152,12 +174,12 @@ impl Answer {
 
 impl Open {
     /// A header's first value, or the empty string.
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         text(&self.headers, name)
     }
 
     /// The next piece, `None` at the end of the body.
-    pub async fn next(&mut self) -> Option<Piece> {
+    pub(crate) async fn next(&mut self) -> Option<Piece> {
         loop {
             let frame = patiently("the next piece of a body", self.body.frame()).await?.expect("an unbroken body");
             if let Ok(bytes) = frame.into_data() {
@@ -167,7 +189,7 @@ impl Open {
     }
 
     /// All that is left.
-    pub async fn rest(mut self) -> Vec<Piece> {
+    pub(crate) async fn rest(mut self) -> Vec<Piece> {
         let mut pieces = Vec::new();
         while let Some(piece) = self.next().await {
             pieces.push(piece);

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::demo::options::ModelSpecs;
 
@@ -130,4 +132,50 @@ fn the_events_name_agents_as_in_the_captures() {
     };
     assert_eq!((primary.agent.as_str(), primary.sender.as_str()), ("openAI__gpt-4o-mini", "GPT-4o"));
     assert_eq!((added.agent.as_str(), added.sender.as_str()), ("MindRoom__mindroom-pro___MindRoom____1", "MindRoom"));
+}
+
+/// Bodies made of the words that matter, in all the types that they should not have.
+fn any_body() -> impl Strategy<Value = Value> {
+    let words = [
+        "openAI",
+        "MindRoom",
+        "anthropic",
+        "agents",
+        "gpt-4o",
+        "GPT-4o",
+        "claude-opus-4-8",
+        "custom",
+        "smart",
+        "agent_four",
+    ];
+    let word = prop_oneof![
+        4 => proptest::sample::select(words.to_vec()).prop_map(|word| json!(word)),
+        1 => Just(Value::Null),
+        1 => any::<i32>().prop_map(|number| json!(number)),
+        1 => proptest::sample::select(words.to_vec()).prop_map(|word| json!([word])),
+    ];
+    let keys = ["endpoint", "endpointType", "model", "agent_id", "spec", "__proto__", "addedConvo"];
+    let field = (proptest::sample::select(keys.to_vec()), word);
+    let flat = proptest::collection::vec(field, 0..7)
+        .prop_map(|fields| Value::Object(fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()));
+    (flat.clone(), proptest::option::of(flat)).prop_map(|(mut body, added)| {
+        if let Some(added) = added {
+            body["addedConvo"] = added;
+        }
+        body
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_body_says_only_models_of_configured_endpoints_run(body in any_body(), written in any::<bool>()) {
+        for options in [options(), with_specs(false), with_specs(true)] {
+            if let Choice::Runs { primary, added } = choose(&options, Some(&body), written) {
+                for run in [Some(primary), added].into_iter().flatten() {
+                    let endpoint = options.catalogue.endpoint(&run.endpoint).unwrap();
+                    prop_assert!(endpoint.configured && endpoint.models.contains(&run.model), "{:?} of {}", run, body);
+                }
+            }
+        }
+    }
 }

@@ -18,12 +18,17 @@ pub use exit::Exit;
 
 /// A policy proxy in front of LibreChat: who may use which model, and the record of it
 #[derive(Debug, Parser)]
-#[command(name = "tollgate", version, max_term_width = 100, after_help = "Start here:
+#[command(
+    name = "tollgate",
+    version,
+    max_term_width = 100,
+    after_help = "Start here:
   tollgate demo                                  see it work, free of any outside service
   tollgate check --policies policies/university  check a policy before it is used
   tollgate serve --policies policies/university  run in front of LibreChat
 
-Exit codes: 0 ok, 1 failed, 2 denied (explain), 64 bad usage, settings or policy.")]
+Exit codes: 0 ok, 1 failed, 2 denied (explain), 64 bad usage, settings or policy."
+)]
 struct Tollgate {
     #[command(subcommand)]
     command: Command,

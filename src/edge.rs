@@ -104,13 +104,13 @@ pub fn open(plane: &str, address: SocketAddr) -> Result<TcpListener, String> {
 }
 
 fn server_conf(threads: usize) -> ServerConf {
-        ServerConf {
-            threads,
-            // With one thread there is nobody to steal from, and the plain scheduler is cheaper.
-            work_stealing: threads > 1,
-            // Answers in flight are waited for by `stop::Signals`; pingora's own waits are always slept in full.
-            grace_period_seconds: Some(0),
-            graceful_shutdown_timeout_seconds: Some(1),
-            ..ServerConf::default()
-        }
+    ServerConf {
+        threads,
+        // With one thread there is nobody to steal from, and the plain scheduler is cheaper.
+        work_stealing: threads > 1,
+        // Answers in flight are waited for by `stop::Signals`; pingora's own waits are always slept in full.
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(1),
+        ..ServerConf::default()
+    }
 }

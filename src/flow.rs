@@ -29,11 +29,9 @@ use crate::librechat::selection::{TurnRequest, select_turn};
 use crate::librechat::specs::{SpecLookup, Specs};
 use crate::librechat::unreadable::Unreadable;
 use crate::metrics::Metrics;
-use crate::policy::{
-    Ask, Caller, Mode, Outcome, Reason, RuleId, Sight, Snapshot, Surface, Target, Verdict, decide,
-};
-use crate::record::entry::Metadata;
+use crate::policy::{Ask, Caller, Mode, Outcome, Reason, RuleId, Sight, Snapshot, Surface, Target, Verdict, decide};
 use crate::record::Recorder;
+use crate::record::entry::Metadata;
 
 mod catalogue;
 mod counted;
@@ -546,10 +544,9 @@ impl Sight for Nobody {
 fn sentence(policy: &Snapshot, caller: &Caller, reason: &Reason) -> String {
     match reason {
         Reason::Model { endpoint, model } => policy.message_model_denied(endpoint, model, &caller.role),
-        Reason::Surface(surface) => format!(
-            "Your access is limited to certain models, and {} cannot be limited to them yet.",
-            surface.as_str()
-        ),
+        Reason::Surface(surface) => {
+            format!("Your access is limited to certain models, and {} cannot be limited to them yet.", surface.as_str())
+        }
     }
 }
 
@@ -594,7 +591,8 @@ fn plain(headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// The headers of an answer that is one caller's own: nothing of LibreChat's whole answer may be told by them.
 fn private(headers: &mut HeaderMap, length: usize) {
-    for name in [header::ETAG, header::LAST_MODIFIED, header::CONTENT_ENCODING, header::ACCEPT_RANGES, header::EXPIRES] {
+    for name in [header::ETAG, header::LAST_MODIFIED, header::CONTENT_ENCODING, header::ACCEPT_RANGES, header::EXPIRES]
+    {
         headers.remove(name);
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

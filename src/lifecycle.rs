@@ -88,7 +88,8 @@ impl House {
     /// # Errors
     /// Where the machine gives no thread or no runtime.
     pub fn open() -> std::io::Result<Self> {
-        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("tollgate-house").enable_all().build()?;
+        let runtime =
+            Builder::new_multi_thread().worker_threads(1).thread_name("tollgate-house").enable_all().build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new().name("tollgate-keeper".to_owned()).spawn(move || {

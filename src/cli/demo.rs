@@ -191,7 +191,10 @@ fn introduce(
     for (what, line) in tries {
         writeln!(out, "\n# {what}\n  {line}")?;
     }
-    writeln!(out, "\nEvery decision is recorded; the entries appear below as they are written. Ctrl-C stops the demo.\n")?;
+    writeln!(
+        out,
+        "\nEvery decision is recorded; the entries appear below as they are written. Ctrl-C stops the demo.\n"
+    )?;
     out.flush()
 }
 

@@ -149,8 +149,10 @@ impl Reader<'_> {
     fn not_yet(&mut self) {
         let reuse = self.environment.get("OPENID_REUSE_TOKENS");
         if reuse.is_some_and(|value| value.trim().eq_ignore_ascii_case("true") || value.trim() == "1") {
-            let message = "OPENID_REUSE_TOKENS is on: this version of Tollgate cannot check tokens of an identity provider";
-            let help = "set OPENID_REUSE_TOKENS=false for LibreChat and Tollgate; signing in with OpenID works without it";
+            let message =
+                "OPENID_REUSE_TOKENS is on: this version of Tollgate cannot check tokens of an identity provider";
+            let help =
+                "set OPENID_REUSE_TOKENS=false for LibreChat and Tollgate; signing in with OpenID works without it";
             self.report.push(Fault::error("setting-unsupported", message).help(help));
         }
     }
@@ -205,10 +207,8 @@ impl Reader<'_> {
     }
 
     fn upstream(&mut self, value: Option<Value>) -> Option<Vec<edge::Address>> {
-        let value = value.unwrap_or_else(|| Value {
-            text: "http://127.0.0.1:3080".to_owned(),
-            origin: Origin::Flag("--upstream"),
-        });
+        let value = value
+            .unwrap_or_else(|| Value { text: "http://127.0.0.1:3080".to_owned(), origin: Origin::Flag("--upstream") });
         let mut addresses = Vec::new();
         for text in value.text.split(',').map(str::trim).filter(|text| !text.is_empty()) {
             match upstream_address(text) {
@@ -235,7 +235,8 @@ impl Reader<'_> {
         };
         if value.text.len() < SHORTEST_SECRET {
             let message = format!("the JWT secret is shorter than {SHORTEST_SECRET} bytes");
-            let help = "whoever guesses it is everybody: give LibreChat and Tollgate a longer one (openssl rand -hex 32)";
+            let help =
+                "whoever guesses it is everybody: give LibreChat and Tollgate a longer one (openssl rand -hex 32)";
             self.blame(&value.origin, "setting-secret", message, help);
             return None;
         }
@@ -292,7 +293,10 @@ impl Reader<'_> {
         let values: Vec<Value> = match self.environment.get("TOLLGATE_TRUSTED_PROXIES") {
             Some(list) => list
                 .split(',')
-                .map(|text| Value { text: text.trim().to_owned(), origin: Origin::Variable("TOLLGATE_TRUSTED_PROXIES") })
+                .map(|text| Value {
+                    text: text.trim().to_owned(),
+                    origin: Origin::Variable("TOLLGATE_TRUSTED_PROXIES"),
+                })
                 .collect(),
             None => written.into_iter().map(|spanned| self.in_file(spanned)).collect(),
         };

@@ -122,7 +122,8 @@ fn unknown_keys_and_broken_files_are_faults() {
 
 #[test]
 fn kubernetes_own_variables_are_no_settings() {
-    let environment = [SECRET, ("TOLLGATE_SERVICE_HOST", "10.0.0.1"), ("TOLLGATE_PORT_8080_TCP", "tcp://10.0.0.1:8080")];
+    let environment =
+        [SECRET, ("TOLLGATE_SERVICE_HOST", "10.0.0.1"), ("TOLLGATE_PORT_8080_TCP", "tcp://10.0.0.1:8080")];
     assert!(read(None, &environment, with_policies()).is_ok());
 }
 
@@ -160,7 +161,8 @@ fn upstreams_are_plain_hosts() {
 fn no_secret_reaches_a_message() {
     let canary = "canary-in-a-secret";
     let uri = format!("mongodb://user:{canary}@host/db");
-    let file = format!("identity: {{ jwt_secret: {canary}, cache: never }}\nmongo: {{ uri: '{uri}' }}\nlistn: {canary}\n");
+    let file =
+        format!("identity: {{ jwt_secret: {canary}, cache: never }}\nmongo: {{ uri: '{uri}' }}\nlistn: {canary}\n");
     for (file, environment) in [
         (Some(file.as_str()), vec![]),
         (Some("identity: { jwt_secret: canary-in-a-secret\n"), vec![]),

@@ -56,12 +56,7 @@ struct Open(IntGauge);
 // === impl Connections ===
 
 impl Connections {
-    pub(super) fn new(
-        spine: Arc<Spine<LibreChat>>,
-        in_flight: InFlight,
-        limits: Limits,
-        metrics: &Metrics,
-    ) -> Self {
+    pub(super) fn new(spine: Arc<Spine<LibreChat>>, in_flight: InFlight, limits: Limits, metrics: &Metrics) -> Self {
         let mut engine = http1::Builder::new();
         engine.timer(TokioTimer::new()).header_read_timeout(limits.head_time).max_header_size(limits.head);
         Self {

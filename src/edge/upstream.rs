@@ -126,10 +126,8 @@ impl LibreChat {
             return Some(only.authority.clone());
         }
         // Where all look ill the choice is made among all: the check may be wrong, and a refused connection is soon known.
-        let chosen = self
-            .balancer
-            .select(sticky, TRIES)
-            .or_else(|| self.balancer.select_with(sticky, TRIES, |_, _| true))?;
+        let chosen =
+            self.balancer.select(sticky, TRIES).or_else(|| self.balancer.select_with(sticky, TRIES, |_, _| true))?;
         let address = chosen.addr.as_inet()?;
         known.iter().find(|instance| instance.address == *address).map(|instance| instance.authority.clone())
     }
@@ -145,8 +143,7 @@ impl Upstream for LibreChat {
         let mut uri = http::uri::Parts::default();
         uri.scheme = Some(Scheme::HTTP);
         uri.authority = Some(authority);
-        uri.path_and_query =
-            request.uri().path_and_query().cloned().or_else(|| Some(PathAndQuery::from_static("/")));
+        uri.path_and_query = request.uri().path_and_query().cloned().or_else(|| Some(PathAndQuery::from_static("/")));
         *request.uri_mut() = Uri::from_parts(uri).map_err(|error| UpstreamFault::Broken(error.to_string()))?;
         match timeout(patience, self.client.request(request)).await {
             Ok(Ok(answer)) => Ok(answer),

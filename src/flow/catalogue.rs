@@ -19,7 +19,7 @@ const KEPT: Duration = Duration::from_secs(5);
 const MOST: usize = 2_000;
 
 /// LibreChat's offers, by user id.
-pub struct Catalogue {
+pub(super) struct Catalogue {
     models: Kept<ModelsAnswer>,
     specs: Kept<Specs>,
 }
@@ -34,27 +34,27 @@ struct Kept<T> {
 
 impl Catalogue {
     /// An empty one.
-    pub fn new(clock: &Clock) -> Self {
+    pub(super) fn new(clock: &Clock) -> Self {
         Self { models: Kept::new(clock), specs: Kept::new(clock) }
     }
 
     /// The models that LibreChat offered this user, if it was asked just now.
-    pub fn models(&self, user: &str) -> Option<Arc<ModelsAnswer>> {
+    pub(super) fn models(&self, user: &str) -> Option<Arc<ModelsAnswer>> {
         self.models.get(user)
     }
 
     /// Keeps what LibreChat offered this user.
-    pub fn keep_models(&self, user: &str, answer: ModelsAnswer) -> Arc<ModelsAnswer> {
+    pub(super) fn keep_models(&self, user: &str, answer: ModelsAnswer) -> Arc<ModelsAnswer> {
         self.models.keep(user, answer)
     }
 
     /// The model specs that LibreChat offered this user, if it was asked just now.
-    pub fn specs(&self, user: &str) -> Option<Arc<Specs>> {
+    pub(super) fn specs(&self, user: &str) -> Option<Arc<Specs>> {
         self.specs.get(user)
     }
 
     /// Keeps the model specs that LibreChat offered this user.
-    pub fn keep_specs(&self, user: &str, answer: Specs) -> Arc<Specs> {
+    pub(super) fn keep_specs(&self, user: &str, answer: Specs) -> Arc<Specs> {
         self.specs.keep(user, answer)
     }
 }

@@ -11,7 +11,7 @@ use crate::policy::{Outcome, Verdict};
 const CLASSES: [&str; 9] = ["pass", "stream", "upload", "catalog", "turn", "surface", "admin", "closed", "none"];
 
 /// The handles.
-pub struct Counted {
+pub(super) struct Counted {
     classes: [Handles; CLASSES.len()],
     refusals: IntCounterVec,
     upstream_errors: IntCounterVec,
@@ -31,7 +31,7 @@ struct Handles {
 
 impl Counted {
     /// Resolves the handles.
-    pub fn new(metrics: &Metrics) -> Self {
+    pub(super) fn new(metrics: &Metrics) -> Self {
         let handles = |class: &str| Handles {
             forwarded: metrics.requests_total.with_label_values(&[class, "forwarded"]),
             refused: metrics.requests_total.with_label_values(&[class, "refused"]),
@@ -49,14 +49,14 @@ impl Counted {
     }
 
     /// LibreChat's answer went to the caller.
-    pub fn forwarded(&self, class: Option<Class>, seconds: f64) {
+    pub(super) fn forwarded(&self, class: Option<Class>, seconds: f64) {
         let handles = self.of(class);
         handles.forwarded.inc();
         handles.seconds.observe(seconds);
     }
 
     /// A refusal went to the caller.
-    pub fn refused(&self, class: Option<Class>, refusal: &Refusal, seconds: f64) {
+    pub(super) fn refused(&self, class: Option<Class>, refusal: &Refusal, seconds: f64) {
         let handles = self.of(class);
         if refusal.is_failure() { &handles.failed } else { &handles.refused }.inc();
         handles.seconds.observe(seconds);
@@ -67,7 +67,7 @@ impl Counted {
     }
 
     /// The policy decided.
-    pub fn decided(&self, verdict: &Verdict) {
+    pub(super) fn decided(&self, verdict: &Verdict) {
         match verdict.outcome {
             Outcome::Allow => &self.allowed,
             Outcome::Shadowed(_) => &self.shadowed,

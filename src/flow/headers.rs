@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 /// Where a request came from, as far as Tollgate believes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Client {
+pub(super) struct Client {
     /// The client's address.
     pub ip: IpAddr,
     /// `http` or `https`, as the client used it.
@@ -31,7 +31,7 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 impl Client {
     /// Reads where a request came from. The peer's `X-Forwarded-*` count only if the peer is a trusted proxy: the client is then
     /// the last address of `X-Forwarded-For` that is not itself a trusted proxy.
-    pub fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
+    pub(super) fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
         let host = headers.get(header::HOST).cloned().unwrap_or_else(|| HeaderValue::from_static("localhost"));
         let peer = peer.to_canonical();
         let trusts = |ip: IpAddr| trusted.iter().any(|net| net.contains(&ip));
@@ -80,7 +80,7 @@ fn forwarded_host(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// Rewrites the headers of a request for LibreChat.
-pub fn towards_librechat(headers: &mut HeaderMap, client: &Client, request: Uuid) {
+pub(super) fn towards_librechat(headers: &mut HeaderMap, client: &Client, request: Uuid) {
     let nominated = nominated(headers);
     let unwanted: Vec<HeaderName> =
         headers.keys().filter(|name| is_ours_to_say(name.as_str()) || nominated.contains(name)).cloned().collect();
@@ -95,7 +95,7 @@ pub fn towards_librechat(headers: &mut HeaderMap, client: &Client, request: Uuid
 }
 
 /// Removes from an answer what concerns only the connection between Tollgate and LibreChat (RFC 9110 7.6.1).
-pub fn towards_client(headers: &mut HeaderMap) {
+pub(super) fn towards_client(headers: &mut HeaderMap) {
     let nominated = nominated(headers);
     for name in nominated {
         headers.remove(name);

@@ -17,7 +17,7 @@ use crate::store::StoreError;
 
 /// Why a request is not forwarded, or its answer not passed on.
 #[derive(Debug)]
-pub enum Refusal {
+pub(super) enum Refusal {
     /// The request head is malformed or ambiguous.
     Gate(GateFault),
     /// The request target is malformed or ambiguous.
@@ -62,7 +62,7 @@ pub enum Refusal {
 }
 
 /// A refusal as the caller, the record and the metrics see it.
-pub struct Answer {
+pub(super) struct Answer {
     /// HTTP status.
     pub status: StatusCode,
     /// JSON body.
@@ -85,7 +85,7 @@ pub struct Answer {
 
 impl Refusal {
     /// The stable code: the label in metrics, and the rule in the record where no statement of the policy decided.
-    pub fn code(&self) -> &'static str {
+    pub(super) fn code(&self) -> &'static str {
         match self {
             Self::Gate(fault) => fault.code(),
             Self::Path(fault) => fault.code(),
@@ -112,7 +112,7 @@ impl Refusal {
     }
 
     /// The statements that decided, or the code in their place.
-    pub fn rules(&self) -> Vec<RuleId> {
+    pub(super) fn rules(&self) -> Vec<RuleId> {
         match self {
             Self::Denied { rules, .. } if !rules.is_empty() => rules.clone(),
             _ => vec![RuleId::new(self.code())],
@@ -120,12 +120,12 @@ impl Refusal {
     }
 
     /// Whether the fault lies behind Tollgate, not with the caller.
-    pub fn is_failure(&self) -> bool {
+    pub(super) fn is_failure(&self) -> bool {
         self.status().is_server_error()
     }
 
     /// The answer to the caller of a route of this class.
-    pub fn answer(&self, class: Option<Class>, request: &str) -> Answer {
+    pub(super) fn answer(&self, class: Option<Class>, request: &str) -> Answer {
         let rules = self.rules();
         let rule = rules.first().map_or(self.code(), RuleId::as_str);
         let message = self.message();
@@ -197,7 +197,9 @@ impl Refusal {
             Self::Slow => "The request came too slowly.".into(),
             Self::BrokenOff(_) => "The request broke off.".into(),
             Self::Denied { message, .. } => message.as_str().into(),
-            Self::RemoteApi => "Your access is limited, and the remote-agent API is not open to limited accounts.".into(),
+            Self::RemoteApi => {
+                "Your access is limited, and the remote-agent API is not open to limited accounts.".into()
+            }
             Self::NoSuchSpec => "This model spec is not offered to you. Reload the page and choose another.".into(),
             Self::Upstream(UpstreamFault::Timeout) => "LibreChat did not answer in time. Try again.".into(),
             Self::Upstream(_) => "LibreChat cannot be reached at the moment. Try again shortly.".into(),

@@ -38,7 +38,7 @@ pub enum Cut {
 
 /// Why a body could not be held.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Unheld {
+pub(super) enum Unheld {
     /// It is longer than the limit.
     TooLarge,
     /// Nothing came for too long.
@@ -118,7 +118,7 @@ where
 ///
 /// # Errors
 /// [`Unheld`].
-pub async fn hold<B>(body: B, limit: usize, idle: Duration) -> Result<Bytes, Unheld>
+pub(super) async fn hold<B>(body: B, limit: usize, idle: Duration) -> Result<Bytes, Unheld>
 where
     B: Body<Data = Bytes, Error: std::fmt::Display>,
 {
@@ -165,7 +165,10 @@ mod tests {
     impl Body for Pieces {
         type Data = Bytes;
         type Error = &'static str;
-        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
             match self.0.pop_front() {
                 Some(piece) => Poll::Ready(Some(piece.map(Frame::data))),
                 None if self.1 => Poll::Pending,
@@ -200,7 +203,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_answer_is_cut_and_a_broken_one_never_ends_cleanly() {
-        let mut reply = Reply::streamed(Pieces(VecDeque::from([Ok(Bytes::from_static(b"x"))]), true), Duration::from_secs(1));
+        let mut reply =
+            Reply::streamed(Pieces(VecDeque::from([Ok(Bytes::from_static(b"x"))]), true), Duration::from_secs(1));
         let mut next = async || std::future::poll_fn(|cx| Pin::new(&mut reply).poll_frame(cx)).await;
         assert!(next().await.unwrap().is_ok());
         assert!(matches!(next().await, Some(Err(Cut::Idle(_)))));

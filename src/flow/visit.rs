@@ -33,7 +33,7 @@ const MOST_QUERY_NAMES: usize = 32;
 const LEFT: u16 = 499;
 
 /// A request being served.
-pub struct Visit<'a> {
+pub(super) struct Visit<'a> {
     /// When it arrived.
     pub at: Timestamp,
     /// Its id.
@@ -77,7 +77,7 @@ struct TurnFacts {
 
 impl<'a> Visit<'a> {
     /// A request arrives.
-    pub fn arrive(
+    pub(super) fn arrive(
         head: &Parts,
         client: Client,
         policy: Arc<Snapshot>,
@@ -105,7 +105,7 @@ impl<'a> Visit<'a> {
     }
 
     /// The policy has decided: from here on there will be an entry.
-    pub fn decide(&mut self, verdict: &Verdict, about: Metadata) {
+    pub(super) fn decide(&mut self, verdict: &Verdict, about: Metadata) {
         let decision = match verdict.outcome {
             Outcome::Allow => Decision::Allow,
             Outcome::Shadowed(_) => Decision::Shadow,
@@ -115,7 +115,7 @@ impl<'a> Visit<'a> {
     }
 
     /// A turn goes to LibreChat: from here on there will be a usage entry.
-    pub fn start_turn(&mut self, asked: &TurnRequest) {
+    pub(super) fn start_turn(&mut self, asked: &TurnRequest) {
         self.turn = Some(TurnFacts {
             endpoint: asked.endpoint.clone(),
             model: asked.model.clone().unwrap_or_else(|| "".into()),
@@ -125,12 +125,12 @@ impl<'a> Visit<'a> {
     }
 
     /// Seconds since the arrival.
-    pub fn seconds(&self) -> f64 {
+    pub(super) fn seconds(&self) -> f64 {
         self.clock.tick().saturating_duration_since(self.since).as_secs_f64()
     }
 
     /// LibreChat's answer goes to the caller. `stream` is the id of the stream that a turn started.
-    pub fn forwarded(&mut self, status: StatusCode, stream: Option<Box<str>>) {
+    pub(super) fn forwarded(&mut self, status: StatusCode, stream: Option<Box<str>>) {
         let time = self.seconds() * 1000.0;
         if let Some(turn) = self.turn.take() {
             let outcome = if stream.is_some() { TurnOutcome::Started } else { TurnOutcome::Refused };
@@ -147,7 +147,7 @@ impl<'a> Visit<'a> {
     }
 
     /// A refusal goes to the caller.
-    pub fn refused(&mut self, answer: &Answer, rules: Vec<RuleId>) {
+    pub(super) fn refused(&mut self, answer: &Answer, rules: Vec<RuleId>) {
         let time = self.seconds() * 1000.0;
         let status = answer.status.as_u16();
         if let Some(turn) = self.turn.take() {
@@ -198,14 +198,7 @@ impl<'a> Visit<'a> {
         })));
     }
 
-    fn write_usage(
-        &self,
-        turn: TurnFacts,
-        outcome: TurnOutcome,
-        status: u16,
-        time: f64,
-        stream: Option<Box<str>>,
-    ) {
+    fn write_usage(&self, turn: TurnFacts, outcome: TurnOutcome, status: u16, time: f64, stream: Option<Box<str>>) {
         let Some(caller) = &self.caller else { return };
         self.recorder.record(Entry::Usage(Box::new(Usage {
             id: id_at(self.at),
@@ -240,7 +233,7 @@ impl Drop for Visit<'_> {
 }
 
 /// What a decision about a turn is about.
-pub fn about_turn(asked: &TurnRequest, targets: &[Target]) -> Metadata {
+pub(super) fn about_turn(asked: &TurnRequest, targets: &[Target]) -> Metadata {
     let also = targets.iter().skip(1).map(|target| match target {
         Target::Model { endpoint, model } => format!("{endpoint}|{model}").into(),
         Target::Surface(surface) => surface.as_str().into(),

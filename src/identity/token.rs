@@ -146,8 +146,7 @@ impl Tokens {
         if user.len() != 24 || !user.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(TokenFault::Nobody);
         }
-        let mut authorization =
-            HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| TokenFault::Malformed)?;
+        let mut authorization = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| TokenFault::Malformed)?;
         authorization.set_sensitive(true);
         Ok(Bearer { user: user.to_ascii_lowercase().into(), authorization, expires })
     }

@@ -21,7 +21,10 @@ fn an_untrusted_peer_says_nothing_about_itself() {
         ("x-forwarded-host", "evil"),
     ]);
     let client = Client::of(ip("203.0.113.9"), &headers, &["10.0.0.0/8".parse().unwrap()]);
-    assert_eq!(client, Client { ip: ip("203.0.113.9"), proto: "http", host: HeaderValue::from_static("chat.example.org") });
+    assert_eq!(
+        client,
+        Client { ip: ip("203.0.113.9"), proto: "http", host: HeaderValue::from_static("chat.example.org") }
+    );
 }
 
 #[test]
@@ -44,7 +47,8 @@ fn behind_trusted_proxies_the_client_is_the_last_untrusted_address() {
         let client = Client::of(ip("10.0.0.1"), &map(&pairs), &trusted);
         assert_eq!(client.ip, ip(wanted), "{name}");
     }
-    let headers = map(&[("host", "inner"), ("x-forwarded-proto", "http, HTTPS"), ("x-forwarded-host", "chat.example.org")]);
+    let headers =
+        map(&[("host", "inner"), ("x-forwarded-proto", "http, HTTPS"), ("x-forwarded-host", "chat.example.org")]);
     let client = Client::of(ip("::ffff:10.0.0.1"), &headers, &trusted);
     assert_eq!((client.proto, client.host), ("https", HeaderValue::from_static("chat.example.org")));
 }
@@ -52,19 +56,53 @@ fn behind_trusted_proxies_the_client_is_the_last_untrusted_address() {
 #[test]
 fn forty_ways_of_speaking_for_the_proxy_do_not_arrive() {
     let spoofed = [
-        "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Uri", "X-Forwarded-Prefix",
-        "X-Forwarded-Port", "X-Forwarded-Server", "X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded", "Forwarded",
-        "Via", "X-Real-IP", "X-Client-IP", "X-Cluster-Client-IP", "True-Client-IP", "CF-Connecting-IP", "X-Original-URL",
-        "X-Rewrite-URL", "X-Original-Host", "X-Tenant-Id", "X-Request-Id", "X-Correlation-Id", "X-HTTP-Method-Override",
-        "X-HTTP-Method", "X-Method-Override", "Proxy-Authorization", "Proxy-Connection", "Keep-Alive", "TE", "Trailer",
-        "Upgrade", "HTTP2-Settings", "X_Forwarded_For", "X_FORWARDED_HOST", "x_tenant_id", "X_Real_IP", "x_request_id",
-        "X-Forwarded_Proto", "x_http_method_override",
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Uri",
+        "X-Forwarded-Prefix",
+        "X-Forwarded-Port",
+        "X-Forwarded-Server",
+        "X-Forwarded-User",
+        "X-Forwarded-Email",
+        "X-Forwarded",
+        "Forwarded",
+        "Via",
+        "X-Real-IP",
+        "X-Client-IP",
+        "X-Cluster-Client-IP",
+        "True-Client-IP",
+        "CF-Connecting-IP",
+        "X-Original-URL",
+        "X-Rewrite-URL",
+        "X-Original-Host",
+        "X-Tenant-Id",
+        "X-Request-Id",
+        "X-Correlation-Id",
+        "X-HTTP-Method-Override",
+        "X-HTTP-Method",
+        "X-Method-Override",
+        "Proxy-Authorization",
+        "Proxy-Connection",
+        "Keep-Alive",
+        "TE",
+        "Trailer",
+        "Upgrade",
+        "HTTP2-Settings",
+        "X_Forwarded_For",
+        "X_FORWARDED_HOST",
+        "x_tenant_id",
+        "X_Real_IP",
+        "x_request_id",
+        "X-Forwarded_Proto",
+        "x_http_method_override",
     ];
     assert_eq!(spoofed.len(), 40);
     let client = Client { ip: ip("198.51.100.7"), proto: "https", host: HeaderValue::from_static("chat.example.org") };
     let id = Uuid::from_u128(7);
     for name in spoofed {
-        let mut headers = map(&[("host", "chat.example.org"), (name, "spoof"), (name, "spoof again"), ("accept", "*/*")]);
+        let mut headers =
+            map(&[("host", "chat.example.org"), (name, "spoof"), (name, "spoof again"), ("accept", "*/*")]);
         towards_librechat(&mut headers, &client, id);
         for (name, value) in &headers {
             assert!(!value.as_bytes().starts_with(b"spoof"), "{name}: {value:?}");

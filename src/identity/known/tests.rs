@@ -31,7 +31,12 @@ impl Directory for Told {
 }
 
 fn ada(role: Option<&str>) -> Person {
-    Person { id: "6b012e4109cc968f8a928bce".into(), email: None, role: role.map(Into::into), groups: vec!["lab".into()] }
+    Person {
+        id: "6b012e4109cc968f8a928bce".into(),
+        email: None,
+        role: role.map(Into::into),
+        groups: vec!["lab".into()],
+    }
 }
 
 fn known(person: Option<Person>) -> (Arc<Told>, Known, Clock) {

@@ -38,10 +38,9 @@ fn the_three_hmac_algorithms_are_accepted_and_nothing_else() {
     assert_eq!(read(&format!("Bearer {token}")), Err(TokenFault::Signature));
     // {"alg":"none"} and {"alg":"RS256"} with the same claims and no, or a made-up, signature.
     let claims = token.split('.').nth(1).unwrap();
-    for (header, wanted) in [
-        ("eyJhbGciOiJub25lIn0", TokenFault::Malformed),
-        ("eyJhbGciOiJSUzI1NiJ9", TokenFault::Signature),
-    ] {
+    for (header, wanted) in
+        [("eyJhbGciOiJub25lIn0", TokenFault::Malformed), ("eyJhbGciOiJSUzI1NiJ9", TokenFault::Signature)]
+    {
         assert_eq!(read(&format!("Bearer {header}.{claims}.")), Err(wanted), "{header}");
         assert_eq!(read(&format!("Bearer {header}.{claims}.AAAA")), Err(wanted), "{header}");
     }

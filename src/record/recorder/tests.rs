@@ -3,12 +3,12 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use prometheus::Registry;
 use proptest::prelude::*;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::metrics::Metrics;
 use crate::record::samples::{refusal, turn};
 use crate::store::{Ledger, StoreError};
 
@@ -82,7 +82,7 @@ struct Running {
 
 #[expect(clippy::disallowed_methods, reason = "the test holds the handle")]
 fn running(sinks: Vec<Sink>, options: RecorderOptions) -> Running {
-    let meters = RecorderMeters::register(&Registry::new()).unwrap();
+    let meters = Metrics::new().unwrap().recorder();
     let (recorder, worker) = Recorder::start(sinks, &meters, options);
     Running { recorder, worker: tokio::spawn(worker.run()), meters }
 }
@@ -140,7 +140,7 @@ async fn recording_goes_on_while_the_sink_stands_still() {
 #[tokio::test]
 async fn an_overflow_of_the_queue_is_counted_exactly() {
     let store = Store::open();
-    let meters = RecorderMeters::register(&Registry::new()).unwrap();
+    let meters = Metrics::new().unwrap().recorder();
     let (recorder, worker) =
         Recorder::start(vec![store.sink("s")], &meters, RecorderOptions { capacity: 4, ..quick() });
     (0..4).for_each(|n| recorder.record(refusal(n)));
@@ -260,22 +260,12 @@ async fn the_end_of_the_last_handle_ends_the_worker_with_everything_written() {
 
 #[tokio::test]
 async fn without_a_worker_entries_are_counted_as_lost() {
-    let meters = RecorderMeters::register(&Registry::new()).unwrap();
+    let meters = Metrics::new().unwrap().recorder();
     let (recorder, worker) = Recorder::start(vec![], &meters, quick());
     drop(worker);
     recorder.record(refusal(1));
     recorder.flush().await;
     assert_eq!(meters.lost_of("all", "audit", Loss::Stopped), 1);
-}
-
-#[test]
-fn metrics_have_one_home_in_a_registry() {
-    let registry = Registry::new();
-    let meters = RecorderMeters::register(&registry).unwrap();
-    meters.lost_everywhere("audit", Loss::QueueFull);
-    let names: Vec<_> = registry.gather().iter().map(|family| family.name().to_owned()).collect();
-    assert_eq!(names, ["tollgate_record_dropped_total", "tollgate_record_entries_total"]);
-    assert!(RecorderMeters::register(&registry).is_err(), "a second recorder in one registry would count double");
 }
 
 proptest! {

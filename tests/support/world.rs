@@ -1,0 +1,277 @@
+//! A whole installation for one test: the LibreChat stand-in, the real `tollgate serve` in front of it, and its record.
+//!
+//! ```ignore
+//! let world = World::with(POLICY).start().await;
+//! let answer = support::get(world.addr, "/api/models", &[world.token("Bob")]).await;
+//! ```
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::time::interval;
+use tollgate::demo::{Person, StandIn, StandInOptions};
+use tollgate::store;
+use tollgate::store::embedded::Embedded;
+
+use crate::support::{get, patiently};
+
+/// How often a condition is looked at.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// What a test wants.
+pub(crate) struct Plan {
+    policy: String,
+    options: StandInOptions,
+    groups: Vec<(String, Vec<String>)>,
+    settings: String,
+    environment: Vec<(String, String)>,
+    upstream: Option<String>,
+}
+
+/// A running installation. Dropping it kills Tollgate; [`World::stop`] asks it to stop and checks how it went.
+pub(crate) struct World {
+    /// The data plane.
+    pub(crate) addr: SocketAddr,
+    /// The admin plane.
+    pub(crate) admin: SocketAddr,
+    /// What stands behind Tollgate.
+    pub(crate) stand_in: StandIn,
+    /// Tollgate's directory: policy, settings, embedded store.
+    pub(crate) dir: TempDir,
+    child: Child,
+    entries: Arc<Mutex<Vec<Value>>>,
+    log: Arc<Mutex<String>>,
+}
+
+// === impl Plan ===
+
+impl Plan {
+    /// Changes the stand-in.
+    pub(crate) fn librechat(mut self, change: impl FnOnce(&mut StandInOptions)) -> Self {
+        change(&mut self.options);
+        self
+    }
+
+    /// Puts somebody into groups of the embedded directory.
+    pub(crate) fn member(mut self, name: &str, groups: &[&str]) -> Self {
+        self.groups.push((name.to_owned(), groups.iter().map(|group| (*group).to_owned()).collect()));
+        self
+    }
+
+    /// Adds lines to the settings file.
+    pub(crate) fn settings(mut self, yaml: &str) -> Self {
+        self.settings.push_str(yaml);
+        self.settings.push('\n');
+        self
+    }
+
+    /// Sets an environment variable of Tollgate.
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Puts something else behind Tollgate than the stand-in.
+    pub(crate) fn upstream(mut self, url: &str) -> Self {
+        self.upstream = Some(url.to_owned());
+        self
+    }
+
+    /// Starts everything and waits until Tollgate is ready.
+    pub(crate) async fn start(self) -> World {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        fs::create_dir(dir.path().join("policy")).expect("a directory");
+        fs::write(dir.path().join("policy/policy.yaml"), &self.policy).expect("a policy file");
+        fs::write(dir.path().join("tollgate.yaml"), &self.settings).expect("a settings file");
+        let data = dir.path().join("data");
+        self.fill_directory(&data);
+        let secret = self.options.jwt_secret.clone();
+        let stand_in = StandIn::start(self.options).await.expect("a stand-in");
+        let upstream = self.upstream.unwrap_or_else(|| format!("http://{}", stand_in.addr()));
+        let (addr, admin) = (free_address(), free_address());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        command
+            .arg("serve")
+            .args(["--listen", &addr.to_string(), "--admin", &admin.to_string(), "--upstream", &upstream])
+            .arg("--config")
+            .arg(dir.path().join("tollgate.yaml"))
+            .arg("--policies")
+            .arg(dir.path().join("policy"))
+            .arg("--data")
+            .arg(&data)
+            .env_clear()
+            .env("JWT_SECRET", secret)
+            .env("TOLLGATE_RECORDS", "stdout")
+            .envs(self.environment)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the tollgate program");
+        let entries = collect_lines(child.stdout.take().expect("its standard output"));
+        let log = collect_text(child.stderr.take().expect("its standard error"));
+        let mut world = World { addr, admin, stand_in, dir, child, entries, log };
+        world.until("Tollgate is ready", async |world| world.is_up() && world.is_ready().await).await;
+        world
+    }
+
+    fn fill_directory(&self, data: &std::path::Path) {
+        let directory = Embedded::open(data).expect("an embedded store");
+        for person in &self.options.people {
+            let groups = self.groups.iter().filter(|(name, _)| *name == person.name);
+            let known = store::Person {
+                id: person.id.as_str().into(),
+                email: Some(person.email.as_str().into()),
+                role: Some(person.role.as_str().into()),
+                groups: groups.flat_map(|(_, groups)| groups.iter().map(|group| group.as_str().into())).collect(),
+            };
+            directory.put_person(&known).expect("a person in the directory");
+        }
+    }
+}
+
+// === impl World ===
+
+impl World {
+    /// A plan with this policy, the stand-in's default people (Ann, ADMIN, and Bob, USER) and records on standard output.
+    pub(crate) fn with(policy: &str) -> Plan {
+        Plan {
+            policy: policy.to_owned(),
+            options: StandInOptions::default(),
+            groups: Vec::new(),
+            settings: String::new(),
+            environment: Vec::new(),
+            upstream: None,
+        }
+    }
+
+    /// One of the stand-in's people.
+    pub(crate) fn person(&self, name: &str) -> &Person {
+        self.stand_in.options().people.iter().find(|person| person.name == name).expect("a person of that name")
+    }
+
+    /// The value of somebody's `Authorization` header.
+    pub(crate) fn bearer(&self, name: &str) -> String {
+        format!("Bearer {}", self.stand_in.token_for(self.person(name)))
+    }
+
+    /// The entries written so far.
+    pub(crate) fn entries(&self) -> Vec<Value> {
+        lock(&self.entries).clone()
+    }
+
+    /// The first entry that fits, waited for.
+    pub(crate) async fn entry(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        self.until(what, async |world| world.entries().iter().any(&fits)).await;
+        self.entries().into_iter().find(|entry| fits(entry)).expect("it was there just now")
+    }
+
+    /// The audit entry of the request that was refused with this body.
+    pub(crate) async fn entry_of(&mut self, refusal: &Value) -> Value {
+        let id = refusal["request_id"].as_str().expect("a refusal names its request").to_owned();
+        self.entry("the entry of a refusal", |entry| entry["kind"] == "audit" && entry["requestId"] == id.as_str())
+            .await
+    }
+
+    /// What Tollgate has logged so far.
+    pub(crate) fn log(&self) -> String {
+        lock(&self.log).clone()
+    }
+
+    /// The value of a series of `/metrics`, as written; empty where it is not there.
+    pub(crate) async fn metric(&self, series: &str) -> String {
+        let text = get(self.admin, "/metrics", &[]).await.text();
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.unwrap_or_default().to_owned()
+    }
+
+    /// Waits until a condition holds.
+    pub(crate) async fn until(&mut self, what: &str, holds: impl AsyncFn(&mut World) -> bool) {
+        let mut looks = interval(LOOK);
+        let waiting = async {
+            while !holds(self).await {
+                looks.tick().await;
+            }
+        };
+        patiently(what, waiting).await;
+    }
+
+    /// Sends a signal to Tollgate: `TERM`, `INT`, `KILL`.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(sent.expect("kill").success());
+    }
+
+    /// Waits for Tollgate's end.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        self.until("Tollgate ends", async |world| world.child.try_wait().expect("a child").is_some()).await;
+        self.child.try_wait().expect("a child").expect("it has just ended")
+    }
+
+    /// Asks Tollgate to stop, and returns how it ended and everything it recorded.
+    pub(crate) async fn stop(mut self) -> (ExitStatus, Vec<Value>) {
+        self.signal("TERM");
+        let status = self.ended().await;
+        // The pipe is read to its end by a thread: what was written last may still be on its way.
+        self.until("the record is read", async |world| Arc::strong_count(&world.entries) == 1).await;
+        (status, self.entries())
+    }
+
+    fn is_up(&mut self) -> bool {
+        if let Some(status) = self.child.try_wait().expect("a child") {
+            panic!("tollgate ended at once with {status}:\n{}", self.log());
+        }
+        std::net::TcpStream::connect(self.admin).is_ok()
+    }
+
+    async fn is_ready(&self) -> bool {
+        get(self.admin, "/readyz", &[]).await.status == 200
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An address of this machine that nobody listens on now.
+pub(crate) fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
+}
+
+fn collect_lines(pipe: impl Read + Send + 'static) -> Arc<Mutex<Vec<Value>>> {
+    let entries = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&entries);
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            let entry = serde_json::from_str(&line).unwrap_or_else(|fault| panic!("not an entry: {line:?}: {fault}"));
+            lock(&kept).push(entry);
+        }
+    });
+    entries
+}
+
+fn collect_text(mut pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let text = Arc::new(Mutex::new(String::new()));
+    let kept = Arc::clone(&text);
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = pipe.read(&mut buffer) {
+            lock(&kept).push_str(&String::from_utf8_lossy(&buffer[..count]));
+        }
+    });
+    text
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,7 +1,7 @@
 //! Request bodies as body-parser and express-mongo-sanitize leave them (CONTRACT.md D.3 to D.5).
 //!
-//! Two things LibreChat accepts are left out, because they need a decoder each: compressed bodies and the charsets UTF-7
-//! and UTF-32. They are refused here the way LibreChat refuses an encoding it does not know.
+//! Two things LibreChat accepts are left out, because they need a decoder each: compressed bodies and the charsets
+//! UTF-7 and UTF-32. They are refused here the way LibreChat refuses an encoding it does not know.
 
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};

@@ -109,8 +109,8 @@ fn check_agents(options: &StandInOptions, body: &Value) -> Result<(), Refusal> {
     if added.is_some_and(unknown) { Err(not_found()) } else { Ok(()) }
 }
 
-/// The spec a body names, and whether it replaces what the body chose. Without a list, or unenforced and unknown, there is
-/// none (capture `043_spec-unknown` of specs.jsonl).
+/// The spec a body names, and whether it replaces what the body chose. Without a list, or unenforced and unknown, there
+/// is none (capture `043_spec-unknown` of specs.jsonl).
 fn spec<'options>(
     options: &'options StandInOptions,
     body: &Value,

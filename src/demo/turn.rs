@@ -104,17 +104,18 @@ impl Turn {
             return;
         }
         let content = match &self.fails {
-            Some(status) => vec![json!({
-                "type": "error", "error": format!("An error occurred while processing the request: {status} no such luck"),
-            })],
+            Some(status) => {
+                let error = format!("An error occurred while processing the request: {status} no such luck");
+                vec![json!({"type": "error", "error": error})]
+            }
             None => job.content(),
         };
         let prompt = prompt_tokens(&job.question);
         let answer = json!({
             "messageId": job.answer_id, "conversationId": job.id,
             "parentMessageId": job.question.get("messageId"), "isCreatedByUser": false, "isEdited": false,
-            "model": primary.shown_model(), "sender": job.sender, "promptTokens": credit(prompt), "endpoint": primary.shown_endpoint(),
-            "text": "", "content": content, "attachments": [],
+            "model": primary.shown_model(), "sender": job.sender, "promptTokens": credit(prompt),
+            "endpoint": primary.shown_endpoint(), "text": "", "content": content, "attachments": [],
         });
         let conversation = {
             let mut history = lock(&state.history);
@@ -168,7 +169,7 @@ fn prompt_tokens(question: &Value) -> f64 {
     question.get("tokenCount").and_then(Value::as_f64).unwrap_or_default()
 }
 
-/// USD per million tokens, which is credits per token: prompt and completion (CONTRACT.md E.3; 6 where no rate is known).
+/// USD per million tokens, which is credits per token: prompt and completion (CONTRACT.md E.3; 6 where none is known).
 fn rate(model: &str) -> (f64, f64) {
     match model {
         "gpt-4o-mini" => (0.15, 0.6),

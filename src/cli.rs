@@ -59,8 +59,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>, environment: &Environment) 
     let exit = match tollgate.command {
         Command::Serve(args) => serve::run(&args, environment, colour, &mut err),
         Command::Demo(args) => demo::run(&args, colour, &mut out, &mut err),
-        Command::Check(args) => check::run(&check::Args { colour, ..args }, &mut out, &mut err),
-        Command::Explain(args) => explain::run(&args, &mut out, &mut err),
+        Command::Check(args) => check::run(&check::Args { colour, ..args }, environment, &mut out, &mut err),
+        Command::Explain(args) => explain::run(&explain::Args { colour, ..args }, &mut out, &mut err),
         Command::Users(args) => users_exit(users::run(&args, &mut out, &mut err)),
     };
     let _ = out.flush();

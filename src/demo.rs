@@ -8,7 +8,8 @@
 //! How a request walks through the files: `stand_in` accepts and remembers it, `route` cuts its path as Express would,
 //! `body` reads it as body-parser would, `pages` finds the route, `token` who asks, and `answer` dresses the result. The
 //! pages themselves are in `account`, `catalogue` and `chat`. What a chat body would make LibreChat call is decided in
-//! `choice`. The turn outlives its POST: it lives in `jobs`, `events` spells what it says, `history` keeps it.
+//! `choice`. The turn outlives its POST: `turn` speaks it, `jobs` holds it for whoever listens, `events` spells what it
+//! says, `history` keeps it.
 
 mod account;
 mod answer;
@@ -26,6 +27,7 @@ mod route;
 mod stand_in;
 mod state;
 mod token;
+mod turn;
 
 pub use options::{Catalogue, Endpoint, ModelSpec, ModelSpecs, Person, StandInOptions, StoredAgent};
 pub use stand_in::{Call, Seen, StandIn};

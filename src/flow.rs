@@ -183,7 +183,7 @@ impl<U: Upstream> Spine<U> {
             Access::Optional => self.parts.identity.bearer(headers).ok(),
             Access::Token => Some(self.parts.identity.bearer(headers)?),
         };
-        visit.user = bearer.as_ref().map(|bearer| bearer.user.clone());
+        visit.bearer.clone_from(&bearer);
         Ok(bearer)
     }
 
@@ -310,15 +310,36 @@ impl<U: Upstream> Spine<U> {
     ) -> Result<Response<Body<U>>, Refusal> {
         let only_head = head.method == Method::HEAD;
         let head = as_whole_answer(head);
-        let Some(bearer) = bearer else {
-            let answer = self.send(visit, head.clone(), Outgoing::Whole(None), None).await?;
-            return self.filtered(visit, &head, answer, kind, &Nobody, None, only_head).await;
+        let known = match &bearer {
+            Some(bearer) => Some((bearer, self.caller(visit, bearer).await)),
+            None => None,
         };
-        let caller = self.caller(visit, &bearer).await?;
+        let (bearer, caller) = match known {
+            Some((bearer, Ok(caller))) => (bearer, caller),
+            // LibreChat takes a good token without a user for no token where it asks for none (CONTRACT.md A.2 e).
+            Some((_, Err(Refusal::Nobody))) if kind == Catalog::Config => {
+                return self.anonymous_catalog(visit, head, kind, only_head).await;
+            }
+            Some((_, Err(refusal))) => return Err(refusal),
+            None => return self.anonymous_catalog(visit, head, kind, only_head).await,
+        };
         visit.decide(&Verdict { outcome: Outcome::Allow, because: Vec::new() }, Metadata::default());
-        let answer = self.send(visit, head.clone(), Outgoing::Whole(None), Some(&bearer)).await?;
+        let answer = self.send(visit, head.clone(), Outgoing::Whole(None), Some(bearer)).await?;
         let policy = Arc::clone(&visit.policy);
-        self.filtered(visit, &head, answer, kind, &policy.view(&caller), Some(&bearer), only_head).await
+        self.filtered(visit, &head, answer, kind, &policy.view(&caller), Some(bearer), only_head).await
+    }
+
+    /// A catalogue for nobody: LibreChat is asked without a token, and nothing of what it might name is shown.
+    async fn anonymous_catalog(
+        &self,
+        visit: &mut Visit<'_>,
+        mut head: Parts,
+        kind: Catalog,
+        only_head: bool,
+    ) -> Result<Response<Body<U>>, Refusal> {
+        head.headers.remove(header::AUTHORIZATION);
+        let answer = self.send(visit, head.clone(), Outgoing::Whole(None), None).await?;
+        self.filtered(visit, &head, answer, kind, &Nobody, None, only_head).await
     }
 
     #[expect(clippy::too_many_arguments, reason = "one step of one statement of the spine, split off for reading")]

@@ -7,21 +7,27 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::exit::Exit;
+use super::serve;
+use crate::config::{Environment, Flags};
 use crate::policy::{Mode, Snapshot};
 use crate::reload;
 use crate::report::{Report, counted};
 
-/// Check a policy and print all its faults at once, each with its place and what to do about it.
+/// Check a policy, or settings and their policy, and print all faults at once, each with its place and what to do about it.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   tollgate check --policies policies/demo
+  tollgate check --config /etc/tollgate/tollgate.yaml
   tollgate check --policies policies/demo --format json | jq '.faults[].code'
 
 Exit codes: 0 no fault (there may be warnings), 64 faults.")]
 pub struct Args {
     /// Directory of policy files (*.yaml, *.yml; *.test.yaml are left out), or one such file
-    #[arg(long, value_name = "DIR")]
-    pub policies: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "config")]
+    pub policies: Option<PathBuf>,
+    /// Settings file: it is checked too, and names the policy unless --policies does. A missing JWT_SECRET is no fault here
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// How to print the result
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
@@ -52,8 +58,16 @@ struct Summary<'a> {
 }
 
 /// Runs the command. Human faults go to `err`, everything else to `out`.
-pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
-    let result = reload::load(&args.policies);
+pub fn run(args: &Args, environment: &Environment, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+    let result = match (&args.config, &args.policies) {
+        (None, Some(policies)) => reload::load(policies),
+        (config, policies) => {
+            let flags = Flags { config: config.clone(), policies: policies.clone(), ..Flags::default() };
+            // Settings are checked where they are written, which is seldom where the secret is.
+            let environment = environment.clone().or("JWT_SECRET", "stands in for the secret while checking");
+            serve::read(&flags, &environment).map(|(_settings, policy, warnings)| (policy, warnings))
+        }
+    };
     let exit = if result.is_ok() { Exit::Ok } else { Exit::Usage };
     let printed = match args.format {
         Format::Human => human(&result, args.colour, out, err),

@@ -31,7 +31,11 @@ pub struct Args {
 /// Runs the command until it is asked to stop.
 pub fn run(args: &Args, environment: &Environment, colour: bool, err: &mut dyn Write) -> Exit {
     let (settings, policy) = match read(&args.flags, environment) {
-        Ok(read) => read,
+        Ok((settings, policy, warnings)) => {
+            // Warnings that cannot be printed have nobody to read them.
+            let _ = write!(err, "{}", warnings.render_human(colour));
+            (settings, policy)
+        }
         Err(report) => {
             // Faults that cannot be printed have nobody to read them.
             let _ = write!(err, "{}", report.render_human(colour));
@@ -48,8 +52,11 @@ pub fn run(args: &Args, environment: &Environment, colour: bool, err: &mut dyn W
     }
 }
 
-/// Reads settings and policy; the faults of both come at once.
-pub fn read(flags: &Flags, environment: &Environment) -> Result<(Settings, Snapshot), Report> {
+/// Reads settings and policy; the faults of both come at once. With both goes what the policy's author should look at.
+///
+/// # Errors
+/// All faults.
+pub fn read(flags: &Flags, environment: &Environment) -> Result<(Settings, Snapshot, Report), Report> {
     let settings = Settings::read(flags, environment);
     let named = match &settings {
         Ok(settings) => Some(settings.policies.clone()),
@@ -58,7 +65,7 @@ pub fn read(flags: &Flags, environment: &Environment) -> Result<(Settings, Snaps
     };
     let policy = named.map(|policies| reload::load(&policies));
     match (settings, policy) {
-        (Ok(settings), Some(Ok((policy, _warnings)))) => Ok((settings, policy)),
+        (Ok(settings), Some(Ok((policy, warnings)))) => Ok((settings, policy, warnings)),
         (Err(mut faults), Some(Err(more))) => {
             faults.merge(more);
             Err(faults)

@@ -44,6 +44,15 @@ impl Environment {
         Self(variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
+    /// The same, with this value where the variable is not set.
+    #[must_use]
+    pub fn or(mut self, name: &str, value: &str) -> Self {
+        if self.get(name).is_none() {
+            self.0.insert(name.to_owned(), value.to_owned());
+        }
+        self
+    }
+
     /// The value of a variable; empty counts as not set, as LibreChat takes it.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())

@@ -29,7 +29,7 @@ const HTML: &str = "text/html; charset=utf-8";
 /// An answer before it knows what was asked for.
 pub(super) struct Answer {
     status: StatusCode,
-    headers: HeaderMap,
+    own: Vec<(HeaderName, HeaderValue)>,
     content: Content,
     stage: Stage,
 }
@@ -86,36 +86,29 @@ impl Answer {
 
     /// `res.write(text)` and `res.end()`.
     pub(super) fn written(status: StatusCode, text: String) -> Answer {
-        Answer { status, headers: HeaderMap::new(), content: Content::Written(text.into()), stage: Stage::Whole }
+        Answer { status, own: Vec::new(), content: Content::Written(text.into()), stage: Stage::Whole }
     }
 
     /// A static file with its own validator.
     pub(super) fn file(content_type: &'static str, validator: &'static str, bytes: Bytes) -> Answer {
-        Answer { status: StatusCode::OK, headers: HeaderMap::new(), content: Content::File(bytes), stage: Stage::Whole }
+        Answer { status: StatusCode::OK, own: Vec::new(), content: Content::File(bytes), stage: Stage::Whole }
             .with(CONTENT_TYPE, content_type)
             .with(ETAG, validator)
     }
 
     /// A stream of server-sent events, with the headers of capture `141_chat-openAI-mini-stream`.
     pub(super) fn events(body: Body) -> Answer {
-        Answer {
-            status: StatusCode::OK,
-            headers: HeaderMap::new(),
-            content: Content::Stream(body),
-            stage: Stage::Whole,
-        }
-        .with(CONTENT_ENCODING, "identity")
-        .with(CONTENT_TYPE, "text/event-stream")
-        .with(CACHE_CONTROL, "no-cache, no-transform")
-        .with(CONNECTION, "keep-alive")
-        .with(HeaderName::from_static("x-accel-buffering"), "no")
+        Answer { status: StatusCode::OK, own: Vec::new(), content: Content::Stream(body), stage: Stage::Whole }
+            .with(CONTENT_ENCODING, "identity")
+            .with(CONTENT_TYPE, "text/event-stream")
+            .with(CACHE_CONTROL, "no-cache, no-transform")
+            .with(CONNECTION, "keep-alive")
+            .with(HeaderName::from_static("x-accel-buffering"), "no")
     }
 
     /// Adds a header.
     pub(super) fn with(mut self, name: HeaderName, value: &str) -> Answer {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            self.headers.append(name, value);
-        }
+        self.own.extend(HeaderValue::from_str(value).map(|value| (name, value)));
         self
     }
 
@@ -132,7 +125,11 @@ impl Answer {
 
     /// The answer to one particular request.
     pub(super) fn dress(self, method: &Method, asked: &HeaderMap) -> Response<Body> {
-        let Answer { mut status, mut headers, content, stage } = self;
+        let Answer { mut status, own, content, stage } = self;
+        let mut headers = HeaderMap::new();
+        for (name, value) in own {
+            headers.append(name, value);
+        }
         if stage != Stage::First {
             headers.insert(HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex"));
         }
@@ -165,11 +162,8 @@ impl Answer {
     }
 
     fn sent(status: StatusCode, content_type: Option<&'static str>, text: String) -> Answer {
-        let mut headers = HeaderMap::new();
-        if let Some(content_type) = content_type {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        }
-        Answer { status, headers, content: Content::Sent(text.into()), stage: Stage::Whole }
+        let own = content_type.map(|kind| (CONTENT_TYPE, HeaderValue::from_static(kind))).into_iter().collect();
+        Answer { status, own, content: Content::Sent(text.into()), stage: Stage::Whole }
     }
 }
 

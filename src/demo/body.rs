@@ -1,7 +1,7 @@
 //! Request bodies as body-parser and express-mongo-sanitize leave them (CONTRACT.md D.3 to D.5).
 //!
-//! Two things LibreChat accepts are left out, because they need a decoder each: compressed bodies and the charsets UTF-7
-//! and UTF-32. They are refused here the way LibreChat refuses an encoding it does not know.
+//! Two things LibreChat accepts are left out, because they need a decoder each: compressed bodies and the charsets
+//! UTF-7 and UTF-32. They are refused here the way LibreChat refuses an encoding it does not know.
 
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
@@ -43,7 +43,7 @@ pub(super) fn parse(headers: &HeaderMap, bytes: &[u8]) -> Result<Option<Value>, 
         .filter_map(|part| part.split_once('='))
         .filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
         .map(|(_, value)| value.trim().trim_matches('"').to_ascii_lowercase())
-        .last();
+        .next_back();
     let decoded = decode(bytes, charset.as_deref().unwrap_or("utf-8"), is_form)?;
     let mut body = if is_form { form(&decoded)? } else { json(&decoded)? };
     sanitize(&mut body);
@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn json_is_read_as_body_parser_reads_it() {
-        let cases: [(&str, &[u8], Result<Option<Value>, BadBody>); 10] = [
+        type Case = (&'static str, &'static [u8], Result<Option<Value>, BadBody>);
+        let cases: [Case; 10] = [
             ("application/json", br#"{"model":"a","model":"b"}"#, Ok(Some(json!({"model": "b"})))),
             ("application/json", b"", Ok(Some(json!({})))),
             ("application/json", b"[]", Ok(Some(json!([])))),

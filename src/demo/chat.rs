@@ -1,70 +1,49 @@
 //! The chat routes: a POST that starts a turn and answers at once, and the routes that follow the turn.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::account::credit;
 use super::answer::{Answer, streamed};
-use super::choice::{Choice, Run, choose};
+use super::choice::{Refusal, choose};
 use super::events;
-use super::history::Conversation;
 use super::jobs::Job;
 use super::options::Person;
-use super::stand_in::Call;
 use super::state::{State, iso, lock, now};
+use super::turn::Turn;
 
 /// The id that stands above the first message of a conversation.
 const NO_PARENT: &str = "00000000-0000-0000-0000-000000000000";
 
-/// A turn as it will be spoken.
-struct Turn {
-    job: Arc<Job>,
-    runs: Vec<Run>,
-    words: usize,
-    delay: Duration,
-    fails: Option<String>,
-}
-
 /// `POST /api/agents/chat` and `POST /api/agents/chat/:endpoint`. The endpoint in the path is never read.
 pub(super) fn start(state: &Arc<State>, person: &Person, body: Option<&Value>, path_as_written: bool) -> Answer {
     let choice = choose(&state.options, body, path_as_written);
-    let empty = Value::Null;
-    let body = body.unwrap_or(&empty);
+    if let Err(Refusal::Status(status, reason)) = &choice {
+        return Answer::json(*status, reason);
+    }
+    let body = body.unwrap_or(&Value::Null);
     let conversation = text(body, "conversationId").filter(|id| !id.is_empty() && *id != "new");
     let owner = conversation.and_then(|id| lock(&state.history).find(id).map(|found| found.user.clone()));
-    if let Choice::Status(..) = choice {
-        return choice.refusal().unwrap_or_else(|| Answer::nothing(StatusCode::INTERNAL_SERVER_ERROR));
-    }
     if owner.is_some_and(|owner| owner != person.id) {
         return intruded(body);
     }
-    if let Some(refusal) = choice.refusal() {
-        return refusal;
+    if let Err(Refusal::Text(reason)) = &choice {
+        return Answer::written(StatusCode::OK, format!("event: error\ndata: {}\n\n", json!({"text": reason})));
     }
     let id = conversation.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
-    let question = question(body, &id);
-    let runs = match &choice {
-        Choice::Runs { primary, added } => [Some(primary.clone()), added.clone()].into_iter().flatten().collect(),
-        _ => Vec::new(),
-    };
-    let sender = runs.first().map(|run: &Run| run.sender.clone()).unwrap_or_default();
-    let answer_id = Uuid::new_v4().to_string();
-    let begun = now().as_millisecond();
-    let job = Arc::new(Job::new(id.clone(), person.id.clone(), question, answer_id, sender, begun));
+    let sender = choice.as_ref().map_or_else(|_| String::new(), |choice| choice.primary.sender.clone());
+    let (answer_id, begun) = (Uuid::new_v4().to_string(), now().as_millisecond());
+    let job = Arc::new(Job::new(id.clone(), person.id.clone(), question(body, &id), answer_id, sender, begun));
     lock(&state.jobs).add(Arc::clone(&job));
-    if let Choice::Doomed { kind, info } = &choice {
-        job.fail(&events::refusal(kind, info));
-    } else {
-        let text = text(body, "text").unwrap_or_default();
-        let words = directive(text, "words").and_then(|words| words.parse().ok()).unwrap_or(state.options.words);
-        let delay = directive(text, "delay").and_then(|delay| delay.parse().ok()).map(Duration::from_millis);
-        let delay = delay.unwrap_or(state.options.word_delay);
-        let turn = Turn { job, runs, words, delay, fails: directive(text, "fail").map(str::to_owned) };
-        begin(state, person, body, turn);
+    match choice {
+        Ok(choice) => Turn::new(state, job, choice, body).begin(state, body),
+        Err(Refusal::Event { kind, info }) => {
+            job.fail(&events::refusal(kind, &info));
+        }
+        // Both were answered above.
+        Err(Refusal::Text(_) | Refusal::Status(..)) => {}
     }
     Answer::ok(&json!({"streamId": id, "conversationId": id, "status": "started"}))
 }
@@ -125,109 +104,13 @@ pub(super) fn abort(state: &State, person: &Person, body: Option<&Value>) -> Ans
 pub(super) fn title(state: &State, person: &Person, id: &str) -> Answer {
     match lock(&state.history).find_mut(id).filter(|found| found.user == person.id) {
         Some(found) => {
-            found.title = format!("{} alpha bravo", events::word(&found.model, 0));
+            found.title = format!("{} alpha bravo", events::word(found.model.as_deref().unwrap_or(&found.agent), 0));
             Answer::ok(&json!({"title": found.title}))
         }
         None => Answer::json(
             StatusCode::NOT_FOUND,
             &json!({"message": "Title not found or method not implemented for the conversation's endpoint"}),
         ),
-    }
-}
-
-/// Counts the calls, keeps the question and starts speaking.
-fn begin(state: &Arc<State>, person: &Person, body: &Value, turn: Turn) {
-    let Some(primary) = turn.runs.first() else { return };
-    {
-        let custom = state.options.catalogue.endpoint(&primary.endpoint).is_some_and(|endpoint| endpoint.custom);
-        let mut history = lock(&state.history);
-        let mut new =
-            Conversation::new(&turn.job.id, &person.id, &primary.endpoint, custom, &primary.agent, &primary.model);
-        new.temporary = body.get("isTemporary").and_then(Value::as_bool);
-        new.chosen = chosen(state, body);
-        history.upsert(new);
-        if let Some(found) = history.find_mut(&turn.job.id) {
-            found.keep(&turn.job.question);
-        }
-    }
-    let prompt = prompt_tokens(&turn.job.question);
-    let (balance, cost) = (state.balance(&person.id), prompt * rate(&primary.model).0);
-    turn.job.created();
-    if balance < cost {
-        let date = iso(now());
-        let error = json!({
-            "type": "token_balance", "balance": credit(balance), "tokenCost": credit(cost),
-            "promptTokens": credit(prompt), "prev_count": 0, "violation_count": 0, "date": date,
-        });
-        turn.job.fail(&error.to_string());
-        return;
-    }
-    lock(&state.calls).extend(turn.runs.iter().map(|run| Call {
-        user: person.id.clone(),
-        endpoint: run.endpoint.clone(),
-        model: run.model.clone(),
-    }));
-    state.spawn(speak(Arc::clone(state), turn));
-}
-
-/// Says everything, a word at a time, until the end or until somebody stops it.
-async fn speak(state: Arc<State>, turn: Turn) {
-    let job = &turn.job;
-    let parallel = turn.runs.len() > 1;
-    let step = |run: usize| format!("step_{}_{run}", job.answer_id);
-    let words = if turn.fails.is_some() { 0 } else { turn.words };
-    for word in 0..words {
-        for (place, run) in turn.runs.iter().enumerate() {
-            if word == 0 && !job.step(&step(place), place, run, parallel) {
-                return;
-            }
-            if !turn.delay.is_zero() {
-                tokio::time::sleep(turn.delay).await;
-            }
-            if !job.word(&step(place), place, &events::word(&run.model, word)) {
-                return;
-            }
-        }
-    }
-    finish(&state, &turn);
-}
-
-/// The last event, and what it leaves behind: the answer in the history, the cost off the balance.
-fn finish(state: &State, turn: &Turn) {
-    let job = &turn.job;
-    let Some(primary) = turn.runs.first() else { return };
-    let content = match &turn.fails {
-        Some(status) => vec![json!({
-            "type": "error", "error": format!("An error occurred while processing the request: {status} no such luck"),
-        })],
-        None => job.content(),
-    };
-    let prompt = prompt_tokens(&job.question);
-    let answer = json!({
-        "messageId": job.answer_id, "conversationId": job.id,
-        "parentMessageId": job.question.get("messageId"), "isCreatedByUser": false, "isEdited": false,
-        "model": primary.model, "sender": job.sender, "promptTokens": credit(prompt), "endpoint": primary.endpoint,
-        "text": "", "content": content, "attachments": [],
-    });
-    let conversation = {
-        let mut history = lock(&state.history);
-        let found = history.find_mut(&job.id);
-        found.map(|found| {
-            let mut kept = answer.clone();
-            if let Some(fields) = kept.as_object_mut() {
-                fields.insert("tokenCount".to_owned(), turn.words.into());
-            }
-            found.keep(&kept);
-            found.document()
-        })
-    };
-    if !job.end(&events::finished(&conversation.unwrap_or_default(), &job.question, &answer)) || turn.fails.is_some() {
-        return;
-    }
-    let said = u32::try_from(turn.words).map_or(0.0, f64::from);
-    let cost: f64 = turn.runs.iter().map(|run| prompt * rate(&run.model).0 + said * rate(&run.model).1).sum();
-    if let Some(balance) = lock(&state.balances).get_mut(&job.user) {
-        *balance = (*balance - cost).max(0.0);
     }
 }
 
@@ -247,46 +130,6 @@ fn question(body: &Value, conversation: &str) -> Value {
         "messageId": id, "parentMessageId": text(body, "parentMessageId").unwrap_or(NO_PARENT),
         "conversationId": conversation, "sender": "User", "text": said, "isCreatedByUser": true, "tokenCount": tokens,
     })
-}
-
-/// What a conversation remembers of a turn besides its model: the spec it named, even one that is not there, and the
-/// label; from the spec itself what is not shown, and under `enforce` everything.
-fn chosen(state: &State, body: &Value) -> Map<String, Value> {
-    let mut chosen = Map::new();
-    let specs = state.options.model_specs.as_ref().zip(text(body, "spec"));
-    let found =
-        specs.and_then(|(specs, name)| Some((specs.enforce, specs.list.iter().find(|spec| spec.name == name)?)));
-    let label = match found {
-        Some((true, spec)) => spec.model_label.as_deref(),
-        _ => text(body, "modelLabel"),
-    };
-    let prefix = found.and_then(|(_, spec)| spec.prompt_prefix.as_deref());
-    for (name, value) in [("modelLabel", label), ("promptPrefix", prefix), ("spec", text(body, "spec"))] {
-        if let Some(value) = value {
-            chosen.insert(name.to_owned(), value.into());
-        }
-    }
-    chosen
-}
-
-fn prompt_tokens(question: &Value) -> f64 {
-    question.get("tokenCount").and_then(Value::as_f64).unwrap_or_default()
-}
-
-/// USD per million tokens, which is credits per token: prompt and completion (CONTRACT.md E.3; 6 where no rate is known).
-fn rate(model: &str) -> (f64, f64) {
-    match model {
-        "gpt-4o-mini" => (0.15, 0.6),
-        "gpt-4o" => (2.5, 10.0),
-        "o1" => (15.0, 60.0),
-        _ => (6.0, 6.0),
-    }
-}
-
-/// The value of `name` in a message's `[[name=value other=value]]`.
-fn directive<'text>(text: &'text str, name: &str) -> Option<&'text str> {
-    let inner = text.split_once("[[")?.1.split_once("]]")?.0;
-    inner.split_whitespace().filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|pair| pair.1)
 }
 
 /// Somebody else's conversation (capture `249_cross-user-chat`).
@@ -323,15 +166,6 @@ fn text<'body>(body: &'body Value, name: &str) -> Option<&'body str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_message_may_ask_for_its_own_pace() {
-        let text = "slow one [[words=30 delay=60]] please";
-        assert_eq!(directive(text, "words"), Some("30"));
-        assert_eq!(directive(text, "delay"), Some("60"));
-        assert_eq!(directive(text, "fail"), None);
-        assert_eq!(directive("words=30", "words"), None, "only inside the brackets");
-    }
 
     #[test]
     fn only_a_repeated_question_keeps_its_id() {

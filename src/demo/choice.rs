@@ -6,7 +6,6 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::answer::Answer;
 use super::options::{ModelSpec, StandInOptions, StoredAgent};
 
 /// Endpoints whose conversation schema LibreChat knows by name.
@@ -24,20 +23,25 @@ pub(super) struct Run {
     pub(super) agent: String,
     /// What the client shows as the author of the answer.
     pub(super) sender: String,
+    /// Whether it is a stored agent. Then nothing that the client sees names its provider or model (capture
+    /// `264_chat-agent-stream`).
+    pub(super) stored: bool,
 }
 
-/// What comes of a chat body.
+/// What a chat body makes run.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Choice {
-    /// One or two models run.
-    Runs {
-        /// What the body names.
-        primary: Run,
-        /// What `addedConvo` names, if it may run.
-        added: Option<Run>,
-    },
+pub(super) struct Choice {
+    /// What the body names.
+    pub(super) primary: Run,
+    /// What `addedConvo` names, if it may run.
+    pub(super) added: Option<Run>,
+}
+
+/// Why nothing runs.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
     /// The turn starts, and ends with an error event of this type and info.
-    Doomed {
+    Event {
         /// Such as `illegal_model_request`.
         kind: &'static str,
         /// Such as `openAI|gpt-nope`.
@@ -45,29 +49,25 @@ pub(super) enum Choice {
     },
     /// The POST is answered with this text as an error event.
     Text(&'static str),
-    /// The POST is answered with this status and body.
+    /// The POST is answered with this status and body, before anything else is looked at.
     Status(StatusCode, Value),
 }
 
 /// Reads a chat body. `path_as_written` says whether `/api/agents/chat` was written in lower case.
-pub(super) fn choose(options: &StandInOptions, body: Option<&Value>, path_as_written: bool) -> Choice {
-    read(options, body, path_as_written).unwrap_or_else(|refusal| refusal)
-}
-
-fn read(options: &StandInOptions, body: Option<&Value>, path_as_written: bool) -> Result<Choice, Choice> {
+pub(super) fn choose(options: &StandInOptions, body: Option<&Value>, path_as_written: bool) -> Result<Choice, Refusal> {
     let body = body.ok_or_else(unvalidated)?;
     check_agents(options, body)?;
     let added = added(options, body);
     let mut endpoint = match body.get("endpoint") {
         Some(Value::String(endpoint)) => endpoint.as_str(),
         Some(Value::Array(_)) => {
-            return Err(Choice::Doomed { kind: "endpoint_models_not_loaded", info: String::new() });
+            return Err(Refusal::Event { kind: "endpoint_models_not_loaded", info: String::new() });
         }
-        _ => return Err(Choice::Text("Error parsing conversation")),
+        _ => return Err(Refusal::Text("Error parsing conversation")),
     };
     let kind = body.get("endpointType").and_then(Value::as_str).unwrap_or_default();
     if !BUILT_IN.contains(&endpoint) && !BUILT_IN.contains(&kind) {
-        return Err(Choice::Text("Error parsing conversation"));
+        return Err(Refusal::Text("Error parsing conversation"));
     }
     let mut model = text(body, "model").or_else(|| text(body.get("__proto__")?, "model"));
     let mut agent = text(body, "agent_id").filter(|_| endpoint == "agents");
@@ -77,28 +77,28 @@ fn read(options: &StandInOptions, body: Option<&Value>, path_as_written: bool) -
         (endpoint, model, agent) = (&spec.endpoint, Some(spec.model.as_str()), None);
     }
     if !path_as_written && endpoint != "agents" {
-        return Err(Choice::Text("Error building endpoint option"));
+        return Err(Refusal::Text("Error building endpoint option"));
     }
     if let Some(stored) = agent.and_then(|id| stored(options, id)) {
-        return Ok(Choice::Runs { primary: stored_run(stored), added });
+        return Ok(Choice { primary: stored_run(stored), added });
     }
-    let missing = || Choice::Doomed { kind: "missing_model", info: endpoint.to_owned() };
+    let missing = || Refusal::Event { kind: "missing_model", info: endpoint.to_owned() };
     let model = model.filter(|_| endpoint != "agents").ok_or_else(missing)?;
     let primary = run(options, endpoint, model, "")
-        .map_err(|kind| Choice::Doomed { kind, info: illegal_info(kind, endpoint, model) })?;
-    Ok(Choice::Runs { primary, added })
+        .map_err(|kind| Refusal::Event { kind, info: illegal_info(kind, endpoint, model) })?;
+    Ok(Choice { primary, added })
 }
 
 /// `canAccessAgentFromBody`: agents that are named must exist.
-fn check_agents(options: &StandInOptions, body: &Value) -> Result<(), Choice> {
+fn check_agents(options: &StandInOptions, body: &Value) -> Result<(), Refusal> {
     let unknown = |id: &str| id.starts_with("agent_") && stored(options, id).is_none();
     let not_found =
-        || Choice::Status(StatusCode::NOT_FOUND, json!({"error": "Not Found", "message": "agent not found"}));
+        || Refusal::Status(StatusCode::NOT_FOUND, json!({"error": "Not Found", "message": "agent not found"}));
     if body.get("endpoint").and_then(Value::as_str) == Some("agents") {
         match body.get("agent_id") {
             None | Some(Value::Null) => {
                 let body = json!({"error": "Bad Request", "message": "agent_id is required in request body"});
-                return Err(Choice::Status(StatusCode::BAD_REQUEST, body));
+                return Err(Refusal::Status(StatusCode::BAD_REQUEST, body));
             }
             Some(Value::String(id)) if unknown(id) => return Err(not_found()),
             Some(Value::String(_)) => {}
@@ -109,20 +109,20 @@ fn check_agents(options: &StandInOptions, body: &Value) -> Result<(), Choice> {
     if added.is_some_and(unknown) { Err(not_found()) } else { Ok(()) }
 }
 
-/// The spec a body names, and whether it replaces what the body chose. Without a list, or unenforced and unknown, there is
-/// none (capture `043_spec-unknown` of specs.jsonl).
+/// The spec a body names, and whether it replaces what the body chose. Without a list, or unenforced and unknown, there
+/// is none (capture `043_spec-unknown` of specs.jsonl).
 fn spec<'options>(
     options: &'options StandInOptions,
     body: &Value,
     endpoint: &str,
-) -> Result<Option<(&'options ModelSpec, bool)>, Choice> {
+) -> Result<Option<(&'options ModelSpec, bool)>, Refusal> {
     let Some(specs) = &options.model_specs else { return Ok(None) };
     let named = text(body, "spec").filter(|name| !name.is_empty());
     let found = named.and_then(|name| specs.list.iter().find(|spec| spec.name == name));
     match (named, found) {
-        (None, _) if specs.enforce => Err(Choice::Text("No model spec selected")),
-        (Some(_), None) if specs.enforce => Err(Choice::Text("Invalid model spec")),
-        (_, Some(spec)) if spec.endpoint != endpoint => Err(Choice::Text("Model spec mismatch")),
+        (None, _) if specs.enforce => Err(Refusal::Text("No model spec selected")),
+        (Some(_), None) if specs.enforce => Err(Refusal::Text("Invalid model spec")),
+        (_, Some(spec)) if spec.endpoint != endpoint => Err(Refusal::Text("Model spec mismatch")),
         (_, Some(spec)) => Ok(Some((spec, specs.enforce))),
         (_, None) => Ok(None),
     }
@@ -155,6 +155,7 @@ fn run(options: &StandInOptions, endpoint: &str, model: &str, suffix: &str) -> R
         model: model.to_owned(),
         agent: format!("{endpoint}__{model}{label}{suffix}"),
         sender: if entry.custom { endpoint.to_owned() } else { shown(model) },
+        stored: false,
     })
 }
 
@@ -172,12 +173,13 @@ fn stored_run(agent: &StoredAgent) -> Run {
         model: agent.model.clone(),
         agent: agent.id.clone(),
         sender: agent.name.clone(),
+        stored: true,
     }
 }
 
-fn unvalidated() -> Choice {
+fn unvalidated() -> Refusal {
     let body = json!({"error": "Internal Server Error", "message": "Failed to validate agent access permissions"});
-    Choice::Status(StatusCode::INTERNAL_SERVER_ERROR, body)
+    Refusal::Status(StatusCode::INTERNAL_SERVER_ERROR, body)
 }
 
 fn text<'body>(body: &'body Value, name: &str) -> Option<&'body str> {
@@ -190,19 +192,17 @@ fn shown(model: &str) -> String {
     version.map_or_else(|| model.to_owned(), |version| format!("GPT-{version}"))
 }
 
-// === impl Choice ===
+// === impl Run ===
 
-impl Choice {
-    /// The answer to a POST that starts nothing.
-    pub(super) fn refusal(&self) -> Option<Answer> {
-        match self {
-            Choice::Runs { .. } | Choice::Doomed { .. } => None,
-            Choice::Text(text) => {
-                let frame = format!("event: error\ndata: {}\n\n", json!({"text": text}));
-                Some(Answer::written(StatusCode::OK, frame))
-            }
-            Choice::Status(status, body) => Some(Answer::json(*status, body)),
-        }
+impl Run {
+    /// The endpoint that messages and conversations name.
+    pub(super) fn shown_endpoint(&self) -> &str {
+        if self.stored { "agents" } else { &self.endpoint }
+    }
+
+    /// The model that an answer names.
+    pub(super) fn shown_model(&self) -> &str {
+        if self.stored { &self.agent } else { &self.model }
     }
 }
 

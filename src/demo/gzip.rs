@@ -1,7 +1,7 @@
 //! The gzip format without compression (RFC 1952, RFC 1951 section 3.2.4).
 //!
-//! A proxy that rewrites answers must cope with encoded ones. What matters for that is that the bytes on the wire are not
-//! the bytes of the text, not that they are fewer; stored blocks do that in a few lines and without a compressor.
+//! A proxy that rewrites answers must cope with encoded ones. What matters for that is that the bytes on the wire are
+//! not the bytes of the text, not that they are fewer; stored blocks do that in a few lines and without a compressor.
 
 /// The most a stored block holds.
 const BLOCK: usize = 65_535;

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::choice::Run;
 use super::state::{iso, now, object_id};
 
 /// All conversations, oldest first.
@@ -24,8 +25,8 @@ pub(super) struct Conversation {
     pub(super) custom: bool,
     /// The agent's encoded name, `endpoint__model`.
     pub(super) agent: String,
-    /// The model of its last turn.
-    pub(super) model: String,
+    /// The model of its last turn; none where a stored agent ran.
+    pub(super) model: Option<String>,
     /// `New Chat` until a title was made.
     pub(super) title: String,
     /// Whether it is kept for thirty days only, if the client said.
@@ -73,16 +74,16 @@ impl History {
 
 impl Conversation {
     /// A conversation that begins now.
-    pub(super) fn new(id: &str, user: &str, endpoint: &str, custom: bool, agent: &str, model: &str) -> Conversation {
+    pub(super) fn new(id: &str, user: &str, run: &Run, custom: bool) -> Conversation {
         let time = iso(now());
         Conversation {
             document: object_id(),
             id: id.to_owned(),
             user: user.to_owned(),
-            endpoint: endpoint.to_owned(),
+            endpoint: run.shown_endpoint().to_owned(),
             custom,
-            agent: agent.to_owned(),
-            model: model.to_owned(),
+            agent: run.agent.clone(),
+            model: (!run.stored).then(|| run.model.clone()),
             title: "New Chat".to_owned(),
             temporary: None,
             chosen: Map::new(),
@@ -130,7 +131,7 @@ impl Conversation {
         });
         let rest = json!({
             "files": [], "isArchived": false,
-            "isTemporary": self.is_temporary(), "maxContextTokens": 121_125, "messages": ids, "model": self.model,
+            "isTemporary": self.is_temporary(), "maxContextTokens": 121_125, "messages": ids,
             "resendFiles": true, "tags": [], "title": self.title, "updatedAt": self.updated,
         });
         if let (Some(document), Value::Object(rest)) = (document.as_object_mut(), rest) {
@@ -141,6 +142,7 @@ impl Conversation {
                 document.insert("expiredAt".to_owned(), json!(temporary.then_some(&self.created)));
             }
             document.extend(rest);
+            document.extend(self.model.as_ref().map(|model| ("model".to_owned(), model.clone().into())));
             document.extend(self.chosen.clone());
         }
         document
@@ -159,7 +161,7 @@ impl Conversation {
             if self.custom {
                 listed.insert("endpointType".to_owned(), "custom".into());
             }
-            listed.insert("model".to_owned(), self.model.clone().into());
+            listed.extend(self.model.as_ref().map(|model| ("model".to_owned(), model.clone().into())));
             listed.insert("title".to_owned(), self.title.clone().into());
             listed.insert("updatedAt".to_owned(), self.updated.clone().into());
         }

@@ -1,7 +1,7 @@
 //! Turns that are running: what was said so far, who listens, and how they end (CONTRACT.md G.1).
 //!
-//! A turn goes on whether or not anybody listens. What it says is kept, so that the first listener misses nothing; those
-//! who come later hear the rest only, or ask for a summary first (`?resume=true`).
+//! A turn goes on whether or not anybody listens. What it says is kept, so that the first listener misses nothing;
+//! those who come later hear the rest only, or ask for a summary first (`?resume=true`).
 
 use std::sync::{Arc, Mutex};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Everything that shapes a stand-in. `StandInOptions::default()` has two people, the captured catalogue, no model specs.
+/// Everything that shapes a stand-in. `StandInOptions::default()` has two people, the captured catalogue, no specs.
 #[derive(Clone)]
 pub struct StandInOptions {
     /// Who may sign in. The first one with a given e-mail address wins.

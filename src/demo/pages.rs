@@ -268,7 +268,9 @@ fn fixed(route: &[&str]) -> Option<Value> {
         }),
         ["agents", "tools", "web_search", "auth"] => json!({
             "authenticated": false,
-            "authTypes": [["providers", "user_provided"], ["scrapers", "user_provided"], ["rerankers", "system_defined"]],
+            "authTypes": [
+                ["providers", "user_provided"], ["scrapers", "user_provided"], ["rerankers", "system_defined"],
+            ],
         }),
         _ => return None,
     };

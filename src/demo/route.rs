@@ -1,8 +1,8 @@
 //! Paths as Express matches them (CONTRACT.md D.1, captures `02_path-dotdot` to `26_path-edit`).
 //!
 //! Literal segments match whatever their case, one trailing slash is ignored, empty and dot segments are segments like
-//! any other, and percent signs count only inside a parameter. A proxy has to know all of this, so its upstream in tests
-//! must do it too.
+//! any other, and percent signs count only inside a parameter. A proxy has to know all of this, so its upstream in
+//! tests must do it too.
 
 use http::Uri;
 

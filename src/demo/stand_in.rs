@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, Request, Response};
+use http::header::HOST;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -15,7 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::answer::Body;
+use super::answer::{Answer, Body, Stage};
 use super::options::{Person, StandInOptions};
 use super::state::{State, lock, now};
 use super::{pages, token};
@@ -185,5 +186,9 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
     }
     let kept = kept.freeze();
     lock(&seen).body = kept.clone();
+    if head.version == Version::HTTP_11 && !head.headers.contains_key(HOST) {
+        // Node's own answer, given before LibreChat hears of it.
+        return Ok(Answer::ended(StatusCode::BAD_REQUEST).at(Stage::First).dress(&head.method, &head.headers));
+    }
     Ok(pages::page(&state, &head, &kept, length).dress(&head.method, &head.headers))
 }

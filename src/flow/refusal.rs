@@ -164,6 +164,7 @@ impl Refusal {
             }
             Self::Denied { reason: Reason::Surface(surface), .. } => phrasing::surface_denied(*surface, extras),
             Self::RemoteApi => phrasing::surface_denied(Surface::RemoteApi, extras),
+            Self::NoSuchSpec => phrasing::spec_unknown(extras),
             _ if in_chat => phrasing::failed_in_chat(self.status(), extras),
             _ => phrasing::refused(self.status(), extras),
         }

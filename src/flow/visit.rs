@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::headers::Client;
 use super::refusal::Answer;
 use crate::clock::Clock;
+use crate::identity::Bearer;
 use crate::librechat::routes::{Catalog, Class};
 use crate::librechat::selection::TurnRequest;
 use crate::policy::{Caller, Outcome, RuleId, Snapshot, Target, Verdict};
@@ -44,8 +45,8 @@ pub(super) struct Visit<'a> {
     pub client: Client,
     /// What LibreChat does there, once known.
     pub class: Option<Class>,
-    /// The user that the token names, once checked.
-    pub user: Option<Box<str>>,
+    /// The bearer of a good token, once checked.
+    pub bearer: Option<Arc<Bearer>>,
     /// Who that is, once looked up.
     pub caller: Option<Arc<Caller>>,
     decided: Option<Decided>,
@@ -91,7 +92,7 @@ impl<'a> Visit<'a> {
             policy,
             client,
             class: None,
-            user: None,
+            bearer: None,
             caller: None,
             decided: None,
             turn: None,
@@ -177,7 +178,7 @@ impl<'a> Visit<'a> {
             id: self.id,
             request_id: self.id,
             timestamp: self.at,
-            user_id: self.caller.as_ref().map(|caller| caller.user.clone()).or_else(|| self.user.clone()),
+            user_id: self.bearer.as_ref().map(|bearer| bearer.user.clone()),
             role: self.caller.as_ref().map(|caller| caller.role.clone()),
             action: action(self.class),
             category,

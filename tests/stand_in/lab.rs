@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Method;
 use serde_json::Value;
-use tollgate::demo::{Catalogue, Endpoint, ModelSpec, ModelSpecs, Person, StandIn, StandInOptions};
+use tollgate::demo::{Catalogue, Endpoint, ModelSpec, ModelSpecs, Person, StandIn, StandInOptions, StoredAgent};
 
 use crate::compare;
 use crate::support::{self, Answer};
@@ -152,6 +152,18 @@ impl Lab {
         let smart = ModelSpec { model_label: Some("Smart".to_owned()), ..spec("smart", "Smart", "openAI", "gpt-4o") };
         let list = vec![fast, smart, spec("room-pro", "Room", "MindRoom", "mindroom-pro")];
         Lab::with(|options| options.model_specs = Some(ModelSpecs { enforce, prioritize: true, list })).await
+    }
+
+    /// As in `base.jsonl` and `raw.jsonl` once the first agent was stored.
+    pub(crate) async fn with_agent() -> Lab {
+        let agent = StoredAgent {
+            id: "agent_3jQ3rziVxJnmR5ZaSC0E0".to_owned(),
+            name: "Four-O".to_owned(),
+            provider: "openAI".to_owned(),
+            model: "gpt-4o".to_owned(),
+            author: "6b012e4109cc968f8a928bce".to_owned(),
+        };
+        Lab::with(|options| options.agents = vec![agent]).await
     }
 
     /// As in `base.jsonl`, with something changed.

@@ -1,7 +1,7 @@
 //! What the tests speak HTTP with: a plain HTTP/1.1 client on hyper, and a raw socket for what a client would not send.
 //!
-//! Every call opens a connection of its own, so that one test's exchange cannot depend on another's. Whatever goes wrong
-//! on the way panics: a test has nothing better to do with it.
+//! Every call opens a connection of its own, so that one test's exchange cannot depend on another's. Whatever goes
+//! wrong on the way panics: a test has nothing better to do with it.
 
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 #![allow(clippy::allow_attributes, reason = "an expectation would fail in the binaries that use everything")]

@@ -3,9 +3,9 @@ use super::*;
 fn run_on(text: &str, format: Format) -> (Exit, String, String) {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("p.yaml"), text).unwrap();
-    let args = Args { policies: directory.path().to_owned(), format, colour: false };
+    let args = Args { policies: Some(directory.path().to_owned()), config: None, format, colour: false };
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let exit = run(&args, &mut out, &mut err);
+    let exit = run(&args, &Environment::default(), &mut out, &mut err);
     (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
 }
 
@@ -69,6 +69,28 @@ fn a_closed_pipe_is_a_failure_not_a_panic() {
     }
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("p.yaml"), GOOD).unwrap();
-    let args = Args { policies: directory.path().to_owned(), format: Format::Human, colour: false };
-    assert_eq!(run(&args, &mut Closed, &mut Closed), Exit::Failed);
+    let args =
+        Args { policies: Some(directory.path().to_owned()), config: None, format: Format::Human, colour: false };
+    assert_eq!(run(&args, &Environment::default(), &mut Closed, &mut Closed), Exit::Failed);
+}
+
+#[test]
+fn settings_are_checked_with_the_policy_they_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let policy = directory.path().join("policy.yaml");
+    std::fs::write(&policy, GOOD).unwrap();
+    let config = directory.path().join("tollgate.yaml");
+    let checked = |settings: String| {
+        std::fs::write(&config, settings).unwrap();
+        let args = Args { policies: None, config: Some(config.clone()), format: Format::Human, colour: false };
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let exit = run(&args, &Environment::default(), &mut out, &mut err);
+        (exit, String::from_utf8(out).unwrap() + &String::from_utf8(err).unwrap())
+    };
+    let (exit, told) = checked(format!("policies: {}\n", policy.display()));
+    assert_eq!(exit, Exit::Ok, "{told}");
+    assert!(told.starts_with("ok: 1 file, 2 roles"), "{told}");
+    let (exit, told) = checked(format!("policies: {}\nlisten: nowhere\n", policy.display()));
+    assert_eq!(exit, Exit::Usage, "{told}");
+    assert!(told.contains("error[setting-address]") && told.contains("tollgate.yaml:2:9"), "{told}");
 }

@@ -26,15 +26,17 @@ fn with_specs(enforce: bool) -> StandInOptions {
     StandInOptions { model_specs, ..options() }
 }
 
-/// The models a choice calls, or what it says instead.
-fn outcome(choice: Choice) -> String {
+/// The models a choice calls, or what is said instead.
+fn outcome(choice: Result<Choice, Refusal>) -> String {
     match choice {
-        Choice::Runs { primary, added } => {
+        Ok(Choice { primary, added }) => {
             [Some(primary), added].into_iter().flatten().map(|run| run.model).collect::<Vec<_>>().join("+")
         }
-        Choice::Doomed { kind, info } => format!("{kind} {info}"),
-        Choice::Text(text) => text.to_owned(),
-        Choice::Status(status, body) => format!("{} {}", status.as_u16(), body["message"].as_str().unwrap_or_default()),
+        Err(Refusal::Event { kind, info }) => format!("{kind} {info}"),
+        Err(Refusal::Text(text)) => text.to_owned(),
+        Err(Refusal::Status(status, body)) => {
+            format!("{} {}", status.as_u16(), body["message"].as_str().unwrap_or_default())
+        }
     }
 }
 
@@ -127,9 +129,7 @@ fn the_events_name_agents_as_in_the_captures() {
     let body = json!({
         "endpoint": "openAI", "model": "gpt-4o-mini", "addedConvo": {"endpoint": "MindRoom", "model": "mindroom-pro"},
     });
-    let Choice::Runs { primary, added: Some(added) } = choose(&options(), Some(&body), true) else {
-        panic!("both run")
-    };
+    let Ok(Choice { primary, added: Some(added) }) = choose(&options(), Some(&body), true) else { panic!("both run") };
     assert_eq!((primary.agent.as_str(), primary.sender.as_str()), ("openAI__gpt-4o-mini", "GPT-4o"));
     assert_eq!((added.agent.as_str(), added.sender.as_str()), ("MindRoom__mindroom-pro___MindRoom____1", "MindRoom"));
 }
@@ -170,7 +170,7 @@ proptest! {
     #[test]
     fn whatever_a_body_says_only_models_of_configured_endpoints_run(body in any_body(), written in any::<bool>()) {
         for options in [options(), with_specs(false), with_specs(true)] {
-            if let Choice::Runs { primary, added } = choose(&options, Some(&body), written) {
+            if let Ok(Choice { primary, added }) = choose(&options, Some(&body), written) {
                 for run in [Some(primary), added].into_iter().flatten() {
                     let endpoint = options.catalogue.endpoint(&run.endpoint).unwrap();
                     prop_assert!(endpoint.configured && endpoint.models.contains(&run.model), "{:?} of {}", run, body);

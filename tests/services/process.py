@@ -24,11 +24,13 @@ def say(text):
 
 def obtain(program, package, why):
     """The path of a program; installs its Debian package where there is none and we may."""
-    found = shutil.which(program)
+    # Servers are in /usr/sbin, which is not on the PATH of everybody.
+    places = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"
+    found = shutil.which(program, path=places)
     if found:
         return found
     install(package, f"{program}, which {why}")
-    found = shutil.which(program)
+    found = shutil.which(program, path=places)
     if not found:
         raise Missing(f"{package} was installed, but there is still no {program} on the PATH")
     return found

@@ -69,8 +69,7 @@ fn a_closed_pipe_is_a_failure_not_a_panic() {
     }
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("p.yaml"), GOOD).unwrap();
-    let args =
-        Args { policies: Some(directory.path().to_owned()), config: None, format: Format::Human, colour: false };
+    let args = Args { policies: Some(directory.path().to_owned()), config: None, format: Format::Human, colour: false };
     assert_eq!(run(&args, &Environment::default(), &mut Closed, &mut Closed), Exit::Failed);
 }
 

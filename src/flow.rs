@@ -125,14 +125,14 @@ impl<U: Upstream> Spine<U> {
     pub async fn serve(&self, request: Request<U::Inbound>, peer: IpAddr) -> Response<Body<U>> {
         let (head, body) = request.into_parts();
         let mut visit = self.arrive(&head, peer);
-        let answer = match self.live(&mut visit, head, body).await {
+
+        match self.live(&mut visit, head, body).await {
             Ok(answer) => {
                 self.counted.forwarded(visit.class, visit.seconds());
                 answer
             }
             Err(refusal) => self.refuse(&mut visit, &refusal),
-        };
-        answer
+        }
     }
 
     fn arrive(&self, head: &Parts, peer: IpAddr) -> Visit<'_> {

@@ -12,23 +12,13 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use tollgate::config::{ENVIRONMENT, Environment, Flags, Settings};
+use tollgate::policy::{Source, compile};
+
 use files::{
     compose, config_map, containers, deploy, ecs, items, kubernetes, kubernetes_documents, number, read, seconds,
     settings, strings, text, unit, yaml,
 };
-
-// PLACE FOR THE SETTINGS ROOM: becomes `tollgate::config::ENVIRONMENT` as soon as that exists.
-/// The variables that `tollgate serve` reads.
-const ENVIRONMENT: &[&str] = &[
-    "TOLLGATE_CONFIG",
-    "TOLLGATE_LISTEN",
-    "TOLLGATE_ADMIN",
-    "TOLLGATE_UPSTREAM",
-    "TOLLGATE_POLICIES",
-    "TOLLGATE_DATA",
-    "JWT_SECRET",
-    "MONGO_URI",
-];
 
 /// The release of LibreChat that Tollgate is held to.
 const LIBRECHAT: &str = "ghcr.io/danny-avila/librechat:v0.8.6";
@@ -313,12 +303,61 @@ fn nginx_accepts_its_file() {
 
 // === what the other rooms say of these files ===
 
-// PLACE FOR THE POLICY ROOM: take the attribute away as soon as `tollgate::policy::compile` exists.
-#[cfg(any())]
+/// The settings of every file that has some, read as `tollgate serve` reads them.
+#[test]
+fn every_settings_file_is_read_without_a_fault() {
+    let home = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = home.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let secret = "stands-in-for-the-secret-in-this-test";
+    let example = read("tollgate.example.yaml").unwrap();
+    let settings = [
+        ("deploy/tollgate.example.yaml", example.clone()),
+        // What is commented out must be as right as the rest.
+        ("deploy/tollgate.example.yaml, uncommented", uncommented(&example)),
+        ("loadtest/tollgate.yaml", read("../loadtest/tollgate.yaml").unwrap()),
+    ];
+    for (name, text) in settings {
+        let flags = Flags { config: Some(file("tollgate.yaml", &text)), ..Flags::default() };
+        let flags = Flags { policies: Some("policies".into()), ..flags };
+        if let Err(report) = Settings::read(&flags, &Environment::of([("JWT_SECRET", secret)])) {
+            panic!("{name}: {report}");
+        }
+    }
+    for ((place, name), container) in &containers().unwrap() {
+        if name != "tollgate" {
+            continue;
+        }
+        let plain = container.plain.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        // Secrets come from elsewhere; whatever else the file says must be right.
+        let given = plain.filter(|(name, value)| *name != "TOLLGATE_CONFIG" && !value.contains('$'));
+        let given = given.chain([("JWT_SECRET", secret), ("TOLLGATE_POLICIES", "policies")]);
+        let environment = Environment::of(given.filter(|(name, _)| ENVIRONMENT.contains(name)));
+        if let Err(report) = Settings::read(&Flags::default(), &environment) {
+            panic!("{place}: {report}");
+        }
+    }
+}
+
+/// The example with every commented setting put in force.
+fn uncommented(example: &str) -> String {
+    let setting = |line: &str| {
+        let text = line.trim_start();
+        let rest = text.strip_prefix("# ")?;
+        let key = rest.trim_start().split_once(':')?.0;
+        let is_key = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let indent = line.len() - text.len();
+        is_key.then(|| format!("{}{rest}", " ".repeat(indent)))
+    };
+    let lines = example.lines().map(|line| setting(line).unwrap_or_else(|| line.to_owned()));
+    lines.collect::<Vec<_>>().join("\n").replace("\"...\"", "\"stands-in-for-the-secret\"")
+}
+
 #[test]
 fn every_policy_that_is_mounted_compiles() {
-    use tollgate::policy::{Source, compile};
-
     let directory = |path: &Path| -> Vec<Source> {
         let files = fs::read_dir(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let files = files.map(|file| file.unwrap().path()).filter(|file| {

@@ -166,10 +166,10 @@ impl ServiceDiscovery for Names {
             let found = found.inspect_err(|error| tracing::warn!(%host, %error, "LibreChat's name does not resolve"));
             for address in one_family(found.into_iter().flatten().collect()) {
                 let text = address.to_string();
-                if let (Ok(backend), Ok(authority)) = (Backend::new(&text), Authority::try_from(text)) {
-                    if backends.insert(backend) {
-                        instances.push(Instance { address, authority });
-                    }
+                if let (Ok(backend), Ok(authority)) = (Backend::new(&text), Authority::try_from(text))
+                    && backends.insert(backend)
+                {
+                    instances.push(Instance { address, authority });
                 }
             }
         }

@@ -137,10 +137,10 @@ impl Tokens {
         if expires <= now {
             return Err(TokenFault::Expired);
         }
-        if let Some(from) = claims.nbf {
-            if seconds(from)? > now {
-                return Err(TokenFault::Early);
-            }
+        if let Some(from) = claims.nbf
+            && seconds(from)? > now
+        {
+            return Err(TokenFault::Early);
         }
         let user = claims.id.ok_or(TokenFault::Nobody)?;
         if user.len() != 24 || !user.bytes().all(|byte| byte.is_ascii_hexdigit()) {

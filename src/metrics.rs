@@ -3,9 +3,8 @@
 //! Labels are closed sets, and the handles of the hot path are resolved when Tollgate starts.
 
 use prometheus::core::Collector;
-use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-};
+use prometheus::{Encoder, HistogramOpts, HistogramVec, IntGaugeVec, Opts, Registry, TextEncoder};
+pub use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
 use crate::record::RecorderMeters;
 

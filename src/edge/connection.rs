@@ -18,14 +18,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use pingora_core::apps::ServerApp;
 use pingora_core::protocols::Stream;
 use pingora_core::server::ShutdownWatch;
-use prometheus::{IntCounter, IntGauge};
 
 use super::Limits;
 use super::patient::Patient;
 use super::upstream::LibreChat;
 use crate::flow::{self, Cut, Spine};
 use crate::lifecycle::{InFlight, InFlightGuard};
-use crate::metrics::Metrics;
+use crate::metrics::{IntCounter, IntGauge, Metrics};
 
 /// Takes connections and serves the requests on them.
 pub(super) struct Connections {

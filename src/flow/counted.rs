@@ -1,10 +1,8 @@
 //! What the spine counts, with the handles of the hot path resolved at the start.
 
-use prometheus::{Histogram, IntCounter, IntCounterVec};
-
 use super::refusal::Refusal;
 use crate::librechat::routes::Class;
-use crate::metrics::Metrics;
+use crate::metrics::{Histogram, IntCounter, IntCounterVec, Metrics};
 use crate::policy::{Outcome, Verdict};
 
 /// The classes of routes, as labels; the last one is for requests that have no route.

@@ -6,11 +6,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use prometheus::IntCounter;
 use quick_cache::sync::Cache;
 
 use crate::clock::Clock;
-use crate::metrics::Metrics;
+use crate::metrics::{IntCounter, Metrics};
 use crate::policy::Caller;
 use crate::store::{Directory, Person, StoreError};
 

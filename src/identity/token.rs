@@ -8,12 +8,11 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, header};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
-use prometheus::IntCounter;
 use quick_cache::sync::Cache;
 use serde::Deserialize;
 
 use crate::clock::Clock;
-use crate::metrics::Metrics;
+use crate::metrics::{IntCounter, Metrics};
 
 /// Longest `Authorization` value that is looked at, in bytes. LibreChat's own tokens have about 250.
 const LONGEST: usize = 8 * 1024;

@@ -228,3 +228,6 @@ impl Entry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

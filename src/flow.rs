@@ -128,7 +128,7 @@ impl<U: Upstream> Spine<U> {
 
         match self.live(&mut visit, head, body).await {
             Ok(answer) => {
-                self.counted.forwarded(visit.class, visit.seconds());
+                self.counted.forwarded(visit.class, visit.took());
                 answer
             }
             Err(refusal) => self.refuse(&mut visit, &refusal),
@@ -143,7 +143,7 @@ impl<U: Upstream> Spine<U> {
     async fn live(&self, visit: &mut Visit<'_>, head: Parts, body: U::Inbound) -> Result<Response<Body<U>>, Refusal> {
         gate::check(&head)?;
         let path = CanonicalPath::of(&head.uri)?;
-        let (route, target) = self.route(&head.method, &path)?;
+        let (route, target) = self.route(&head.method, &head.uri, &path)?;
         visit.class = Some(route.class);
         let bearer = self.bearer(visit, route, &head.headers)?;
         let head = self.towards_librechat(visit, head, &target, bearer.as_deref())?;
@@ -160,15 +160,19 @@ impl<U: Upstream> Spine<U> {
     }
 
     /// What LibreChat does at this path, and the target to send there.
-    fn route(&self, method: &Method, path: &CanonicalPath) -> Result<(&'static Route, Uri), Refusal> {
+    fn route(&self, method: &Method, asked: &Uri, path: &CanonicalPath) -> Result<(&'static Route, Uri), Refusal> {
         let route = match (classify(method, path), self.parts.unknown) {
             (Ok(route), _) => route,
             (Err(Unrouted::UnknownPath), UnknownRoutes::Identified) => &routes::UNKNOWN_IDENTIFIED,
             (Err(Unrouted::UnknownPath), UnknownRoutes::Pass) => &routes::UNKNOWN_PASSED,
             (Err(unrouted), _) => return Err(unrouted.into()),
         };
-        let target = Uri::try_from(route.target(path)).map_err(|_| Refusal::Path(PathFault::Form))?;
-        Ok((route, target))
+        let target = route.target(path);
+        // Nearly every client writes the target as LibreChat does: then it need not be read anew.
+        if asked.path_and_query().is_some_and(|asked| asked.as_str() == target) {
+            return Ok((route, asked.clone()));
+        }
+        Ok((route, Uri::try_from(target).map_err(|_| Refusal::Path(PathFault::Form))?))
     }
 
     /// The bearer, where the route needs one.
@@ -524,8 +528,8 @@ impl<U: Upstream> Spine<U> {
     fn refuse(&self, visit: &mut Visit<'_>, refusal: &Refusal) -> Response<Body<U>> {
         let mut id = [0_u8; uuid::fmt::Hyphenated::LENGTH];
         let answer = refusal.answer(visit.class, visit.id.hyphenated().encode_lower(&mut id));
-        self.counted.refused(visit.class, refusal, visit.seconds());
         visit.refused(&answer, refusal.rules());
+        self.counted.refused(visit.class, refusal, visit.took());
         let mut response = Response::new(Reply::whole(answer.body));
         *response.status_mut() = answer.status;
         let headers = response.headers_mut();

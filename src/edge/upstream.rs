@@ -1,23 +1,16 @@
-//! The way to LibreChat: pingora's load balancing chooses the instance, hyper's pooled client speaks to it.
+//! The way to LibreChat: pingora's load balancing chooses the instance, [`super::link`] speaks to it.
 //!
 //! Requests of one user go to one instance, because a running answer lives in the process that started it (CONTRACT.md G.1).
-//! Pooled connections are dropped before Node would close them (5 s), so that no request meets a closing one.
 
 use std::collections::{BTreeSet, HashMap};
-use std::error::Error as _;
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Response, Uri};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use pingora_core::services::background::GenBackgroundService;
 use pingora_load_balancing::discovery::ServiceDiscovery;
 use pingora_load_balancing::health_check::HttpHealthCheck;
@@ -25,10 +18,8 @@ use pingora_load_balancing::selection::Consistent;
 use pingora_load_balancing::{Backend, Backends, LoadBalancer};
 use tokio::time::timeout;
 
-use crate::flow::{Outgoing, Passage, Upstream, UpstreamFault};
-
-/// How long an unused connection is kept: less than Node's `keepAliveTimeout` of 5 s (SECURITY.md section 6).
-const IDLE: Duration = Duration::from_secs(4);
+use super::link::{Answer, Instance};
+use crate::flow::{Passage, Upstream, UpstreamFault};
 
 /// How often names are resolved anew.
 const RESOLVE: Duration = Duration::from_secs(10);
@@ -58,21 +49,15 @@ pub struct Limits {
 /// LibreChat, be it one instance or several. Cheap to clone.
 #[derive(Clone)]
 pub struct LibreChat {
-    client: Client<HttpConnector, Outgoing<Incoming>>,
+    connect: Duration,
     balancer: Arc<LoadBalancer<Consistent>>,
-    known: Arc<ArcSwap<Vec<Instance>>>,
-}
-
-/// A known instance.
-struct Instance {
-    address: SocketAddr,
-    authority: Authority,
+    known: Arc<ArcSwap<Vec<Arc<Instance>>>>,
 }
 
 /// Resolves the configured names.
 struct Names {
     addresses: Vec<Address>,
-    known: Arc<ArcSwap<Vec<Instance>>>,
+    known: Arc<ArcSwap<Vec<Arc<Instance>>>>,
 }
 
 // === impl LibreChat ===
@@ -80,16 +65,6 @@ struct Names {
 impl LibreChat {
     /// LibreChat at these addresses.
     pub fn at(addresses: Vec<Address>, limits: Limits) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(limits.connect));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(1024)
-            // The client's own Host goes on, as if LibreChat were asked directly.
-            .set_host(false)
-            .build(connector);
         let known = Arc::new(ArcSwap::default());
         let names = Names { addresses, known: Arc::clone(&known) };
         let several = names.addresses.len() > 1;
@@ -99,7 +74,7 @@ impl LibreChat {
         balancer.health_check_frequency = Some(ASK_HEALTH);
         balancer.update_frequency = Some(RESOLVE);
         balancer.parallel_health_check = several;
-        Self { client, balancer: Arc::new(balancer), known }
+        Self { connect: limits.connect, balancer: Arc::new(balancer), known }
     }
 
     /// Resolves the names once, so that the first request finds somebody. Failure is no fault: LibreChat may start later.
@@ -120,37 +95,27 @@ impl LibreChat {
         backends.get_backend().iter().filter(|backend| backends.ready(backend)).count()
     }
 
-    fn choose(&self, sticky: &[u8]) -> Option<Authority> {
+    fn choose(&self, sticky: &[u8]) -> Option<Arc<Instance>> {
         let known = self.known.load();
         if let [only] = known.as_slice() {
-            return Some(only.authority.clone());
+            return Some(Arc::clone(only));
         }
         // Where all look ill the choice is made among all: the check may be wrong, and a refused connection is soon known.
         let chosen =
             self.balancer.select(sticky, TRIES).or_else(|| self.balancer.select_with(sticky, TRIES, |_, _| true))?;
         let address = chosen.addr.as_inet()?;
-        known.iter().find(|instance| instance.address == *address).map(|instance| instance.authority.clone())
+        known.iter().find(|instance| instance.address == *address).cloned()
     }
 }
 
 impl Upstream for LibreChat {
     type Inbound = Incoming;
-    type Outbound = Incoming;
+    type Outbound = Answer;
 
-    async fn send(&self, passage: Passage<Incoming>) -> Result<Response<Incoming>, UpstreamFault> {
-        let (mut request, sticky, patience) = passage.into_parts();
-        let authority = self.choose(&sticky).ok_or(UpstreamFault::NoneKnown)?;
-        let mut uri = http::uri::Parts::default();
-        uri.scheme = Some(Scheme::HTTP);
-        uri.authority = Some(authority);
-        uri.path_and_query = request.uri().path_and_query().cloned().or_else(|| Some(PathAndQuery::from_static("/")));
-        *request.uri_mut() = Uri::from_parts(uri).map_err(|error| UpstreamFault::Broken(error.to_string()))?;
-        match timeout(patience, self.client.request(request)).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) if error.is_connect() => Err(UpstreamFault::Connect(chain(&error))),
-            Ok(Err(error)) => Err(UpstreamFault::Broken(chain(&error))),
-            Err(_) => Err(UpstreamFault::Timeout),
-        }
+    async fn send(&self, passage: Passage<Incoming>) -> Result<Response<Answer>, UpstreamFault> {
+        let (request, sticky, patience) = passage.into_parts();
+        let instance = self.choose(&sticky).ok_or(UpstreamFault::NoneKnown)?;
+        timeout(patience, instance.exchange(request, self.connect)).await.unwrap_or(Err(UpstreamFault::Timeout))
     }
 }
 
@@ -159,20 +124,23 @@ impl Upstream for LibreChat {
 #[async_trait]
 impl ServiceDiscovery for Names {
     async fn discover(&self) -> pingora_core::Result<(BTreeSet<Backend>, HashMap<u64, bool>)> {
+        let known = self.known.load();
         let mut instances = Vec::new();
         let mut backends = BTreeSet::new();
         for Address { host, port } in &self.addresses {
             let found = tokio::net::lookup_host((host.as_str(), *port)).await;
             let found = found.inspect_err(|error| tracing::warn!(%host, %error, "LibreChat's name does not resolve"));
             for address in one_family(found.into_iter().flatten().collect()) {
-                let text = address.to_string();
-                if let (Ok(backend), Ok(authority)) = (Backend::new(&text), Authority::try_from(text))
-                    && backends.insert(backend)
-                {
-                    instances.push(Instance { address, authority });
+                let backend = Backend::new(&address.to_string())?;
+                if backends.insert(backend) {
+                    instances.push(known.iter().find(|instance| instance.address == address).cloned().unwrap_or_else(
+                        // Connections to an instance that stays are kept.
+                        || Arc::new(Instance::new(address)),
+                    ));
                 }
             }
         }
+        known.iter().for_each(|instance| instance.sweep());
         if instances.is_empty() {
             // What was known stays: a name server that fails is no reason to forget where LibreChat is.
             return pingora_core::Error::e_explain(
@@ -191,12 +159,6 @@ fn one_family(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     if fours.is_empty() { addresses } else { fours }
 }
 
-impl fmt::Debug for Instance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.address.fmt(f)
-    }
-}
-
 /// Asks `GET /health`, which LibreChat answers before all its middleware (CONTRACT.md A.1).
 fn health_check() -> Box<HttpHealthCheck> {
     let mut check = HttpHealthCheck::new("localhost", false);
@@ -208,16 +170,4 @@ fn health_check() -> Box<HttpHealthCheck> {
     check.peer_template.options.write_timeout = Some(Duration::from_secs(1));
     check.reuse_connection = true;
     Box::new(check)
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &hyper_util::client::legacy::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -26,6 +26,18 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Fields of an answer that concern one connection.
+const HOP_BY_HOP: [HeaderName; 8] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    header::PROXY_AUTHENTICATE,
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
 // === impl Client ===
 
 impl Client {
@@ -96,14 +108,12 @@ pub(super) fn towards_librechat(headers: &mut HeaderMap, client: &Client, reques
 
 /// Removes from an answer what concerns only the connection between Tollgate and LibreChat (RFC 9110 7.6.1).
 pub(super) fn towards_client(headers: &mut HeaderMap) {
-    let nominated = nominated(headers);
-    for name in nominated {
+    for name in nominated(headers) {
         headers.remove(name);
     }
-    for name in ["connection", "keep-alive", "proxy-authenticate", "proxy-connection", "te", "trailer", "upgrade"] {
+    for name in HOP_BY_HOP {
         headers.remove(name);
     }
-    headers.remove(header::TRANSFER_ENCODING);
 }
 
 /// The fields that `Connection` names: hop-by-hop by the sender's own word. `Authorization` and `Cookie` cannot be named away: a
@@ -114,6 +124,8 @@ fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|line| line.split(','))
+        // The two words that are nearly always there name no field that is not removed anyway.
+        .filter(|name| !matches!(name.trim(), "keep-alive" | "close" | ""))
         .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
         .filter(|name| {
             // Naming these would take away what was judged or what frames the body.

@@ -55,6 +55,7 @@ pub(super) struct Visit<'a> {
     uri: Uri,
     agent: Option<HeaderValue>,
     since: Instant,
+    took: f64,
     clock: &'a Clock,
     recorder: &'a Recorder,
 }
@@ -100,6 +101,7 @@ impl<'a> Visit<'a> {
             uri: head.uri.clone(),
             agent: head.headers.get(header::USER_AGENT).cloned(),
             since: clock.tick(),
+            took: 0.0,
             clock,
             recorder,
         }
@@ -125,14 +127,20 @@ impl<'a> Visit<'a> {
         });
     }
 
-    /// Seconds since the arrival.
-    pub(super) fn seconds(&self) -> f64 {
-        self.clock.tick().saturating_duration_since(self.since).as_secs_f64()
+    /// Seconds from the arrival to the head of the answer.
+    pub(super) fn took(&self) -> f64 {
+        self.took
+    }
+
+    /// The answer is there: milliseconds since the arrival.
+    fn answered(&mut self) -> f64 {
+        self.took = self.clock.tick().saturating_duration_since(self.since).as_secs_f64();
+        self.took * 1000.0
     }
 
     /// LibreChat's answer goes to the caller. `stream` is the id of the stream that a turn started.
     pub(super) fn forwarded(&mut self, status: StatusCode, stream: Option<Box<str>>) {
-        let time = self.seconds() * 1000.0;
+        let time = self.answered();
         if let Some(turn) = self.turn.take() {
             let outcome = if stream.is_some() { TurnOutcome::Started } else { TurnOutcome::Refused };
             self.write_usage(turn, outcome, status.as_u16(), time, stream.clone());
@@ -149,7 +157,7 @@ impl<'a> Visit<'a> {
 
     /// A refusal goes to the caller.
     pub(super) fn refused(&mut self, answer: &Answer, rules: Vec<RuleId>) {
-        let time = self.seconds() * 1000.0;
+        let time = self.answered();
         let status = answer.status.as_u16();
         if let Some(turn) = self.turn.take() {
             self.write_usage(turn, TurnOutcome::Failed, status, time, None);
@@ -221,8 +229,11 @@ impl<'a> Visit<'a> {
 
 impl Drop for Visit<'_> {
     fn drop(&mut self) {
+        if self.turn.is_none() && self.decided.is_none() {
+            return;
+        }
         // Still open: the caller left while LibreChat was being asked. The turn may run all the same.
-        let time = self.seconds() * 1000.0;
+        let time = self.answered();
         if let Some(turn) = self.turn.take() {
             self.write_usage(turn, TurnOutcome::Abandoned, LEFT, time, None);
         }

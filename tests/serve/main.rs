@@ -8,12 +8,15 @@
     reason = "what is not as expected ends a test"
 )]
 
+#[path = "../support/fake.rs"]
+mod fake;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support/world.rs"]
 mod world;
 
 mod catalogue;
+mod passage;
 
 /// Users have one model of OpenAI and one of MindRoom, a group adds GPT-4o, administrators have everything.
 const POLICY: &str = include_str!("../../policies/demo/policy.yaml");

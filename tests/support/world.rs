@@ -179,6 +179,13 @@ impl World {
             .await
     }
 
+    /// A line of Tollgate's `/proc/<pid>/status` that counts memory (`VmRSS`, `VmHWM`), in bytes.
+    pub(crate) fn memory(&self, line: &str) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a running child");
+        let line = status.lines().find_map(|known| known.strip_prefix(line)?.strip_prefix(':')).expect("a known line");
+        line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
+    }
+
     /// What Tollgate has logged so far.
     pub(crate) fn log(&self) -> String {
         lock(&self.log).clone()

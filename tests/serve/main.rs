@@ -16,6 +16,7 @@ mod support;
 mod world;
 
 mod catalogue;
+mod gate;
 mod passage;
 
 /// Users have one model of OpenAI and one of MindRoom, a group adds GPT-4o, administrators have everything.

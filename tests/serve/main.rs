@@ -18,6 +18,7 @@ mod world;
 mod catalogue;
 mod gate;
 mod passage;
+mod replay;
 
 /// Users have one model of OpenAI and one of MindRoom, a group adds GPT-4o, administrators have everything.
 const POLICY: &str = include_str!("../../policies/demo/policy.yaml");

@@ -16,9 +16,14 @@ mod support;
 mod world;
 
 mod catalogue;
+mod commands;
+mod demo;
 mod gate;
+mod life;
 mod passage;
 mod replay;
+mod unknown;
+mod upstream;
 
 /// Users have one model of OpenAI and one of MindRoom, a group adds GPT-4o, administrators have everything.
 const POLICY: &str = include_str!("../../policies/demo/policy.yaml");

@@ -19,6 +19,7 @@ mod catalogue;
 mod commands;
 mod demo;
 mod gate;
+mod hostile;
 mod life;
 mod passage;
 mod replay;

@@ -103,7 +103,10 @@ pub(super) fn towards_client(headers: &mut HeaderMap) {
     for name in ["connection", "keep-alive", "proxy-authenticate", "proxy-connection", "te", "trailer", "upgrade"] {
         headers.remove(name);
     }
-    headers.remove(header::TRANSFER_ENCODING);
+    // The chunks were counted, not the length beside them: sent on, it would promise another body (RFC 9112 6.3).
+    if headers.remove(header::TRANSFER_ENCODING).is_some() {
+        headers.remove(header::CONTENT_LENGTH);
+    }
 }
 
 /// The fields that `Connection` names: hop-by-hop by the sender's own word. `Authorization` and `Cookie` cannot be named away: a

@@ -186,6 +186,8 @@ async fn a_client_that_leaves_while_it_sends_costs_librechat_nothing() {
     assert_eq!((&entry["category"], &entry["severity"]), (&json!("API"), &json!("INFO")));
     assert!(crate::passage::seen(&world).is_empty());
     world.until("nothing is in flight", async |world| world.metric("tollgate_in_flight").await == "0").await;
+    let (status, entries) = world.stop().await;
+    assert_eq!((status.code(), entries.len()), (Some(0), 1), "{entries:?}");
 }
 
 /// Many at once, of every kind, on connections of their own: each gets the answer to its own request.

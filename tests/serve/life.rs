@@ -3,18 +3,21 @@
 use std::fs;
 use std::net::TcpListener;
 use std::process::{Command, Output};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tollgate::metrics::Metrics;
 
 use crate::POLICY;
+use crate::fake::Fake;
 use crate::passage::seen;
-use crate::support::{Open, get, open, post_json};
+use crate::support::{Open, get, open, patiently, post_json};
 use crate::world::World;
 
 fn serve(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
@@ -112,6 +115,33 @@ async fn a_stop_lets_the_stream_end_and_takes_nothing_new() {
         assert_eq!(kinds.iter().filter(|kind| **kind == "usage").count(), 1, "{signal}: {kinds:?}");
         assert_eq!(kinds.iter().filter(|kind| **kind == "audit").count(), 1, "{signal}: {kinds:?}");
     }
+}
+
+/// A request that was read before the signal is answered, and told that its connection is at its end.
+#[tokio::test]
+async fn a_stop_answers_what_was_asked_before_it() {
+    let go = Arc::new(Notify::new());
+    let permit = Arc::clone(&go);
+    let fake = Fake::start(move |mut socket, _| {
+        let permit = Arc::clone(&permit);
+        async move {
+            permit.notified().await;
+            socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").await.is_ok().then_some(socket)
+        }
+    })
+    .await;
+    let mut world = World::with(POLICY).upstream(&fake.url()).start().await;
+    let mut socket = TcpStream::connect(world.addr).await.unwrap();
+    socket.write_all(b"GET /page HTTP/1.1\r\nHost: t\r\n\r\n").await.unwrap();
+    world.until("LibreChat was asked", async |_| fake.heads().len() == 1).await;
+    world.signal("TERM");
+    world.until("it is stopping", async |world| TcpStream::connect(world.addr).await.is_err()).await;
+    go.notify_one();
+    let mut answer = String::new();
+    patiently("the answer and the end", socket.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nhi"), "{answer}");
+    assert!(answer.to_ascii_lowercase().contains("connection: close"), "{answer}");
+    assert_eq!(world.ended().await.code(), Some(0));
 }
 
 #[tokio::test]

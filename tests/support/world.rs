@@ -265,7 +265,10 @@ impl Drop for World {
     }
 }
 
-fn spawn(command: &mut Command) -> (Child, Arc<Mutex<Vec<Value>>>, Arc<Mutex<String>>) {
+/// A started program, what it recorded and what it logged.
+type Started = (Child, Arc<Mutex<Vec<Value>>>, Arc<Mutex<String>>);
+
+fn spawn(command: &mut Command) -> Started {
     let mut child = command.spawn().expect("the tollgate program");
     let entries = collect_lines(child.stdout.take().expect("its standard output"));
     let log = collect_text(child.stderr.take().expect("its standard error"));

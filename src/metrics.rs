@@ -56,7 +56,7 @@ metrics! {
         pub connections: IntGauge,
         /// Connections closed at once because the limit of open connections was reached.
         pub connections_shed_total: IntCounter,
-        /// Failures towards LibreChat, by kind (connect, timeout, broken, none-healthy).
+        /// Failures towards LibreChat, by kind (connect, timeout, broken, none-known).
         pub upstream_errors_total: IntCounterVec["kind"],
         /// LibreChat instances that are known and healthy.
         pub upstreams_healthy: IntGauge,

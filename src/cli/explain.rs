@@ -13,11 +13,12 @@ use crate::reload;
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   tollgate explain --policies policies/demo --role USER
-  tollgate explain --policies policies/demo --role USER --group premium-openai --endpoint openAI --model gpt-4o
+  tollgate explain --policies policies/demo --role USER --endpoint openAI --model gpt-4o
+  tollgate explain --policies policies/demo --role USER --group premium-openai
   tollgate explain --policies policies/demo --role USER --user ann@example.edu --format json
 
-Exit codes: 0 done (and the model asked about, if any, may be used), 2 the model asked about is denied,
-64 the policy has faults. In shadow mode nothing is denied.")]
+Exit codes: 0 done (and the model asked about, if any, may be used), 2 the model asked about is
+denied, 64 the policy has faults. In shadow mode nothing is denied.")]
 pub struct Args {
     /// Directory of policy files, or one such file
     #[arg(long, value_name = "DIR")]

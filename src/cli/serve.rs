@@ -18,10 +18,12 @@ use crate::report::Report;
     tollgate serve --upstream http://127.0.0.1:3080 --policies policies/university
   tollgate serve --config /etc/tollgate/tollgate.yaml
 
-Settings come from the file, then the environment, then flags; later ones win. LibreChat's own JWT_SECRET and
-MONGO_URI are read, so that a sidecar shares its secrets. SIGTERM stops without cutting an answer.
+Settings come from the file, then the environment, then flags; later ones win. LibreChat's own
+JWT_SECRET and MONGO_URI are read, so that a sidecar shares its secrets. SIGTERM stops without
+cutting an answer.
 
-Exit codes: 0 stopped, 1 could not start, 64 bad settings or policy (all faults are shown, no port was opened).")]
+Exit codes: 0 stopped, 1 could not start, 64 bad settings or policy (all faults are shown, no port
+was opened).")]
 pub struct Args {
     /// The settings that can be flags
     #[command(flatten)]

@@ -17,7 +17,8 @@ mod table;
 /// LibreChat's own database, and people kept here are not used: change their roles in LibreChat.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  tollgate users set 6b012e4109cc968f8a928bce --email ann@example.edu --role USER --group premium-openai
+  tollgate users set 6b012e4109cc968f8a928bce --email ann@example.edu --role USER
+  tollgate users set 6b012e4109cc968f8a928bce --group premium-openai --group staff
   tollgate users set 6b012e4109cc968f8a928bce --no-groups
   tollgate users list --format json
   tollgate users --data /var/lib/tollgate remove 6b012e4109cc968f8a928bce")]

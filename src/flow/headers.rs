@@ -27,14 +27,13 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Fields of an answer that concern one connection.
-const HOP_BY_HOP: [HeaderName; 8] = [
+const HOP_BY_HOP: [HeaderName; 7] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     header::PROXY_AUTHENTICATE,
     HeaderName::from_static("proxy-connection"),
     header::TE,
     header::TRAILER,
-    header::TRANSFER_ENCODING,
     header::UPGRADE,
 ];
 
@@ -114,10 +113,14 @@ pub(super) fn towards_client(headers: &mut HeaderMap) {
     for name in HOP_BY_HOP {
         headers.remove(name);
     }
+    // The chunks were counted, not the length beside them: sent on, it would promise another body (RFC 9112 6.3).
+    if headers.remove(header::TRANSFER_ENCODING).is_some() {
+        headers.remove(header::CONTENT_LENGTH);
+    }
 }
 
-/// The fields that `Connection` names: hop-by-hop by the sender's own word. `Authorization` and `Cookie` cannot be named away: a
-/// client that tries only removes its own credentials, and the request is then judged without them at LibreChat, never here.
+/// The fields that `Connection` names: hop-by-hop by the sender's own word. What was judged by, and what frames the body, cannot be
+/// named away.
 fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     headers
         .get_all(CONNECTION)
@@ -128,7 +131,6 @@ fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
         .filter(|name| !matches!(name.trim(), "keep-alive" | "close" | ""))
         .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
         .filter(|name| {
-            // Naming these would take away what was judged or what frames the body.
             *name != header::AUTHORIZATION
                 && *name != header::COOKIE
                 && *name != header::HOST

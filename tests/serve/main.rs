@@ -2,12 +2,23 @@
 
 #![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "what is not as expected ends a test")]
 
+#[path = "../support/fake.rs"]
+mod fake;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support/world.rs"]
 mod world;
 
 mod catalogue;
+mod commands;
+mod demo;
+mod gate;
+mod hostile;
+mod life;
+mod passage;
+mod replay;
+mod unknown;
+mod upstream;
 
 /// Users have one model of OpenAI and one of MindRoom, a group adds GPT-4o, administrators have everything.
 const POLICY: &str = include_str!("../../policies/demo/policy.yaml");

@@ -188,6 +188,17 @@ impl Open {
         }
     }
 
+    /// Reads on to the end, and says whether it was the announced one rather than a cut.
+    pub(crate) async fn ends_cleanly(mut self) -> bool {
+        loop {
+            match patiently("the end of a body", self.body.frame()).await {
+                None => return true,
+                Some(Err(_)) => return false,
+                Some(Ok(_)) => {}
+            }
+        }
+    }
+
     /// All that is left.
     pub(crate) async fn rest(mut self) -> Vec<Piece> {
         let mut pieces = Vec::new();

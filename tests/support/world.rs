@@ -45,6 +45,7 @@ pub(crate) struct World {
     pub(crate) stand_in: StandIn,
     /// Tollgate's directory: policy, settings, embedded store.
     pub(crate) dir: TempDir,
+    command: Command,
     child: Child,
     entries: Arc<Mutex<Vec<Value>>>,
     log: Arc<Mutex<String>>,
@@ -113,10 +114,8 @@ impl Plan {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the tollgate program");
-        let entries = collect_lines(child.stdout.take().expect("its standard output"));
-        let log = collect_text(child.stderr.take().expect("its standard error"));
-        let mut world = World { addr, admin, stand_in, dir, child, entries, log };
+        let (child, entries, log) = spawn(&mut command);
+        let mut world = World { addr, admin, stand_in, dir, command, child, entries, log };
         world.until("Tollgate is ready", async |world| world.is_up() && world.is_ready().await).await;
         world
     }
@@ -179,6 +178,13 @@ impl World {
             .await
     }
 
+    /// A line of Tollgate's `/proc/<pid>/status` that counts memory (`VmRSS`, `VmHWM`), in bytes.
+    pub(crate) fn memory(&self, line: &str) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a running child");
+        let line = status.lines().find_map(|known| known.strip_prefix(line)?.strip_prefix(':')).expect("a known line");
+        line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
+    }
+
     /// What Tollgate has logged so far.
     pub(crate) fn log(&self) -> String {
         lock(&self.log).clone()
@@ -214,9 +220,25 @@ impl World {
         self.child.try_wait().expect("a child").expect("it has just ended")
     }
 
+    /// Starts Tollgate once more, just as before, after it has ended.
+    pub(crate) async fn start_again(&mut self) {
+        (self.child, self.entries, self.log) = spawn(&mut self.command);
+        self.until("Tollgate is ready", async |world| world.is_up() && world.is_ready().await).await;
+    }
+
+    /// How Tollgate has ended, if it has.
+    pub(crate) fn ended_already(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child")
+    }
+
     /// Asks Tollgate to stop, and returns how it ended and everything it recorded.
-    pub(crate) async fn stop(mut self) -> (ExitStatus, Vec<Value>) {
+    pub(crate) async fn stop(self) -> (ExitStatus, Vec<Value>) {
         self.signal("TERM");
+        self.stop_by_itself().await
+    }
+
+    /// Waits for Tollgate's end, and returns how it ended and everything it recorded.
+    pub(crate) async fn stop_by_itself(mut self) -> (ExitStatus, Vec<Value>) {
         let status = self.ended().await;
         // The pipe is read to its end by a thread: what was written last may still be on its way.
         self.until("the record is read", async |world| Arc::strong_count(&world.entries) == 1).await;
@@ -241,6 +263,16 @@ impl Drop for World {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A started program, what it recorded and what it logged.
+type Started = (Child, Arc<Mutex<Vec<Value>>>, Arc<Mutex<String>>);
+
+fn spawn(command: &mut Command) -> Started {
+    let mut child = command.spawn().expect("the tollgate program");
+    let entries = collect_lines(child.stdout.take().expect("its standard output"));
+    let log = collect_text(child.stderr.take().expect("its standard error"));
+    (child, entries, log)
 }
 
 /// An address of this machine that nobody listens on now.

@@ -147,3 +147,13 @@ fn answers_lose_only_what_concerns_the_connection() {
     towards_client(&mut headers);
     assert_eq!(headers, map(&[("set-cookie", "a=1"), ("set-cookie", "b=2"), ("etag", "W/\"1\"")]));
 }
+
+#[test]
+fn a_length_beside_chunks_is_not_passed_on() {
+    let mut headers = map(&[("content-length", "99"), ("transfer-encoding", "chunked"), ("etag", "W/\"1\"")]);
+    towards_client(&mut headers);
+    assert_eq!(headers, map(&[("etag", "W/\"1\"")]));
+    let mut headers = map(&[("content-length", "99")]);
+    towards_client(&mut headers);
+    assert_eq!(headers, map(&[("content-length", "99")]), "a length alone is the length");
+}

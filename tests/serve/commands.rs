@@ -1,0 +1,185 @@
+//! The commands that run and end: exit codes, help, faults.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+const ID: &str = "6b012e4109cc968f8a928bce";
+
+fn tollgate(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+    command.args(arguments).env_clear().current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.output().expect("the tollgate program")
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn wrong_arguments_end_with_64_and_say_what_is_wrong() {
+    for (arguments, told) in [
+        (vec![], "Usage: tollgate <COMMAND>"),
+        (vec!["nothing"], "unrecognized subcommand 'nothing'"),
+        (vec!["check"], "--policies <DIR>"),
+        (vec!["check", "--nothing"], "unexpected argument '--nothing'"),
+        (vec!["check", "--policies", "policies/demo", "--format", "xml"], "invalid value 'xml'"),
+        (vec!["serve", "--nothing"], "unexpected argument '--nothing'"),
+        (vec!["demo", "--listen", "here"], "invalid value 'here'"),
+        (vec!["explain", "--policies", "policies/demo", "--model", "o1"], "--endpoint"),
+        (vec!["users"], "Usage: tollgate users"),
+        (vec!["users", "show", "me"], "24 hex digits"),
+        (vec!["users", "set", ID, "--role", " USER"], "blank"),
+        (vec!["users", "set", ID, "--group", "a", "--no-groups"], "cannot be used with"),
+    ] {
+        let ended = tollgate(&arguments);
+        assert_eq!(ended.status.code(), Some(64), "{arguments:?}: {}", err(&ended));
+        assert!(err(&ended).contains(told), "{arguments:?}: {}", err(&ended));
+        assert_eq!(out(&ended), "", "{arguments:?}: standard output is for results");
+    }
+}
+
+#[test]
+fn every_command_has_help_with_examples_that_can_be_pasted() {
+    for command in ["serve", "demo", "check", "explain", "users"] {
+        let ended = tollgate(&[command, "--help"]);
+        assert_eq!(ended.status.code(), Some(0), "{command}");
+        let help = out(&ended);
+        let examples = help.split("Examples:\n").nth(1).unwrap_or_else(|| panic!("{command} has no examples:\n{help}"));
+        let examples: Vec<_> = examples.lines().take_while(|line| !line.is_empty()).collect();
+        assert!(!examples.is_empty(), "{command}");
+        let mut goes_on = false;
+        for line in examples {
+            let starts = line.starts_with("  tollgate ") || line.starts_with("  JWT_SECRET=");
+            assert!(starts || goes_on, "{command}: a line that was broken apart: {line}");
+            goes_on = line.ends_with('\\');
+        }
+    }
+    for arguments in [["users", "list", "--help"], ["users", "set", "--help"], ["users", "remove", "--help"]] {
+        assert_eq!(tollgate(&arguments).status.code(), Some(0), "{arguments:?}");
+    }
+    let version = tollgate(&["--version"]);
+    assert_eq!((version.status.code(), out(&version)), (Some(0), format!("tollgate {}\n", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn every_shipped_policy_is_free_of_faults() {
+    let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+    let shipped = fs::read_dir(policies).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_dir());
+    let mut count = 0;
+    for entry in shipped {
+        let ended = tollgate(&["check", "--policies", entry.path().to_str().unwrap()]);
+        assert_eq!(ended.status.code(), Some(0), "{}: {}", entry.path().display(), err(&ended));
+        assert!(out(&ended).starts_with("ok: "), "{}", out(&ended));
+        count += 1;
+    }
+    assert!(count >= 5, "only {count} policies");
+}
+
+#[test]
+fn check_tells_every_fault_with_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("policy.yaml");
+    fs::write(
+        &file,
+        "version: 1\nmode: enfroce\nroles:\n  USER:\n    endpoints: { openAI: { models: [] , deny: [1] } }\n    x: 1\n",
+    )
+    .unwrap();
+    let ended = tollgate(&["check", "--policies", dir.path().to_str().unwrap()]);
+    assert_eq!(ended.status.code(), Some(64));
+    assert_eq!(out(&ended), "");
+    for place in ["policy.yaml:2:", "policy.yaml:6:"] {
+        assert!(err(&ended).contains(place), "{place}:\n{}", err(&ended));
+    }
+    let ended = tollgate(&["check", "--format", "json", "--policies", dir.path().to_str().unwrap()]);
+    assert_eq!(ended.status.code(), Some(64));
+    let told: Value = serde_json::from_str(&out(&ended)).unwrap();
+    assert!(told["policy"].is_null());
+    let lines: Vec<_> = told["faults"].as_array().unwrap().iter().map(|fault| fault["line"].clone()).collect();
+    assert!(lines.contains(&json!(2)) && lines.contains(&json!(6)), "{told}");
+    let nowhere = tollgate(&["check", "--policies", "no/such/directory"]);
+    assert_eq!(nowhere.status.code(), Some(64));
+    assert!(err(&nowhere).contains("no/such/directory"), "{}", err(&nowhere));
+}
+
+#[test]
+fn explain_ends_with_2_for_a_model_that_is_denied() {
+    let ask = |more: &[&str]| {
+        let mut arguments = vec!["explain", "--policies", "policies/demo", "--endpoint", "openAI", "--model", "gpt-4o"];
+        arguments.extend_from_slice(more);
+        tollgate(&arguments)
+    };
+    for (more, code) in [
+        (&["--role", "USER"][..], 2),
+        (&["--role", "USER", "--group", "premium-openai"], 0),
+        (&["--role", "ADMIN"], 0),
+        (&["--role", "NOBODY"], 2),
+    ] {
+        let ended = ask(more);
+        assert_eq!(ended.status.code(), Some(code), "{more:?}: {}", err(&ended));
+        assert!(out(&ended).contains("gpt-4o"), "{more:?}: {}", out(&ended));
+        let mut as_json = more.to_vec();
+        as_json.extend(["--format", "json"]);
+        let ended = ask(&as_json);
+        assert_eq!(ended.status.code(), Some(code), "{more:?}");
+        let told: Value = serde_json::from_str(&out(&ended)).unwrap();
+        assert!(told["answer"].is_object(), "{told}");
+    }
+    let all = tollgate(&["explain", "--policies", "policies/demo"]);
+    assert_eq!(all.status.code(), Some(0));
+    assert!(out(&all).contains("gpt-4o-mini"), "{}", out(&all));
+    let broken = tollgate(&["explain", "--policies", "no/such/directory"]);
+    assert_eq!(broken.status.code(), Some(64));
+}
+
+#[test]
+fn people_are_kept_shown_changed_and_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let data = data.to_str().unwrap();
+    let users = |arguments: &[&str]| {
+        let mut all = vec!["users", "--data", data];
+        all.extend_from_slice(arguments);
+        tollgate(&all)
+    };
+    let missing = users(&["list"]);
+    assert_eq!(missing.status.code(), Some(1), "a mistyped directory is no empty store");
+    assert!(err(&missing).contains("there is no store in"), "{}", err(&missing));
+    assert!(!Path::new(data).exists(), "and it is not made");
+    let set = users(&[
+        "set",
+        ID,
+        "--email",
+        "Ann@Example.EDU",
+        "--role",
+        "USER",
+        "--group",
+        "b",
+        "--group",
+        "a",
+        "--format",
+        "json",
+    ]);
+    assert_eq!(set.status.code(), Some(0), "{}", err(&set));
+    let ann = json!({"id": ID, "email": "ann@example.edu", "role": "USER", "groups": ["a", "b"]});
+    assert_eq!(serde_json::from_str::<Value>(&out(&set)).unwrap(), ann);
+    let list = users(&["list", "--format", "json"]);
+    assert_eq!(serde_json::from_str::<Value>(&out(&list)).unwrap(), json!([ann]));
+    assert_eq!(users(&["set", ID, "--no-groups"]).status.code(), Some(0));
+    let shown = users(&["show", &ID.to_uppercase(), "--format", "json"]);
+    let shown: Value = serde_json::from_str(&out(&shown)).unwrap();
+    assert_eq!((&shown["role"], &shown["groups"]), (&json!("USER"), &json!([])), "what is not named stays");
+    assert!(out(&users(&["list"])).contains("ann@example.edu"));
+    assert_eq!(users(&["remove", ID]).status.code(), Some(0));
+    for arguments in [["remove", ID], ["show", ID]] {
+        let nobody = users(&arguments);
+        assert_eq!(nobody.status.code(), Some(1), "{arguments:?}");
+        assert!(err(&nobody).contains("nobody has the id"), "{}", err(&nobody));
+    }
+}

@@ -21,6 +21,8 @@ pub enum Reply<B> {
 pub struct Streamed<B> {
     body: B,
     idle: Duration,
+    /// How the answer broke off, told one turn later: what came before is written out first.
+    cut: Option<Cut>,
     /// Armed while nothing comes. Boxed, so that the many answers that come at once pay nothing for it.
     waiting: Option<Pin<Box<Sleep>>>,
 }
@@ -57,7 +59,7 @@ impl<B> Reply<B> {
 
     /// A body passed on as it comes; `idle` is how long it may be silent.
     pub fn streamed(body: B, idle: Duration) -> Self {
-        Self::Streamed(Streamed { body, idle, waiting: None })
+        Self::Streamed(Streamed { body, idle, cut: None, waiting: None })
     }
 }
 
@@ -97,6 +99,9 @@ where
     B: Body<Data = Bytes, Error: std::fmt::Display> + Unpin,
 {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        if let Some(cut) = self.cut.take() {
+            return Poll::Ready(Some(Err(cut)));
+        }
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(waiting) = &mut self.waiting {
@@ -104,7 +109,12 @@ where
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(Cut::Broken(error.to_string())))),
+            Poll::Ready(Some(Err(error))) => {
+                // The engine closes the connection at once when it learns of this, with all that it has not written yet.
+                self.cut = Some(Cut::Broken(error.to_string()));
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => {
                 let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(self.idle)));

@@ -581,11 +581,9 @@ fn as_whole_answer(mut head: Parts) -> Parts {
 
 /// An answer that must be read: it may not be compressed, as it was asked not to be.
 fn plain(headers: &HeaderMap) -> Result<(), Refusal> {
-    match headers.get(header::CONTENT_ENCODING) {
-        Some(encoding) if encoding != "identity" => {
-            Err(Refusal::Unfiltered(format!("LibreChat answered with Content-Encoding {encoding:?}")))
-        }
-        _ => Ok(()),
+    match headers.get_all(header::CONTENT_ENCODING).iter().find(|encoding| *encoding != "identity") {
+        Some(encoding) => Err(Refusal::Unfiltered(format!("LibreChat answered with Content-Encoding {encoding:?}"))),
+        None => Ok(()),
     }
 }
 

@@ -8,6 +8,8 @@
     reason = "what is not as expected ends a test"
 )]
 
+#[path = "../support/scripted.rs"]
+mod scripted;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support/world.rs"]

@@ -256,6 +256,9 @@ impl<U: Upstream> Spine<U> {
             let specs = self.specs(visit, head, bearer).await?;
             match specs.targets(name) {
                 SpecLookup::Found(more) => targets.extend(more),
+                // Old conversations name specs that are gone. LibreChat passes over them unless it enforces specs, and then
+                // refuses by itself (CONTRACT.md B.2), so that a policy that refuses nothing need not.
+                SpecLookup::Unknown if visit.policy.mode() == Mode::Shadow => {}
                 SpecLookup::Unknown => return Err(Refusal::NoSuchSpec),
                 SpecLookup::NoList => {}
             }
@@ -406,7 +409,7 @@ impl<U: Upstream> Spine<U> {
             return Err(Refusal::RemoteApi);
         }
         let reason = Reason::Surface(Surface::RemoteApi);
-        let verdict = Verdict { outcome: Outcome::Shadowed(reason), because: vec![RuleId::new("surface.remote-api")] };
+        let verdict = Verdict { outcome: Outcome::Shadowed(reason), because: vec![RuleId::new(refusal::REMOTE_API)] };
         visit.decide(&verdict, Metadata::default());
         self.counted.decided(&verdict);
         self.pass(visit, head, body, None).await

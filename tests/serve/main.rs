@@ -16,6 +16,7 @@ mod support;
 mod world;
 
 mod catalogue;
+mod refusal;
 
 /// Users have one model of OpenAI and one of MindRoom, a group adds GPT-4o, administrators have everything.
 const POLICY: &str = include_str!("../../policies/demo/policy.yaml");

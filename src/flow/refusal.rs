@@ -236,6 +236,7 @@ fn sign_in(fault: TokenFault) -> SignIn {
     match fault {
         TokenFault::Missing => SignIn::NoToken,
         TokenFault::Expired | TokenFault::Endless => SignIn::Expired,
+        TokenFault::Unsigned => SignIn::NoSignature,
         TokenFault::Signature => SignIn::BadSignature,
         TokenFault::Malformed | TokenFault::Early => SignIn::Malformed,
         TokenFault::Nobody => SignIn::Unauthorized,

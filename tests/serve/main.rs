@@ -16,6 +16,8 @@ mod support;
 mod world;
 
 mod catalogue;
+mod differential;
+mod identity;
 mod refusal;
 
 /// Users have one model of OpenAI and one of MindRoom, a group adds GPT-4o, administrators have everything.

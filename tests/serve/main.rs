@@ -8,6 +8,8 @@
     reason = "what is not as expected ends a test"
 )]
 
+#[path = "../support/mongod.rs"]
+mod mongod;
 #[path = "../support/scripted.rs"]
 mod scripted;
 #[path = "../support/mod.rs"]
@@ -18,6 +20,7 @@ mod world;
 mod catalogue;
 mod differential;
 mod identity;
+mod mongo;
 mod refusal;
 
 /// Users have one model of OpenAI and one of MindRoom, a group adds GPT-4o, administrators have everything.

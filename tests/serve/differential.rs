@@ -105,7 +105,7 @@ async fn outcome(world: &World, who: &str, agent: &str, case: &Case) -> Outcome 
 /// The status and the body of the last answer that comes; 0 if there is none.
 async fn last_answer(addr: SocketAddr, bytes: &[u8]) -> (u16, String) {
     let text = String::from_utf8_lossy(&send_raw(addr, bytes).await).into_owned();
-    let last = text.rmatch_indices("HTTP/1.").next().map_or("", |(at, _)| &text[at..]);
+    let last = text.rmatch_indices("HTTP/1.").next().and_then(|(at, _)| text.get(at..)).unwrap_or_default();
     let (head, body) = last.split_once("\r\n\r\n").unwrap_or((last, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
     (status, body.to_owned())

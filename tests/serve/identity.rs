@@ -46,7 +46,7 @@ fn bad_credentials(world: &World) -> Vec<(&'static str, Vec<String>, &'static st
         format!("{}.{}.", base64(r#"{"alg":"none","typ":"JWT"}"#), base64(&claims(world, json!({})).to_string()));
     let (head, tail) = good.rsplit_once('.').expect("a token");
     let other = if tail.starts_with('A') { 'B' } else { 'A' };
-    let broken = format!("{head}.{other}{}", &tail[1..]);
+    let broken = format!("{head}.{other}{}", tail.chars().skip(1).collect::<String>());
     let crit = jsonwebtoken_with_crit(world, &secret);
     let endless = json!({"id": world.person("Bob").id});
     vec![

@@ -53,7 +53,8 @@ async fn models(world: &World, who: &str) -> Answer {
 
 async fn say(world: &World, who: &str, model: &str, agent: &str) -> Answer {
     let body = json!({"text": "hi", "endpoint": "openAI", "model": model});
-    let headers = [("authorization", &world.bearer(who)[..]), ("user-agent", agent)];
+    let bearer = world.bearer(who);
+    let headers = [("authorization", bearer.as_str()), ("user-agent", agent)];
     post_json(world.addr, "/api/agents/chat/openAI", &headers, &body).await
 }
 

@@ -260,6 +260,9 @@ impl<U: Upstream> Spine<U> {
             let specs = self.specs(visit, head, bearer).await?;
             match specs.targets(name) {
                 SpecLookup::Found(more) => targets.extend(more),
+                // Old conversations name specs that are gone. LibreChat passes over them unless it enforces specs, and then
+                // refuses by itself (CONTRACT.md B.2), so that a policy that refuses nothing need not.
+                SpecLookup::Unknown if visit.policy.mode() == Mode::Shadow => {}
                 SpecLookup::Unknown => return Err(Refusal::NoSuchSpec),
                 SpecLookup::NoList => {}
             }
@@ -431,7 +434,7 @@ impl<U: Upstream> Spine<U> {
             return Err(Refusal::RemoteApi);
         }
         let reason = Reason::Surface(Surface::RemoteApi);
-        let verdict = Verdict { outcome: Outcome::Shadowed(reason), because: vec![RuleId::new("surface.remote-api")] };
+        let verdict = Verdict { outcome: Outcome::Shadowed(reason), because: vec![RuleId::new(refusal::REMOTE_API)] };
         visit.decide(&verdict, Metadata::default());
         self.counted.decided(&verdict);
         self.pass(visit, head, body, None).await
@@ -606,11 +609,9 @@ fn as_whole_answer(mut head: Parts) -> Parts {
 
 /// An answer that must be read: it may not be compressed, as it was asked not to be.
 fn plain(headers: &HeaderMap) -> Result<(), Refusal> {
-    match headers.get(header::CONTENT_ENCODING) {
-        Some(encoding) if encoding != "identity" => {
-            Err(Refusal::Unfiltered(format!("LibreChat answered with Content-Encoding {encoding:?}")))
-        }
-        _ => Ok(()),
+    match headers.get_all(header::CONTENT_ENCODING).iter().find(|encoding| *encoding != "identity") {
+        Some(encoding) => Err(Refusal::Unfiltered(format!("LibreChat answered with Content-Encoding {encoding:?}"))),
+        None => Ok(()),
     }
 }
 

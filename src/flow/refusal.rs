@@ -15,6 +15,9 @@ use crate::policy::{Reason, RuleId, Surface};
 use crate::record::{Category, Severity};
 use crate::store::StoreError;
 
+/// The rule that closes the remote-agent API, as the policy calls it (policies/README.md).
+pub(super) const REMOTE_API: &str = "surface.remote_api";
+
 /// Why a request is not forwarded, or its answer not passed on.
 #[derive(Debug)]
 pub(super) enum Refusal {
@@ -115,6 +118,7 @@ impl Refusal {
     pub(super) fn rules(&self) -> Vec<RuleId> {
         match self {
             Self::Denied { rules, .. } if !rules.is_empty() => rules.clone(),
+            Self::RemoteApi => vec![RuleId::new(REMOTE_API)],
             _ => vec![RuleId::new(self.code())],
         }
     }
@@ -233,6 +237,7 @@ fn sign_in(fault: TokenFault) -> SignIn {
     match fault {
         TokenFault::Missing => SignIn::NoToken,
         TokenFault::Expired | TokenFault::Endless => SignIn::Expired,
+        TokenFault::Unsigned => SignIn::NoSignature,
         TokenFault::Signature => SignIn::BadSignature,
         TokenFault::Malformed | TokenFault::Early => SignIn::Malformed,
         TokenFault::Nobody => SignIn::Unauthorized,

@@ -38,6 +38,8 @@ pub enum TokenFault {
     Missing,
     /// More than one `Authorization` header, or one that is not `Bearer <token>`, or no well-formed token.
     Malformed,
+    /// The token has no signature at all.
+    Unsigned,
     /// The signature is not LibreChat's, or made by an algorithm that is not HS256, HS384 or HS512.
     Signature,
     /// The token has ended.
@@ -159,6 +161,7 @@ impl TokenFault {
         match self {
             Self::Missing => "identity.missing",
             Self::Malformed => "identity.malformed",
+            Self::Unsigned => "identity.unsigned",
             Self::Signature => "identity.signature",
             Self::Expired => "identity.expired",
             Self::Endless => "identity.endless",
@@ -189,6 +192,10 @@ fn token_of(value: &HeaderValue) -> Result<&str, TokenFault> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
     if token.is_empty() || !token.bytes().all(fits) {
         return Err(TokenFault::Malformed);
+    }
+    // LibreChat looks at this before it reads the header, and has words of its own for it.
+    if token.ends_with('.') && token.bytes().filter(|byte| *byte == b'.').count() == 2 {
+        return Err(TokenFault::Unsigned);
     }
     Ok(token)
 }

@@ -39,6 +39,8 @@ pub enum SignIn {
     NoToken,
     /// `jwt expired`
     Expired,
+    /// `jwt signature is required`
+    NoSignature,
     /// `invalid signature`
     BadSignature,
     /// `jwt malformed`
@@ -158,6 +160,7 @@ pub fn sign_in(why: SignIn) -> Phrase {
     let message = match why {
         SignIn::NoToken => "No auth token",
         SignIn::Expired => "jwt expired",
+        SignIn::NoSignature => "jwt signature is required",
         SignIn::BadSignature => "invalid signature",
         SignIn::Malformed => "jwt malformed",
         SignIn::Unauthorized => "Unauthorized",

@@ -4,6 +4,10 @@
 
 #[path = "../support/fake.rs"]
 mod fake;
+#[path = "../support/mongod.rs"]
+mod mongod;
+#[path = "../support/scripted.rs"]
+mod scripted;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support/world.rs"]
@@ -12,10 +16,14 @@ mod world;
 mod catalogue;
 mod commands;
 mod demo;
+mod differential;
 mod gate;
 mod hostile;
+mod identity;
 mod life;
+mod mongo;
 mod passage;
+mod refusal;
 mod replay;
 mod unknown;
 mod upstream;

@@ -9,3 +9,6 @@ mod bench;
 mod contract;
 #[cfg(test)]
 mod mongo_only;
+#[cfg(test)]
+#[path = "../support/mongod.rs"]
+mod mongod;

@@ -13,10 +13,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::interval;
-use tollgate::demo::{Person, StandIn, StandInOptions};
+use tollgate::demo::{Person, Seen, StandIn, StandInOptions};
 use tollgate::store;
 use tollgate::store::embedded::Embedded;
 
@@ -160,6 +161,20 @@ impl World {
         format!("Bearer {}", self.stand_in.token_for(self.person(name)))
     }
 
+    /// What has reached LibreChat through Tollgate, without Tollgate's own questions about its health.
+    pub(crate) fn reached(&self) -> Vec<Seen> {
+        self.stand_in.seen().into_iter().filter(|seen| seen.target != "/health").collect()
+    }
+
+    /// The audit entry of the one request that was sent with this `User-Agent`.
+    pub(crate) async fn entry_from(&mut self, agent: &str) -> Value {
+        let agent = agent.to_owned();
+        self.entry(&format!("the entry of {agent}"), |entry| {
+            entry["kind"] == "audit" && entry["details"]["userAgent"] == agent.as_str()
+        })
+        .await
+    }
+
     /// The entries written so far.
     pub(crate) fn entries(&self) -> Vec<Value> {
         lock(&self.entries).clone()
@@ -278,6 +293,12 @@ fn spawn(command: &mut Command) -> Started {
 /// An address of this machine that nobody listens on now.
 pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
+}
+
+/// A token with these claims, whoever they name.
+pub(crate) fn token(algorithm: Algorithm, secret: &str, claims: &Value) -> String {
+    let key = EncodingKey::from_secret(secret.as_bytes());
+    jsonwebtoken::encode(&Header::new(algorithm), claims, &key).expect("a token")
 }
 
 fn collect_lines(pipe: impl Read + Send + 'static) -> Arc<Mutex<Vec<Value>>> {

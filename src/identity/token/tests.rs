@@ -41,7 +41,7 @@ fn the_three_hmac_algorithms_are_accepted_and_nothing_else() {
     for (header, wanted) in
         [("eyJhbGciOiJub25lIn0", TokenFault::Malformed), ("eyJhbGciOiJSUzI1NiJ9", TokenFault::Signature)]
     {
-        assert_eq!(read(&format!("Bearer {header}.{claims}.")), Err(wanted), "{header}");
+        assert_eq!(read(&format!("Bearer {header}.{claims}.")), Err(TokenFault::Unsigned), "{header}");
         assert_eq!(read(&format!("Bearer {header}.{claims}.AAAA")), Err(wanted), "{header}");
     }
 }

@@ -137,7 +137,14 @@ fn who_is_not_signed_in_gets_librechats_own_bytes() {
         .filter(|exchange| exchange["response"]["status"] == 401)
         .map(|exchange| exchange["response"]["body"].clone())
         .collect();
-    for why in [SignIn::NoToken, SignIn::Expired, SignIn::BadSignature, SignIn::Malformed, SignIn::Unauthorized] {
+    for why in [
+        SignIn::NoToken,
+        SignIn::Expired,
+        SignIn::NoSignature,
+        SignIn::BadSignature,
+        SignIn::Malformed,
+        SignIn::Unauthorized,
+    ] {
         let (status, body) = sign_in(why);
         assert_eq!(status, StatusCode::UNAUTHORIZED);
         let body: Value = serde_json::from_slice(&body).unwrap();

@@ -1,11 +1,16 @@
 //! The tables, and how an older file gets the newer ones.
 
 use std::path::Path;
+use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
+use super::BUSY;
 use super::faults::{because, fault};
 use crate::store::StoreError;
+
+/// The pause before a busy file is asked again to change its mode.
+const ASK_AGAIN: Duration = Duration::from_millis(10);
 
 /// The steps from an empty file to today's tables. Step n brings `user_version` from n to n + 1. A step that has been
 /// released is never changed: the next change is a step of its own.
@@ -47,7 +52,7 @@ CREATE INDEX usage_events_model_time ON usage_events (model, time);
 /// Brings the file to today's tables, whatever it held and whoever else opens it at the same moment.
 pub(super) fn prepare(connection: &mut Connection, file: &Path) -> Result<(), StoreError> {
     let at = |error: rusqlite::Error| fault(file, &error);
-    connection.pragma_update(None, "journal_mode", "wal").map_err(at)?;
+    use_wal(connection).map_err(at)?;
     connection.pragma_update(None, "synchronous", "normal").map_err(at)?;
     if version(connection).map_err(at)? == newest() {
         return Ok(());
@@ -71,6 +76,25 @@ pub(super) fn prepare(connection: &mut Connection, file: &Path) -> Result<(), St
         transaction.pragma_update(None, "user_version", version).map_err(at)?;
     }
     transaction.commit().map_err(at)
+}
+
+/// Switches the file to WAL mode, which it keeps.
+///
+/// Where several processes open a new file at once, SQLite answers all but one of them that it is busy, and does so at once:
+/// waiting could be a deadlock. So nobody waits inside SQLite here, and everybody asks again.
+fn use_wal(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::ZERO)?;
+    let mut waited = Duration::ZERO;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "wal") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && waited < BUSY => {
+                std::thread::sleep(ASK_AGAIN);
+                waited += ASK_AGAIN;
+            }
+            Err(error) => return Err(error),
+            Ok(()) => return connection.busy_timeout(BUSY),
+        }
+    }
 }
 
 /// The version of today's tables.

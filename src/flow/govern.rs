@@ -1,0 +1,183 @@
+//! What is judged: chat turns, surfaces, administration.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Response, header};
+
+use super::passage::{Outgoing, Upstream};
+use super::refusal::{self, Refusal};
+use super::reply::{Reply, Unheld, hold};
+use super::visit::{Visit, about_turn};
+use super::{Body, LONGEST_BODY, LONGEST_CATALOG, LONGEST_START, Spine, unfiltered};
+use crate::identity::Bearer;
+use crate::librechat::answers;
+use crate::librechat::content::json_body_expected;
+use crate::librechat::routes::{Access, Route};
+use crate::librechat::selection::{TurnRequest, select_turn};
+use crate::librechat::specs::SpecLookup;
+use crate::librechat::unreadable::Unreadable;
+use crate::policy::{Ask, Caller, Mode, Outcome, Reason, RuleId, Snapshot, Surface, Target, Verdict, decide};
+use crate::record::entry::Metadata;
+
+/// LibreChat's role for its administrators (CONTRACT.md A.3).
+const ADMIN: &str = "ADMIN";
+
+impl<U: Upstream> Spine<U> {
+    /// A chat turn: hold, select, decide, forward what was judged, watch for the stream it starts.
+    pub(super) async fn turn(
+        &self,
+        visit: &mut Visit<'_>,
+        head: Parts,
+        body: U::Inbound,
+        bearer: &Bearer,
+    ) -> Result<Response<Body<U>>, Refusal> {
+        json_body_expected(&head.headers)?;
+        let body = hold(body, LONGEST_BODY, self.parts.patience.body).await.map_err(unheld)?;
+        let asked = select_turn(&body)?;
+        let caller = self.caller(visit, bearer).await?;
+        let targets = self.targets(visit, &head, &asked, bearer).await?;
+        self.judge(visit, &caller, &targets, about_turn(&asked, &targets))?;
+        visit.start_turn(&asked);
+        let answer = self.send(visit, as_our_json(head, &asked.body), Outgoing::Whole(Some(asked.body)), Some(bearer));
+        self.watch_start(visit, answer.await?).await
+    }
+
+    /// Everything a turn would make LibreChat call: what the body says and what its model specs stand for (CONTRACT.md B.13).
+    pub(super) async fn targets(
+        &self,
+        visit: &Visit<'_>,
+        head: &Parts,
+        asked: &TurnRequest,
+        bearer: &Bearer,
+    ) -> Result<Vec<Target>, Refusal> {
+        let mut targets = asked.targets.clone();
+        for name in asked.spec.iter().chain(&asked.added_spec) {
+            let specs = self.specs(visit, head, bearer).await?;
+            match specs.targets(name) {
+                SpecLookup::Found(more) => targets.extend(more),
+                // Old conversations name specs that are gone. LibreChat passes over them unless it enforces specs, and then
+                // refuses by itself (CONTRACT.md B.2), so that a policy that refuses nothing need not.
+                SpecLookup::Unknown if visit.policy.mode() == Mode::Shadow => {}
+                SpecLookup::Unknown => return Err(Refusal::NoSuchSpec),
+                SpecLookup::NoList => {}
+            }
+        }
+        Ok(targets)
+    }
+
+    /// Asks the policy, and writes down what it said.
+    pub(super) fn judge(
+        &self,
+        visit: &mut Visit<'_>,
+        caller: &Caller,
+        targets: &[Target],
+        about: Metadata,
+    ) -> Result<(), Refusal> {
+        let verdict = decide(&visit.policy, &Ask { caller, targets });
+        visit.decide(&verdict, about);
+        self.counted.decided(&verdict);
+        match verdict {
+            Verdict { outcome: Outcome::Deny(reason), because } => {
+                let message = sentence(&visit.policy, caller, &reason);
+                Err(Refusal::Denied { reason, rules: because, message })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The answer to a turn: short JSON naming the stream that was started, or LibreChat's own refusal, which passes.
+    pub(super) async fn watch_start(
+        &self,
+        visit: &mut Visit<'_>,
+        answer: Response<U::Outbound>,
+    ) -> Result<Response<Body<U>>, Refusal> {
+        let short = http_body::Body::size_hint(answer.body()).upper().is_some_and(|bytes| bytes <= LONGEST_START);
+        if !short {
+            visit.forwarded(answer.status(), None);
+            return Ok(answer.map(|body| Reply::streamed(body, self.parts.patience.idle)));
+        }
+        let (head, body) = answer.into_parts();
+        let held = hold(body, LONGEST_CATALOG, self.parts.patience.response).await.map_err(unfiltered)?;
+        visit.forwarded(head.status, answers::started_stream(&held));
+        Ok(Response::from_parts(head, Reply::whole(held)))
+    }
+
+    /// A part of LibreChat that is judged as a whole.
+    pub(super) async fn surface(
+        &self,
+        visit: &mut Visit<'_>,
+        head: Parts,
+        body: U::Inbound,
+        surface: Surface,
+        bearer: Arc<Bearer>,
+    ) -> Result<Response<Body<U>>, Refusal> {
+        let caller = self.caller(visit, &bearer).await?;
+        self.judge(visit, &caller, &[Target::Surface(surface)], Metadata::default())?;
+        self.pass(visit, head, body, Some(bearer)).await
+    }
+
+    /// The remote-agent API: whose key it is cannot be told yet, so that it passes only where nothing is enforced.
+    pub(super) async fn without_identity(
+        &self,
+        visit: &mut Visit<'_>,
+        head: Parts,
+        body: U::Inbound,
+    ) -> Result<Response<Body<U>>, Refusal> {
+        if visit.policy.mode() == Mode::Enforce {
+            return Err(Refusal::RemoteApi);
+        }
+        let reason = Reason::Surface(Surface::RemoteApi);
+        let verdict = Verdict { outcome: Outcome::Shadowed(reason), because: vec![RuleId::new(refusal::REMOTE_API)] };
+        visit.decide(&verdict, Metadata::default());
+        self.counted.decided(&verdict);
+        self.pass(visit, head, body, None).await
+    }
+
+    /// LibreChat's administration: for its administrators, by the directory's word.
+    pub(super) async fn admin(
+        &self,
+        visit: &mut Visit<'_>,
+        head: Parts,
+        body: U::Inbound,
+        route: &Route,
+        bearer: Option<Arc<Bearer>>,
+    ) -> Result<Response<Body<U>>, Refusal> {
+        if let (Access::Token, Some(bearer)) = (route.access, &bearer) {
+            let caller = self.caller(visit, bearer).await?;
+            if caller.role.as_ref() != ADMIN {
+                return Err(Refusal::NotAdmin);
+            }
+        }
+        self.pass(visit, head, body, bearer).await
+    }
+}
+
+/// The operator's sentence for a refusal.
+fn sentence(policy: &Snapshot, caller: &Caller, reason: &Reason) -> String {
+    match reason {
+        Reason::Model { endpoint, model } => policy.message_model_denied(endpoint, model, &caller.role),
+        Reason::Surface(surface) => {
+            format!("Your access is limited to certain models, and {} cannot be limited to them yet.", surface.as_str())
+        }
+    }
+}
+
+/// The head of a request whose body is our own JSON.
+fn as_our_json(mut head: Parts, body: &Bytes) -> Parts {
+    head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    head.headers.remove(header::CONTENT_ENCODING);
+    // The answer is looked into: it must come as plain text.
+    head.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    head
+}
+
+fn unheld(fault: Unheld) -> Refusal {
+    match fault {
+        Unheld::TooLarge => Refusal::Unreadable(Unreadable::TooLarge),
+        Unheld::Slow => Refusal::Slow,
+        Unheld::Broken(cause) => Refusal::BrokenOff(cause),
+    }
+}

@@ -9,6 +9,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
@@ -292,7 +293,14 @@ fn spawn(command: &mut Command) -> Started {
 
 /// An address of this machine that nobody listens on now.
 pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
+    // Each is given out once, and all are below the ports from which systems choose for connections that go out: nobody
+    // takes one before Tollgate does.
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    // Two runs at once, of two working copies perhaps, begin in different places.
+    let first = u16::try_from(std::process::id() % 200).unwrap_or_default() * 100;
+    let ports = std::iter::repeat_with(|| 10_000 + (first + TAKEN.fetch_add(1, Ordering::Relaxed)) % 20_000);
+    let open = |port| TcpListener::bind(("127.0.0.1", port)).and_then(|listener| listener.local_addr()).ok();
+    ports.take(20_000).find_map(open).expect("a free port")
 }
 
 /// A token with these claims, whoever they name.

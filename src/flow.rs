@@ -140,14 +140,15 @@ impl<U: Upstream> Spine<U> {
         visit.class = Some(route.class);
         let bearer = self.bearer(visit, route, &head.headers)?;
         let head = self.towards_librechat(visit, head, target, bearer.as_deref());
+        // The rare ways are boxed, so that a request on a common way does not carry their room.
         match (route.class, bearer) {
             (Class::Closed, _) => Err(Refusal::Closed),
             (Class::Pass | Class::Stream | Class::Upload, bearer) => self.pass(visit, head, body, bearer).await,
             (Class::Turn, Some(bearer)) => self.turn(visit, head, body, &bearer).await,
-            (Class::Catalog(kind), bearer) => self.catalog(visit, head, kind, bearer).await,
-            (Class::Surface(surface), Some(bearer)) => self.surface(visit, head, body, surface, bearer).await,
-            (Class::Surface(_), None) => self.without_identity(visit, head, body).await,
-            (Class::Admin, bearer) => self.admin(visit, head, body, route, bearer).await,
+            (Class::Catalog(kind), bearer) => Box::pin(self.catalog(visit, head, kind, bearer)).await,
+            (Class::Surface(surface), Some(bearer)) => Box::pin(self.surface(visit, head, body, surface, bearer)).await,
+            (Class::Surface(_), None) => Box::pin(self.without_identity(visit, head, body)).await,
+            (Class::Admin, bearer) => Box::pin(self.admin(visit, head, body, route, bearer)).await,
             (Class::Turn, None) => Err(Refusal::Token(TokenFault::Missing)),
         }
     }

@@ -93,7 +93,8 @@ impl Instance {
                 Err(Unsent::Gone(error)) => return Err(UpstreamFault::Broken(chain(&error))),
             }
         }
-        match Link::open(self.address, connect).await?.send(request).await {
+        // Boxed: most requests find a kept connection and should not carry the room for making one.
+        match Box::pin(Link::open(self.address, connect)).await?.send(request).await {
             Ok((answer, link)) => Ok(self.answered(answer, link)),
             Err(Unsent::Back(_)) => Err(UpstreamFault::Broken("closed before the request was sent".to_owned())),
             Err(Unsent::Gone(error)) => Err(UpstreamFault::Broken(chain(&error))),

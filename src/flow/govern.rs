@@ -54,7 +54,7 @@ impl<U: Upstream> Spine<U> {
     ) -> Result<Vec<Target>, Refusal> {
         let mut targets = asked.targets.clone();
         for name in asked.spec.iter().chain(&asked.added_spec) {
-            let specs = self.specs(visit, head, bearer).await?;
+            let specs = Box::pin(self.specs(visit, head, bearer)).await?;
             match specs.targets(name) {
                 SpecLookup::Found(more) => targets.extend(more),
                 // Old conversations name specs that are gone. LibreChat passes over them unless it enforces specs, and then

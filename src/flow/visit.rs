@@ -285,10 +285,10 @@ fn id_at(at: Timestamp) -> Uuid {
 /// At most `longest` bytes as text, with everything that is not printable ASCII escaped, so that no entry can forge another.
 fn printable(bytes: &[u8], longest: usize) -> Box<str> {
     let bytes = bytes.get(..longest).unwrap_or(bytes);
-    if bytes.iter().all(|byte| matches!(byte, b' '..=b'~')) {
-        return String::from_utf8_lossy(bytes).into();
+    match std::str::from_utf8(bytes) {
+        Ok(text) if bytes.iter().all(|byte| matches!(byte, b' '..=b'~')) => text.into(),
+        _ => bytes.escape_ascii().to_string().into(),
     }
-    bytes.escape_ascii().to_string().into()
 }
 
 /// The names of the query's parameters, without their values: values may be secrets.

@@ -130,7 +130,7 @@ async fn refused(world: &World, somebody: Option<&str>) -> BTreeMap<String, Stri
 }
 
 fn exceptions() -> BTreeMap<String, String> {
-    let remote = REMOTE.map(|name| (name, "policy.surface"));
+    let remote = REMOTE.map(|name| (name, "surface.remote_api"));
     let others = EXCEPTIONS.map(|(name, rule, _why)| (name, rule));
     remote.into_iter().chain(others).map(|(name, rule)| (name.to_owned(), rule.to_owned())).collect()
 }

@@ -22,6 +22,7 @@ use crate::lifecycle::{InFlight, Readiness};
 use crate::metrics::Metrics;
 
 mod connection;
+mod lazy_timer;
 mod link;
 mod patient;
 mod stop;

@@ -236,7 +236,7 @@ impl<U: Upstream> Spine<U> {
     ) -> Result<Response<U::Outbound>, Refusal> {
         let passage = match bearer {
             Some(bearer) => Passage::new(head, body, bearer.user.as_bytes(), self.parts.patience.response),
-            None => Passage::new(head, body, visit.client.ip.to_string().as_bytes(), self.parts.patience.response),
+            None => Passage::new(head, body, &octets(visit.client.ip), self.parts.patience.response),
         };
         let mut answer = self.parts.upstream.send(passage).await?;
         headers::towards_client(answer.headers_mut());
@@ -260,6 +260,14 @@ impl<U: Upstream> Spine<U> {
             headers.insert(header::ALLOW, allow);
         }
         response
+    }
+}
+
+/// An address as bytes, of either family.
+fn octets(ip: IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V4(four) => four.to_ipv6_mapped().octets(),
+        IpAddr::V6(six) => six.octets(),
     }
 }
 

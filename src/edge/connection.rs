@@ -14,12 +14,13 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use pingora_core::apps::ServerApp;
 use pingora_core::protocols::Stream;
 use pingora_core::server::ShutdownWatch;
 
 use super::Limits;
+use super::lazy_timer::LazyTimer;
 use super::patient::Patient;
 use super::upstream::LibreChat;
 use crate::flow::{self, Cut, Spine};
@@ -57,7 +58,7 @@ struct Open(IntGauge);
 impl Connections {
     pub(super) fn new(spine: Arc<Spine<LibreChat>>, in_flight: InFlight, limits: Limits, metrics: &Metrics) -> Self {
         let mut engine = http1::Builder::new();
-        engine.timer(TokioTimer::new()).header_read_timeout(limits.head_time).max_header_size(limits.head);
+        engine.timer(LazyTimer).header_read_timeout(limits.head_time).max_header_size(limits.head);
         Self {
             spine,
             engine,

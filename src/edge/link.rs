@@ -4,8 +4,7 @@
 //! request then pays for two or three wakes between tasks. Here the request's own task drives its connection: what it waits for
 //! and what makes it come true happen in one place. (Measured with `loadtest/run`: about a tenth of a request's processor time.)
 //!
-//! An unused connection is kept for less than Node's `keepAliveTimeout` of 5 s (SECURITY.md section 6) and looked at before it is
-//! used again. A request that could not be written on a kept connection goes out on another; one that was written is never
+//! An unused connection is kept for less than Node's `keepAliveTimeout` of 5 s (SECURITY.md section 6). A request that could not be written on a kept connection goes out on another; one that was written is never
 //! repeated.
 
 use std::future::Future;
@@ -111,21 +110,16 @@ impl Instance {
         })
     }
 
-    /// An unused connection that is still open.
+    /// An unused connection. LibreChat may have closed it: then the request comes back unsent.
     fn take(&self) -> Option<Link> {
-        loop {
-            let mut idle = self.idle.lock();
-            let Idle { link, since } = idle.pop()?;
-            if since.elapsed() >= IDLE {
-                // The others were put there earlier.
-                idle.clear();
-                return None;
-            }
-            drop(idle);
-            if let Some(link) = link.still_open() {
-                return Some(link);
-            }
+        let mut idle = self.idle.lock();
+        let Idle { link, since } = idle.pop()?;
+        if since.elapsed() < IDLE {
+            return Some(link);
         }
+        // The others were put there earlier.
+        idle.clear();
+        None
     }
 
     fn keep(&self, link: Link) {
@@ -156,7 +150,7 @@ impl Link {
         Ok(Self { sender, driver: Box::pin(driver) })
     }
 
-    /// Looks whether LibreChat has closed a connection that was not used for a while.
+    /// A connection whose answer is at its end, if another request can be sent on it.
     fn still_open(mut self) -> Option<Self> {
         // Nobody waits for what is found here; the waker of the last request is forgotten with it.
         let open = self.driver.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending();

@@ -16,7 +16,7 @@ use pingora_load_balancing::discovery::ServiceDiscovery;
 use pingora_load_balancing::health_check::HttpHealthCheck;
 use pingora_load_balancing::selection::Consistent;
 use pingora_load_balancing::{Backend, Backends, LoadBalancer};
-use tokio::time::timeout;
+use pingora_timeout::timeout;
 
 use super::link::{Answer, Instance};
 use crate::flow::{Passage, Upstream, UpstreamFault};
@@ -95,14 +95,16 @@ impl LibreChat {
         backends.get_backend().iter().filter(|backend| backends.ready(backend)).count()
     }
 
-    fn choose(&self, sticky: &[u8]) -> Option<Arc<Instance>> {
+    fn choose(&self, sticky: u64) -> Option<Arc<Instance>> {
         let known = self.known.load();
         if let [only] = known.as_slice() {
             return Some(Arc::clone(only));
         }
         // Where all look ill the choice is made among all: the check may be wrong, and a refused connection is soon known.
-        let chosen =
-            self.balancer.select(sticky, TRIES).or_else(|| self.balancer.select_with(sticky, TRIES, |_, _| true))?;
+        let chosen = self
+            .balancer
+            .select(&sticky.to_le_bytes(), TRIES)
+            .or_else(|| self.balancer.select_with(&sticky.to_le_bytes(), TRIES, |_, _| true))?;
         let address = chosen.addr.as_inet()?;
         known.iter().find(|instance| instance.address == *address).cloned()
     }
@@ -114,7 +116,7 @@ impl Upstream for LibreChat {
 
     async fn send(&self, passage: Passage<Incoming>) -> Result<Response<Answer>, UpstreamFault> {
         let (request, sticky, patience) = passage.into_parts();
-        let instance = self.choose(&sticky).ok_or(UpstreamFault::NoneKnown)?;
+        let instance = self.choose(sticky).ok_or(UpstreamFault::NoneKnown)?;
         timeout(patience, instance.exchange(request, self.connect)).await.unwrap_or(Err(UpstreamFault::Timeout))
     }
 }

@@ -16,7 +16,7 @@ use http_body::{Body, Frame, SizeHint};
 pub struct Passage<B> {
     head: Parts,
     body: Outgoing<B>,
-    sticky: Box<[u8]>,
+    sticky: u64,
     patience: Duration,
 }
 
@@ -64,13 +64,18 @@ impl<B> Passage<B> {
     /// Lets a request pass. `sticky` names who it belongs to (requests of one user go to one instance, CONTRACT.md G.1),
     /// `patience` is how long the head of the answer may take.
     pub(super) fn new(head: Parts, body: Outgoing<B>, sticky: &[u8], patience: Duration) -> Self {
-        Self { head, body, sticky: sticky.into(), patience }
+        Self { head, body, sticky: fnv_1a(sticky), patience }
     }
 
     /// The request, the key that keeps a user at one instance, and the longest wait for the head of the answer.
-    pub fn into_parts(self) -> (Request<Outgoing<B>>, Box<[u8]>, Duration) {
+    pub fn into_parts(self) -> (Request<Outgoing<B>>, u64, Duration) {
         (Request::from_parts(self.head, self.body), self.sticky, self.patience)
     }
+}
+
+/// FNV-1a: the same number for the same name in every process, so that all replicas choose alike.
+fn fnv_1a(name: &[u8]) -> u64 {
+    name.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 // === impl UpstreamFault ===

@@ -140,8 +140,7 @@ where
     let mut first = Bytes::new();
     let mut rest: Option<BytesMut> = None;
     loop {
-        let next = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx));
-        let Some(frame) = timeout(idle, next).await.map_err(|_| Unheld::Slow)? else { break };
+        let Some(frame) = next_frame(body.as_mut(), idle).await? else { break };
         let frame = frame.map_err(|error| Unheld::Broken(error.to_string()))?;
         let Ok(data) = frame.into_data() else { continue };
         let held = rest.as_ref().map_or(first.len(), BytesMut::len);
@@ -162,6 +161,30 @@ where
         }
     }
     Ok(rest.map_or(first, BytesMut::freeze))
+}
+
+/// The next piece of a body, waited for at most `idle`.
+///
+/// The engine reads a body only when somebody asks for it, and has most bodies at hand then: the first answer is always to
+/// wait, the second, one turn of the same task later, is the piece. A timer for that turn would cost more than the turn.
+async fn next_frame<B>(mut body: Pin<&mut B>, idle: Duration) -> Result<Option<Result<Frame<Bytes>, B::Error>>, Unheld>
+where
+    B: Body<Data = Bytes>,
+{
+    let mut asked = false;
+    let soon = std::future::poll_fn(|cx| match body.as_mut().poll_frame(cx) {
+        Poll::Ready(frame) => Poll::Ready(Some(frame)),
+        Poll::Pending if asked => Poll::Ready(None),
+        Poll::Pending => {
+            asked = true;
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    });
+    if let Some(frame) = soon.await {
+        return Ok(frame);
+    }
+    timeout(idle, std::future::poll_fn(|cx| body.as_mut().poll_frame(cx))).await.map_err(|_| Unheld::Slow)
 }
 
 #[cfg(test)]

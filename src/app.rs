@@ -13,7 +13,7 @@ use crate::edge::{self, Edge, LibreChat, UpstreamLimits};
 use crate::flow::{Patience, Spine, SpineParts};
 use crate::identity::Identity;
 use crate::lifecycle::{House, Readiness};
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
 use crate::policy::{Mode, Snapshot};
 use crate::record::{Recorder, RecorderOptions, Sink};
 use crate::store::embedded::Embedded;
@@ -37,7 +37,7 @@ pub enum StartFault {
     Store(#[from] StoreError),
     /// The metrics are declared wrongly.
     #[error("the metrics cannot be registered: {0}")]
-    Metrics(#[from] prometheus::Error),
+    Metrics(#[from] metrics::Error),
 }
 
 /// The open sockets of both planes. Opened before anything else starts.
@@ -82,7 +82,8 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
     let stores = house.wait_for(stores(settings))?;
     let (recorder, worker) = recorder(settings, stores.sinks, &metrics);
     let working = house.spawn(worker.run());
-    let librechat = LibreChat::at(settings.upstream.clone(), UpstreamLimits { connect: settings.timeouts.connect });
+    let addresses = settings.upstream.iter().map(|at| edge::Address { host: at.host.clone(), port: at.port }).collect();
+    let librechat = LibreChat::at(addresses, UpstreamLimits { connect: settings.timeouts.connect });
     house.wait_for(librechat.resolve());
     let readiness = Readiness::default();
     let pages = house.spawn(

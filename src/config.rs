@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::edge;
 use crate::flow::UnknownRoutes;
 use crate::report::Report;
 
@@ -31,7 +30,7 @@ pub struct Settings {
     /// Address of the admin plane. Default `127.0.0.1:9090`.
     pub admin: SocketAddr,
     /// Where LibreChat listens. Default `http://127.0.0.1:3080`.
-    pub upstream: Vec<edge::Address>,
+    pub upstream: Vec<Upstream>,
     /// Directory of the policy. No default: what is allowed must be said.
     pub policies: PathBuf,
     /// LibreChat's `JWT_SECRET`.
@@ -58,6 +57,15 @@ pub struct Settings {
     pub threads: usize,
     /// What is logged, and how.
     pub log: Log,
+}
+
+/// Where LibreChat listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// A name or an address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
 }
 
 /// LibreChat's database.

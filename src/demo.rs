@@ -27,7 +27,9 @@ mod route;
 mod stand_in;
 mod state;
 mod token;
+mod tour;
 mod turn;
 
 pub use options::{Catalogue, Endpoint, ModelSpec, ModelSpecs, Person, StandInOptions, StoredAgent};
 pub use stand_in::{Call, Seen, StandIn};
+pub use tour::tour;

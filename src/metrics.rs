@@ -4,7 +4,7 @@
 
 use prometheus::core::Collector;
 use prometheus::{Encoder, HistogramOpts, HistogramVec, IntGaugeVec, Opts, Registry, TextEncoder};
-pub use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
+pub use prometheus::{Error, Histogram, IntCounter, IntCounterVec, IntGauge};
 
 use crate::record::RecorderMeters;
 
@@ -24,7 +24,7 @@ macro_rules! metrics {
             ///
             /// # Errors
             /// A name that is not a valid Prometheus name, or is there twice: a fault of this file.
-            pub fn new() -> Result<Self, prometheus::Error> {
+            pub fn new() -> Result<Self, Error> {
                 let registry = Registry::new_custom(Some("tollgate".to_owned()), None)?;
                 $(let $field = <$kind as Series>::make(stringify!($field), $help.trim(), &[$($($label),+)?])?;
                   registry.register(Box::new($field.clone()))?;)+
@@ -83,7 +83,7 @@ metrics! {
 
 /// How a kind of series is made from its name, help and labels.
 trait Series: Sized + Collector {
-    fn make(name: &str, help: &str, labels: &[&str]) -> Result<Self, prometheus::Error>;
+    fn make(name: &str, help: &str, labels: &[&str]) -> Result<Self, Error>;
 }
 
 /// Upper bounds in seconds: from a refusal (tens of microseconds) to a long poll of LibreChat (15.5 s, CONTRACT.md G.2).
@@ -97,7 +97,7 @@ impl Metrics {
     ///
     /// # Errors
     /// Where a series cannot be written as text.
-    pub fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
+    pub fn render(&self) -> Result<Vec<u8>, Error> {
         let mut text = Vec::with_capacity(8 * 1024);
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
@@ -118,31 +118,31 @@ impl Metrics {
 // === impl Series ===
 
 impl Series for IntCounter {
-    fn make(name: &str, help: &str, _labels: &[&str]) -> Result<Self, prometheus::Error> {
+    fn make(name: &str, help: &str, _labels: &[&str]) -> Result<Self, Error> {
         Self::new(name, help)
     }
 }
 
 impl Series for IntGauge {
-    fn make(name: &str, help: &str, _labels: &[&str]) -> Result<Self, prometheus::Error> {
+    fn make(name: &str, help: &str, _labels: &[&str]) -> Result<Self, Error> {
         Self::new(name, help)
     }
 }
 
 impl Series for IntCounterVec {
-    fn make(name: &str, help: &str, labels: &[&str]) -> Result<Self, prometheus::Error> {
+    fn make(name: &str, help: &str, labels: &[&str]) -> Result<Self, Error> {
         Self::new(Opts::new(name, help), labels)
     }
 }
 
 impl Series for IntGaugeVec {
-    fn make(name: &str, help: &str, labels: &[&str]) -> Result<Self, prometheus::Error> {
+    fn make(name: &str, help: &str, labels: &[&str]) -> Result<Self, Error> {
         Self::new(Opts::new(name, help), labels)
     }
 }
 
 impl Series for HistogramVec {
-    fn make(name: &str, help: &str, labels: &[&str]) -> Result<Self, prometheus::Error> {
+    fn make(name: &str, help: &str, labels: &[&str]) -> Result<Self, Error> {
         Self::new(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()), labels)
     }
 }

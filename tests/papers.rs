@@ -1,5 +1,7 @@
 //! The README and the pages in `docs/`: what they show works, and what they point at is there.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a page that is not as expected ends a test")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

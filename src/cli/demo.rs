@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::exit::Exit;
 use super::serve::start_log;
 use crate::app::{self, Sockets};
-use crate::config::{Environment, Flags, Settings};
-use crate::demo::{Person, StandIn, StandInOptions};
+use crate::config::{Environment, Flags, Settings, Upstream};
+use crate::demo::{Person, StandIn, StandInOptions, tour};
 use crate::lifecycle::House;
 use crate::policy::{Snapshot, Source, compile};
 use crate::reload;
@@ -129,8 +129,8 @@ fn fill_directory(data: &Path, people: &[Person]) -> Result<(), String> {
     Ok(())
 }
 
-fn address_of(address: SocketAddr) -> crate::edge::Address {
-    crate::edge::Address { host: address.ip().to_string(), port: address.port() }
+fn address_of(address: SocketAddr) -> Upstream {
+    Upstream { host: address.ip().to_string(), port: address.port() }
 }
 
 /// Says what is running and what to try.
@@ -152,43 +152,7 @@ fn introduce(
     for person in &stand_in.options().people {
         writeln!(out, "  {}='authorization: Bearer {}'", person.name.to_uppercase(), stand_in.token_for(person))?;
     }
-    let base = format!("http://{address}");
-    let json = "-H 'content-type: application/json'";
-    let chat = |who: &str, endpoint: &str, model: &str| {
-        format!(
-            "curl -s {base}/api/agents/chat/{endpoint} -H \"${who}\" {json} \
-             -d '{{\"endpoint\":\"{endpoint}\",\"model\":\"{model}\",\"text\":\"Hello\"}}'"
-        )
-    };
-    let tries = [
-        (
-            "What Bob (USER) may choose: gpt-4o-mini and mindroom-basic, nothing else.",
-            format!("curl -s {base}/api/models -H \"$BOB\""),
-        ),
-        ("What Ann (ADMIN) may choose: everything.", format!("curl -s {base}/api/models -H \"$ANN\"")),
-        (
-            "Bob asks for a model he may not use: 403, with the sentence that LibreChat's web client shows.",
-            chat("BOB", "openAI", "gpt-4o"),
-        ),
-        ("The same for Ann: it starts, with the id of a stream.", chat("ANN", "openAI", "gpt-4o")),
-        (
-            "Bob asks for a model he may use, and reads the answer as it is written, word by word.",
-            format!(
-                "STREAM=$({} | sed 's/.*\"streamId\":\"\\([^\"]*\\)\".*/\\1/')\n  \
-                 curl -sN {base}/api/agents/chat/stream/$STREAM -H \"$BOB\"",
-                chat("BOB", "openAI", "gpt-4o-mini")
-            ),
-        ),
-        (
-            "Bob hides a second model in the same request: 403 all the same.",
-            format!(
-                "curl -s {base}/api/agents/chat/openAI -H \"$BOB\" {json} -d '{{\"endpoint\":\"openAI\",\
-                 \"model\":\"gpt-4o-mini\",\"text\":\"Hello\",\"addedConvo\":{{\"endpoint\":\"openAI\",\"model\":\"o1\"}}}}'"
-            ),
-        ),
-        ("Nobody is asked to sign in, in LibreChat's own words: 401.", format!("curl -s {base}/api/models")),
-    ];
-    for (what, line) in tries {
+    for (what, line) in tour(&format!("http://{address}")) {
         writeln!(out, "\n# {what}\n  {line}")?;
     }
     writeln!(

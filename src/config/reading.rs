@@ -14,8 +14,7 @@ use serde_saphyr::{Location, Spanned};
 
 use super::environment::Environment;
 use super::written::{Text, Written};
-use super::{Flags, Log, Mongo, SHORTEST_SECRET, Secret, Settings, SinkKind, Timeouts};
-use crate::edge;
+use super::{Flags, Log, Mongo, SHORTEST_SECRET, Secret, Settings, SinkKind, Timeouts, Upstream};
 use crate::flow::UnknownRoutes;
 use crate::report::{ByteSpan, Fault, Place, Report, quoted};
 
@@ -206,7 +205,7 @@ impl Reader<'_> {
         None
     }
 
-    fn upstream(&mut self, value: Option<Value>) -> Option<Vec<edge::Address>> {
+    fn upstream(&mut self, value: Option<Value>) -> Option<Vec<Upstream>> {
         let value = value
             .unwrap_or_else(|| Value { text: "http://127.0.0.1:3080".to_owned(), origin: Origin::Flag("--upstream") });
         let mut addresses = Vec::new();
@@ -388,7 +387,7 @@ impl Reader<'_> {
     }
 }
 
-fn upstream_address(text: &str) -> Result<edge::Address, &'static str> {
+fn upstream_address(text: &str) -> Result<Upstream, &'static str> {
     let uri = Uri::from_str(text).map_err(|_| "is no URL")?;
     match uri.scheme_str() {
         Some("http") => {}
@@ -406,7 +405,7 @@ fn upstream_address(text: &str) -> Result<edge::Address, &'static str> {
     if host.is_empty() {
         return Err("has no host");
     }
-    Ok(edge::Address { host, port: authority.port_u16().unwrap_or(80) })
+    Ok(Upstream { host, port: authority.port_u16().unwrap_or(80) })
 }
 
 fn path_text(path: &Option<PathBuf>) -> Option<String> {

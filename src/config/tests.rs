@@ -28,7 +28,7 @@ fn a_secret_and_a_policy_are_all_that_must_be_said() {
     let settings = read(None, &[SECRET], with_policies()).unwrap();
     assert_eq!(settings.listen.to_string(), "0.0.0.0:8080");
     assert_eq!(settings.admin.to_string(), "127.0.0.1:9090");
-    assert_eq!(settings.upstream, [edge::Address { host: "127.0.0.1".to_owned(), port: 3080 }]);
+    assert_eq!(settings.upstream, [Upstream { host: "127.0.0.1".to_owned(), port: 3080 }]);
     assert_eq!(settings.sinks, [SinkKind::Embedded]);
     assert_eq!(settings.unknown_routes, UnknownRoutes::Deny);
     assert!(settings.mongo.is_none() && settings.trusted_proxies.is_empty());

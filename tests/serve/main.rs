@@ -1,6 +1,12 @@
 //! `tollgate serve` from outside: the real program between a client and the LibreChat stand-in.
 
-#![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "what is not as expected ends a test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what is not as expected ends a test"
+)]
 
 #[path = "../support/fake.rs"]
 mod fake;

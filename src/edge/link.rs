@@ -53,8 +53,12 @@ pub struct Answer {
 #[derive(Debug)]
 struct Link {
     sender: SendRequest<Outgoing<Incoming>>,
-    driver: Pin<Box<Connection<TokioIo<TcpStream>, Outgoing<Incoming>>>>,
+    driver: Driver,
 }
+
+/// What moves bytes. It goes when it has ended: only then does hyper tell whoever still waits for something of it.
+#[derive(Debug)]
+struct Driver(Option<Pin<Box<Connection<TokioIo<TcpStream>, Outgoing<Incoming>>>>>);
 
 /// An unused connection, and since when.
 #[derive(Debug)]
@@ -147,27 +151,23 @@ impl Link {
         let _ = stream.set_nodelay(true);
         let (sender, driver) =
             handshake(TokioIo::new(stream)).await.map_err(|error| UpstreamFault::Broken(chain(&error)))?;
-        Ok(Self { sender, driver: Box::pin(driver) })
+        Ok(Self { sender, driver: Driver(Some(Box::pin(driver))) })
     }
 
     /// A connection whose answer is at its end, if another request can be sent on it.
     fn still_open(mut self) -> Option<Self> {
         // Nobody waits for what is found here; the waker of the last request is forgotten with it.
-        let open = self.driver.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending();
-        (open && self.sender.is_ready()).then_some(self)
+        let ended = self.driver.drive(&mut Context::from_waker(Waker::noop()));
+        (!ended && self.sender.is_ready()).then_some(self)
     }
 
     async fn send(mut self, request: Request<Outgoing<Incoming>>) -> Result<(Response<Incoming>, Self), Unsent> {
         let mut answer = pin!(self.sender.try_send_request(request));
         let driver = &mut self.driver;
         let answer = std::future::poll_fn(|cx| {
-            // A driver that has ended has told the answer why.
-            let ended = driver.as_mut().poll(cx).is_ready();
-            // The answer only ever comes true while the driver is polled, just above: nobody else has to wake for it.
-            match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Pending if ended => answer.as_mut().poll(cx),
-                other => other,
-            }
+            driver.drive(cx);
+            // The answer only ever comes true while the driver is driven, just above: nobody else has to wake for it.
+            answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
         });
         match answer.await {
             Ok(answer) => Ok((answer, self)),
@@ -176,6 +176,18 @@ impl Link {
                 None => Err(Unsent::Gone(error.into_error())),
             },
         }
+    }
+}
+
+// === impl Driver ===
+
+impl Driver {
+    /// Moves what can be moved. Whether it is over with the connection.
+    fn drive(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.0.as_mut().is_some_and(|driver| driver.as_mut().poll(cx).is_ready()) {
+            self.0 = None;
+        }
+        self.0.is_none()
     }
 }
 
@@ -200,14 +212,9 @@ impl Body for Answer {
         if frame.is_pending()
             && let Some(link) = &mut this.link
         {
-            // Pieces only ever come while the driver is polled; it is the one that wakes this task.
-            let ended = link.driver.as_mut().poll(cx).is_ready();
+            // Pieces only ever come while the driver is driven; it is the one that wakes this task.
+            link.driver.drive(cx);
             frame = Pin::new(&mut this.body).poll_frame(&mut Context::from_waker(Waker::noop()));
-            if ended {
-                this.link = None;
-            }
-        } else if frame.is_pending() {
-            frame = Pin::new(&mut this.body).poll_frame(cx);
         }
         match &frame {
             Poll::Ready(None) => this.give_back(),

@@ -95,6 +95,16 @@ async fn a_connection_that_was_closed_meanwhile_is_not_used() {
     assert_eq!(server.seen(), [line(0, "/1"), line(1, "/2"), line(2, "/3")]);
 }
 
+/// The end of a connection may come at any moment between two requests: often enough, all of them are met.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whenever_a_connection_is_closed_the_next_request_gets_its_answer() {
+    let server = server(vec![vec![OK]; 300]).await;
+    for number in 0..300 {
+        let answer = tokio::time::timeout(Duration::from_secs(5), server.whole("/")).await;
+        assert_eq!(answer.expect("an answer, not silence").unwrap(), "ok", "{number}");
+    }
+}
+
 #[tokio::test]
 async fn a_request_that_was_written_is_never_repeated() {
     let server = server(vec![vec![OK, ""], vec![OK]]).await;

@@ -36,7 +36,7 @@ mod reply;
 mod shown;
 mod visit;
 
-pub use passage::{Outgoing, Passage, Upstream, UpstreamFault};
+pub use passage::{Moved, Outgoing, Passage, Upstream, UpstreamFault};
 pub use reply::{Cut, Reply};
 
 use catalogue::Catalogue;
@@ -60,7 +60,7 @@ const LONGEST_START: u64 = 16 * 1024;
 pub struct Patience {
     /// Between two pieces of a request body that is held.
     pub body: Duration,
-    /// From sending a request to the head of LibreChat's answer.
+    /// From the last piece of a request to the head of LibreChat's answer.
     pub response: Duration,
     /// Between two pieces of LibreChat's answer (a stream may be silent for minutes, CONTRACT.md G.2).
     pub idle: Duration,
@@ -211,7 +211,7 @@ impl<U: Upstream> Spine<U> {
         body: U::Inbound,
         bearer: Option<Arc<Bearer>>,
     ) -> Result<Response<Body<U>>, Refusal> {
-        let answer = self.send(visit, head, Outgoing::Streamed(body), bearer.as_deref()).await?;
+        let answer = self.send(visit, head, Outgoing::streamed(body), bearer.as_deref()).await?;
         visit.forwarded(answer.status(), None);
         Ok(answer.map(|body| Reply::streamed(body, self.parts.patience.idle)))
     }

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use pingora_load_balancing::{Backend, Backends, LoadBalancer};
 use pingora_timeout::timeout;
 
 use super::link::{Answer, Instance};
-use crate::flow::{Passage, Upstream, UpstreamFault};
+use crate::flow::{Moved, Passage, Upstream, UpstreamFault};
 
 /// How often names are resolved anew.
 const RESOLVE: Duration = Duration::from_secs(10);
@@ -117,7 +118,16 @@ impl Upstream for LibreChat {
     async fn send(&self, passage: Passage<Incoming>) -> Result<Response<Answer>, UpstreamFault> {
         let (request, sticky, patience) = passage.into_parts();
         let instance = self.choose(sticky).ok_or(UpstreamFault::NoneKnown)?;
-        timeout(patience, instance.exchange(request, self.connect)).await.unwrap_or(Err(UpstreamFault::Timeout))
+        let moved = request.body().moved();
+        let mut exchange = pin!(instance.exchange(request, self.connect));
+        loop {
+            match timeout(patience, exchange.as_mut()).await {
+                Ok(answered) => return answered,
+                // Patience begins when the request has been sent: a long upload over a slow line is no slow answer.
+                Err(_) if moved.as_ref().is_some_and(Moved::lately) => {}
+                Err(_) => return Err(UpstreamFault::Timeout),
+            }
+        }
     }
 }
 

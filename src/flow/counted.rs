@@ -1,5 +1,6 @@
 //! What the spine counts, with the handles of the hot path resolved at the start.
 
+use super::passage::UpstreamFault;
 use super::refusal::Refusal;
 use crate::librechat::routes::Class;
 use crate::metrics::{Histogram, IntCounter, IntCounterVec, Metrics};
@@ -36,6 +37,10 @@ impl Counted {
             failed: metrics.requests_total.with_label_values(&[class, "failed"]),
             seconds: metrics.request_seconds.with_label_values(&[class]),
         };
+        // A series that is there from the start, at zero, lets a rate see its first event.
+        for kind in UpstreamFault::KINDS {
+            metrics.upstream_errors_total.with_label_values(&[kind]);
+        }
         Self {
             classes: CLASSES.map(handles),
             refusals: metrics.refusals_total.clone(),

@@ -4,6 +4,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -25,8 +27,17 @@ pub enum Outgoing<B> {
     /// Ours: what was parsed, written anew. `None` is no body at all.
     Whole(Option<Bytes>),
     /// The client's, as it arrives: routes that choose no model.
-    Streamed(B),
+    Streamed {
+        /// The body.
+        body: B,
+        /// Told of every piece.
+        moved: Moved,
+    },
 }
+
+/// Whether anything of a streamed body has moved lately. An upload may take as long as it likes, as long as it goes on.
+#[derive(Clone, Debug, Default)]
+pub struct Moved(Arc<AtomicBool>);
 
 /// Why LibreChat gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +92,9 @@ fn fnv_1a(name: &[u8]) -> u64 {
 // === impl UpstreamFault ===
 
 impl UpstreamFault {
+    /// All kinds.
+    pub(super) const KINDS: [&'static str; 4] = ["connect", "timeout", "broken", "none-known"];
+
     /// The label used in metrics.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -92,7 +106,31 @@ impl UpstreamFault {
     }
 }
 
+// === impl Moved ===
+
+impl Moved {
+    /// Whether anything has moved since the last time this was asked.
+    pub fn lately(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
 // === impl Outgoing ===
+
+impl<B: Body<Data = Bytes>> Outgoing<B> {
+    /// A client's body, to be passed on as it comes. What has no body stays without one.
+    pub(super) fn streamed(body: B) -> Self {
+        if body.is_end_stream() { Self::Whole(None) } else { Self::Streamed { body, moved: Moved::default() } }
+    }
+
+    /// Tells of the pieces of a streamed body; nothing for a body that is there whole.
+    pub fn moved(&self) -> Option<Moved> {
+        match self {
+            Self::Whole(_) => None,
+            Self::Streamed { moved, .. } => Some(moved.clone()),
+        }
+    }
+}
 
 impl<B: Body<Data = Bytes> + Unpin> Body for Outgoing<B> {
     type Data = Bytes;
@@ -101,12 +139,16 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Outgoing<B> {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match self.get_mut() {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Streamed(body) => loop {
-                return match Pin::new(&mut *body).poll_frame(cx) {
+            Self::Streamed { body, moved } => loop {
+                let frame = Pin::new(&mut *body).poll_frame(cx);
+                if frame.is_ready() {
+                    moved.0.store(true, Ordering::Relaxed);
+                }
+                match frame {
                     // Trailers of a client are not passed on: nothing was judged by them.
-                    Poll::Ready(Some(Ok(frame))) if !frame.is_data() => continue,
-                    other => other,
-                };
+                    Poll::Ready(Some(Ok(frame))) if !frame.is_data() => {}
+                    other => return other,
+                }
             },
         }
     }
@@ -114,14 +156,14 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Outgoing<B> {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_none(),
-            Self::Streamed(body) => body.is_end_stream(),
+            Self::Streamed { body, .. } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::Streamed(body) => body.size_hint(),
+            Self::Streamed { body, .. } => body.size_hint(),
         }
     }
 }

@@ -76,12 +76,26 @@ pub(super) struct Answer {
     pub retry_after: Option<u32>,
     /// The public sentence.
     pub message: Box<str>,
+    /// The stable code of the refusal.
+    pub(super) code: &'static str,
     /// What went wrong inside, for the record alone.
     pub cause: Option<Box<str>>,
     /// Kind of event.
     pub category: Category,
     /// How grave it is.
     pub severity: Severity,
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// What the record says of a failure: its code, and the cause where one is known. Nothing for what the caller did.
+    pub(super) fn told_inside(&self) -> Option<Box<str>> {
+        match &self.cause {
+            Some(cause) => Some(format!("{}: {cause}", self.code).into()),
+            None => self.status.is_server_error().then(|| self.code.into()),
+        }
+    }
 }
 
 // === impl Refusal ===
@@ -144,6 +158,7 @@ impl Refusal {
                 _ => None,
             },
             retry_after: matches!(status, StatusCode::SERVICE_UNAVAILABLE).then_some(5),
+            code: self.code(),
             cause: self.cause(),
             message,
             category,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout_at};
 
 /// The body of an answer.
 pub enum Reply<B> {
@@ -124,7 +124,11 @@ where
     }
 }
 
-/// Holds a body whole: at most `limit` bytes, with at most `idle` between two pieces.
+/// How many times the longest pause a whole held body may take.
+const PAUSES: u32 = 10;
+
+/// Holds a body whole: at most `limit` bytes, with at most `idle` between two pieces and ten times that in all, so that a body
+/// that trickles in holds nothing for long.
 ///
 /// # Errors
 /// [`Unheld`].
@@ -139,8 +143,9 @@ where
     }
     let mut first = Bytes::new();
     let mut rest: Option<BytesMut> = None;
+    let mut end = None;
     loop {
-        let Some(frame) = next_frame(body.as_mut(), idle).await? else { break };
+        let Some(frame) = next_frame(body.as_mut(), idle, &mut end).await? else { break };
         let frame = frame.map_err(|error| Unheld::Broken(error.to_string()))?;
         let Ok(data) = frame.into_data() else { continue };
         let held = rest.as_ref().map_or(first.len(), BytesMut::len);
@@ -167,7 +172,13 @@ where
 ///
 /// The engine reads a body only when somebody asks for it, and has most bodies at hand then: the first answer is always to
 /// wait, the second, one turn of the same task later, is the piece. A timer for that turn would cost more than the turn.
-async fn next_frame<B>(mut body: Pin<&mut B>, idle: Duration) -> Result<Option<Result<Frame<Bytes>, B::Error>>, Unheld>
+///
+/// `end` is when the whole body must be there, set when it first has to be waited for.
+async fn next_frame<B>(
+    mut body: Pin<&mut B>,
+    idle: Duration,
+    end: &mut Option<Instant>,
+) -> Result<Option<Result<Frame<Bytes>, B::Error>>, Unheld>
 where
     B: Body<Data = Bytes>,
 {
@@ -184,7 +195,9 @@ where
     if let Some(frame) = soon.await {
         return Ok(frame);
     }
-    timeout(idle, std::future::poll_fn(|cx| body.as_mut().poll_frame(cx))).await.map_err(|_| Unheld::Slow)
+    let now = Instant::now();
+    let until = (*end.get_or_insert(now + idle * PAUSES)).min(now + idle);
+    timeout_at(until, std::future::poll_fn(|cx| body.as_mut().poll_frame(cx))).await.map_err(|_| Unheld::Slow)
 }
 
 #[cfg(test)]
@@ -232,6 +245,29 @@ mod tests {
         assert_eq!(hold(silent, 10, idle).await, Err(Unheld::Slow));
         let broken = Pieces(VecDeque::from([Ok(Bytes::from_static(b"x")), Err("reset")]), false);
         assert_eq!(hold(broken, 10, idle).await, Err(Unheld::Broken("reset".to_owned())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_in_is_given_up() {
+        /// A byte every 20 seconds, without end.
+        struct Trickle(Pin<Box<Sleep>>);
+        impl Body for Trickle {
+            type Data = Bytes;
+            type Error = &'static str;
+            fn poll_frame(
+                mut self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+            ) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
+                self.0.as_mut().poll(cx).map(|()| {
+                    self.0.as_mut().reset(Instant::now() + Duration::from_secs(20));
+                    Some(Ok(Frame::data(Bytes::from_static(b"x"))))
+                })
+            }
+        }
+        let began = Instant::now();
+        let trickle = Trickle(Box::pin(sleep(Duration::from_secs(20))));
+        assert_eq!(hold(trickle, 1000, Duration::from_secs(30)).await, Err(Unheld::Slow));
+        assert_eq!(began.elapsed().as_secs(), 300);
     }
 
     #[tokio::test(start_paused = true)]

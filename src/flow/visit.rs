@@ -165,13 +165,15 @@ impl<'a> Visit<'a> {
         let response = Response { status, message: Some(answer.message.clone()), time };
         // A request that the policy allowed and LibreChat did not answer was still decided by the policy.
         let decided = match self.decided.take() {
-            Some(decided) if decided.decision != Decision::Deny && answer.status.is_server_error() => decided,
+            Some(decided) if decided.decision != Decision::Deny && answer.status.is_server_error() => {
+                Decided { rules: if decided.rules.is_empty() { rules } else { decided.rules }, ..decided }
+            }
             earlier => {
                 let about = earlier.map(|decided| decided.about).unwrap_or_default();
                 Decided { decision: Decision::Deny, rules, about }
             }
         };
-        self.write_audit(decided, answer.category, answer.severity, response, answer.cause.clone());
+        self.write_audit(decided, answer.category, answer.severity, response, answer.told_inside());
     }
 
     fn write_audit(

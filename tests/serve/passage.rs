@@ -447,3 +447,27 @@ async fn an_upgrade_is_judged_like_any_request_and_never_made() {
         world.stand_in.forget();
     }
 }
+
+/// `timeouts.response` is for LibreChat: it does not run while the client is still sending.
+#[tokio::test]
+async fn an_upload_over_a_slow_line_is_not_a_slow_answer() {
+    let world = World::with(POLICY).settings("timeouts: {response: 1s}").start().await;
+    let bob = world.bearer("Bob");
+    let pieces = 10;
+    let head = format!(
+        "POST /api/files HTTP/1.1\r\nHost: h\r\nAuthorization: {bob}\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n\
+         Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {pieces}\r\nConnection: close\r\n\r\n"
+    );
+    let mut socket = TcpStream::connect(world.addr).await.unwrap();
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut line = tokio::time::interval(std::time::Duration::from_millis(250));
+    for _ in 0..pieces {
+        line.tick().await;
+        socket.write_all(b"x").await.unwrap();
+    }
+    let mut answer = String::new();
+    patiently("the answer", socket.read_to_string(&mut answer)).await.unwrap();
+    assert!(!answer.contains("upstream.timeout"), "{answer}");
+    let seen = seen(&world);
+    assert_eq!((seen.len(), seen[0].length), (1, pieces), "{answer}");
+}

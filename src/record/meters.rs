@@ -35,6 +35,14 @@ pub enum Loss {
 // === impl RecorderMeters ===
 
 impl RecorderMeters {
+    /// Makes the series of losses that are there from the start, at zero: a rate sees its first event only if there was a value
+    /// before it.
+    pub(super) fn open(&self) {
+        for kind in ["audit", "usage"] {
+            self.dropped.with_label_values(&["all", kind, Loss::QueueFull.as_str()]);
+        }
+    }
+
     /// Counts an entry that one sink did not get.
     pub(super) fn lost(&self, sink: &str, kind: &str, loss: Loss) {
         self.dropped.with_label_values(&[sink, kind, loss.as_str()]).inc();

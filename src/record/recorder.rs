@@ -83,6 +83,7 @@ impl Recorder {
     /// worker runs; entries wait in the queue until then.
     pub fn start(sinks: Vec<Sink>, meters: &RecorderMeters, options: RecorderOptions) -> (Self, RecorderWorker) {
         let options = options.within_bounds();
+        meters.open();
         let (queue, entries) = mpsc::channel(options.capacity);
         let (stop, stopping) = watch::channel(None);
         let (feeds, lanes) = sinks.into_iter().map(|sink| lane::open(sink, meters, &options, stopping.clone())).unzip();

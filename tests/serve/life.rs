@@ -269,12 +269,12 @@ async fn the_admin_plane_tells_health_and_counts() {
     let page = get(world.admin, "/metrics", &[]).await;
     assert_eq!(page.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     let text = page.text();
-    let unused = ["upstream_errors_total", "record_dropped_total"];
+    // Also those of which nothing has happened yet, so that a rate sees the first event.
     for (name, help) in Metrics::declared() {
         let name_there = format!("tollgate_{name}");
-        assert_eq!(series(&text, &name_there).is_empty(), unused.contains(name), "{name}:\n{text}");
+        assert!(!series(&text, &name_there).is_empty(), "{name}:\n{text}");
         let help = format!("# HELP {name_there} {}", help.trim());
-        assert_eq!(text.contains(&help), !unused.contains(name), "{help}:\n{text}");
+        assert!(text.contains(&help), "{help}:\n{text}");
     }
     let token = bob.strip_prefix("Bearer ").unwrap();
     for secret in [token, "rubbish", "6b0000000000000000000b02", "gpt-4o", "openAI", "bob@example.edu", "USER"] {

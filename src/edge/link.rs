@@ -58,7 +58,10 @@ struct Link {
 
 /// What moves bytes. It goes when it has ended: only then does hyper tell whoever still waits for something of it.
 #[derive(Debug)]
-struct Driver(Option<Pin<Box<Connection<TokioIo<TcpStream>, Outgoing<Incoming>>>>>);
+struct Driver(Option<Pin<Box<Http>>>);
+
+/// hyper's half of a connection that moves bytes.
+type Http = Connection<TokioIo<TcpStream>, Outgoing<Incoming>>;
 
 /// An unused connection, and since when.
 #[derive(Debug)]

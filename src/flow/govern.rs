@@ -35,24 +35,24 @@ impl<U: Upstream> Spine<U> {
     ) -> Result<Response<Body<U>>, Refusal> {
         json_body_expected(&head.headers)?;
         let body = hold(body, LONGEST_BODY, self.parts.patience.body).await.map_err(unheld)?;
-        let asked = select_turn(&body)?;
+        let mut asked = select_turn(&body)?;
         let caller = self.caller(visit, bearer).await?;
-        let targets = self.targets(visit, &head, &asked, bearer).await?;
-        self.judge(visit, &caller, &targets, about_turn(&asked, &targets))?;
+        asked.targets.extend(self.targets_of_specs(visit, &head, &asked, bearer).await?);
+        self.judge(visit, &caller, &asked.targets, about_turn(&asked))?;
         visit.start_turn(&asked);
         let answer = self.send(visit, as_our_json(head, &asked.body), Outgoing::Whole(Some(asked.body)), Some(bearer));
         self.watch_start(visit, answer.await?).await
     }
 
-    /// Everything a turn would make LibreChat call: what the body says and what its model specs stand for (CONTRACT.md B.13).
-    pub(super) async fn targets(
+    /// What the model specs that a turn names stand for: it is judged by them and by its body (CONTRACT.md B.13).
+    async fn targets_of_specs(
         &self,
         visit: &Visit<'_>,
         head: &Parts,
         asked: &TurnRequest,
         bearer: &Bearer,
     ) -> Result<Vec<Target>, Refusal> {
-        let mut targets = asked.targets.clone();
+        let mut targets = Vec::new();
         for name in asked.spec.iter().chain(&asked.added_spec) {
             let specs = Box::pin(self.specs(visit, head, bearer)).await?;
             match specs.targets(name) {

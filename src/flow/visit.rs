@@ -247,8 +247,8 @@ impl Drop for Visit<'_> {
 }
 
 /// What a decision about a turn is about.
-pub(super) fn about_turn(asked: &TurnRequest, targets: &[Target]) -> Metadata {
-    let also = targets.iter().skip(1).map(|target| match target {
+pub(super) fn about_turn(asked: &TurnRequest) -> Metadata {
+    let also = asked.targets.iter().skip(1).map(|target| match target {
         Target::Model { endpoint, model } => format!("{endpoint}|{model}").into(),
         Target::Surface(surface) => surface.as_str().into(),
     });

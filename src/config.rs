@@ -153,6 +153,11 @@ impl Settings {
     pub fn read(flags: &Flags, environment: &Environment) -> Result<Self, Report> {
         reading::read(flags, environment)
     }
+
+    /// The policy that flags, environment or file name, whatever else is wrong with them.
+    pub fn policies(flags: &Flags, environment: &Environment) -> Option<PathBuf> {
+        reading::policies(flags, environment)
+    }
 }
 
 // === impl Secret ===

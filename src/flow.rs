@@ -19,7 +19,7 @@ use ipnet::IpNet;
 
 use crate::clock::Clock;
 use crate::identity::{Bearer, Identity, TokenFault, Unknown};
-use crate::librechat::path::{CanonicalPath, PathFault};
+use crate::librechat::path::{Area, CanonicalPath, PathFault};
 use crate::librechat::routes::{self, Access, Class, Route, Unrouted, classify};
 use crate::metrics::Metrics;
 use crate::policy::{Caller, Snapshot};
@@ -157,8 +157,11 @@ impl<U: Upstream> Spine<U> {
     fn route(&self, method: &Method, asked: &Uri, path: &CanonicalPath) -> Result<(&'static Route, Uri), Refusal> {
         let route = match (classify(method, path), self.parts.unknown) {
             (Ok(route), _) => route,
-            (Err(Unrouted::UnknownPath), UnknownRoutes::Identified) => &routes::UNKNOWN_IDENTIFIED,
-            (Err(Unrouted::UnknownPath), UnknownRoutes::Pass) => &routes::UNKNOWN_PASSED,
+            // Only below /api is there anything that a newer LibreChat may have and this table may not.
+            (Err(Unrouted::UnknownPath), UnknownRoutes::Identified) if path.area() == Area::Api => {
+                &routes::UNKNOWN_IDENTIFIED
+            }
+            (Err(Unrouted::UnknownPath), UnknownRoutes::Pass) if path.area() == Area::Api => &routes::UNKNOWN_PASSED,
             (Err(unrouted), _) => return Err(unrouted.into()),
         };
         let target = route.target(path);

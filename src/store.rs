@@ -50,7 +50,7 @@ pub trait Ledger: Send + Sync {
 }
 
 /// A store could not do its work.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{store}: {message}")]
 pub struct StoreError {
     /// Which store: `mongodb`, `embedded`.

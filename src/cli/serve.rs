@@ -1,6 +1,6 @@
 //! `tollgate serve`: run in front of LibreChat.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use tracing_subscriber::EnvFilter;
 
@@ -62,8 +62,8 @@ pub fn read(flags: &Flags, environment: &Environment) -> Result<(Settings, Snaps
     let settings = Settings::read(flags, environment);
     let named = match &settings {
         Ok(settings) => Some(settings.policies.clone()),
-        // The policy can be looked at although other settings are wrong, where a flag or the environment names it.
-        Err(_) => flags.policies.clone().or_else(|| environment.get("TOLLGATE_POLICIES").map(Into::into)),
+        // The policy is looked at although other settings are wrong.
+        Err(_) => Settings::policies(flags, environment),
     };
     let policy = named.map(|policies| reload::load(&policies));
     match (settings, policy) {
@@ -97,7 +97,11 @@ fn start(settings: &Settings, policy: Snapshot) -> Result<(), StartFault> {
 pub fn start_log(log: &Log) {
     // The libraries underneath say much that only their authors can use.
     let filter = EnvFilter::new(format!("warn,tollgate={},pingora_core::server=error", log.level));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
     // A second start in one process (the tests') keeps the first log.
     let _ = if log.json { subscriber.json().try_init() } else { subscriber.try_init() };
 }

@@ -36,6 +36,8 @@ struct Value {
 /// Reads values and collects faults.
 struct Reader<'a> {
     file: PathBuf,
+    /// The file could not be read: what it says is not known, so that nothing of it can be called missing.
+    blind: bool,
     environment: &'a Environment,
     report: Report,
 }
@@ -49,13 +51,23 @@ pub(super) fn read(flags: &Flags, environment: &Environment) -> Result<Settings,
         Some(file) => written(file, &mut report),
         None => Written::default(),
     };
-    let mut reader = Reader { file: named.unwrap_or_default(), environment, report };
+    let blind = report.faults().iter().any(|fault| fault.code.starts_with("settings-"));
+    let mut reader = Reader { file: named.unwrap_or_default(), blind, environment, report };
     reader.not_yet();
     let settings = reader.settings(written, flags);
     match settings {
         Some(settings) if !reader.report.has_errors() => Ok(settings),
         _ => Err(reader.report),
     }
+}
+
+/// The policy that is named, whatever else is wrong with the settings.
+pub(super) fn policies(flags: &Flags, environment: &Environment) -> Option<PathBuf> {
+    let named = flags.policies.clone().or_else(|| environment.get("TOLLGATE_POLICIES").map(PathBuf::from));
+    named.or_else(|| {
+        let file = flags.config.clone().or_else(|| environment.get("TOLLGATE_CONFIG").map(PathBuf::from))?;
+        written(&file, &mut Report::new()).policies.map(|policies| PathBuf::from(policies.value))
+    })
 }
 
 fn written(file: &Path, report: &mut Report) -> Written {
@@ -76,7 +88,7 @@ fn written(file: &Path, report: &mut Report) -> Written {
             // Without the snippet that the parser would add: a settings file may hold secrets.
             let message = error.without_snippet().to_string();
             let location = error.location().unwrap_or(Location::UNKNOWN);
-            let message = message.lines().next().unwrap_or("not valid YAML").to_owned();
+            let message = masked(message.lines().next().unwrap_or("not valid YAML"));
             let help = "the settings are listed in deploy/tollgate.example.yaml";
             report.push(Fault::error("settings-invalid", message).at(place(file, location)).help(help));
             Written::default()
@@ -187,6 +199,7 @@ impl Reader<'_> {
     fn required(&mut self, name: &str, how: &str, value: Option<Value>) -> Option<String> {
         match value {
             Some(value) if !value.text.trim().is_empty() => Some(value.text),
+            _ if self.blind => None,
             _ => {
                 let fault = Fault::error("setting-missing", format!("setting {name} is missing"));
                 self.report.push(fault.help(format!("give it in the settings file, or with {how}")));
@@ -200,7 +213,7 @@ impl Reader<'_> {
         if let Ok(address) = value.text.trim().parse() {
             return Some(address);
         }
-        let message = format!("{name}: {} is no address and port", quoted(&value.text));
+        let message = format!("{name}: {} is no address and port", shown(&value.text));
         self.blame(&value.origin, "setting-address", message, "write it like 127.0.0.1:9090 or [::]:8080");
         None
     }
@@ -213,7 +226,7 @@ impl Reader<'_> {
             match upstream_address(text) {
                 Ok(address) => addresses.push(address),
                 Err(why) => {
-                    let message = format!("upstream: {} {why}", quoted(text));
+                    let message = format!("upstream: {} {why}", shown(text));
                     let help = "write it like http://127.0.0.1:3080; several instances are separated by commas";
                     self.blame(&value.origin, "setting-upstream", message, help);
                 }
@@ -227,6 +240,9 @@ impl Reader<'_> {
 
     fn jwt_secret(&mut self, value: Option<Value>) -> Option<Secret> {
         let Some(value) = value else {
+            if self.blind {
+                return None;
+            }
             let fault = Fault::error("setting-missing", "LibreChat's JWT_SECRET is missing");
             let help = "set the environment variable JWT_SECRET to the value that LibreChat has";
             self.report.push(fault.help(help));
@@ -276,7 +292,7 @@ impl Reader<'_> {
                     continue;
                 }
                 other => {
-                    let message = format!("records: {} is no sink", quoted(other));
+                    let message = format!("records: {} is no sink", shown(other));
                     self.blame(&value.origin, "setting-sink", message, "the sinks are stdout, embedded and mongo");
                     continue;
                 }
@@ -305,7 +321,7 @@ impl Reader<'_> {
             match net {
                 Ok(net) => nets.push(net),
                 Err(_) => {
-                    let message = format!("trusted_proxies: {} is no address or network", quoted(&value.text));
+                    let message = format!("trusted_proxies: {} is no address or network", shown(&value.text));
                     self.blame(&value.origin, "setting-network", message, "write it like 10.0.0.0/8 or 192.0.2.7");
                 }
             }
@@ -320,7 +336,7 @@ impl Reader<'_> {
             "identified" => UnknownRoutes::Identified,
             "pass" => UnknownRoutes::Pass,
             other => {
-                let message = format!("routes.unknown: {} is no choice", quoted(other));
+                let message = format!("routes.unknown: {} is no choice", shown(other));
                 let origin = self.in_file(spanned).origin;
                 self.blame(&origin, "setting-choice", message, "the choices are deny, identified and pass");
                 UnknownRoutes::Deny
@@ -334,7 +350,7 @@ impl Reader<'_> {
         match parsed {
             Some(seconds) if (least..=most).contains(&seconds) => Duration::from_secs_f64(seconds),
             _ => {
-                let message = format!("{name}: {} is no duration from {least} s to {most} s", quoted(&spanned.value));
+                let message = format!("{name}: {} is no duration from {least} s to {most} s", shown(&spanned.value));
                 let origin = self.in_file(spanned).origin;
                 self.blame(&origin, "setting-duration", message, "write it like 500ms, 5s, 2m or 1h");
                 Duration::from_secs_f64(default)
@@ -352,7 +368,7 @@ impl Reader<'_> {
         match value.text.trim().parse() {
             Ok(number) if (least..=most).contains(&number) => number,
             _ => {
-                let message = format!("{name}: {} is no whole number from {least} to {most}", quoted(&value.text));
+                let message = format!("{name}: {} is no whole number from {least} to {most}", shown(&value.text));
                 self.blame(&value.origin, "setting-number", message, "write it in digits");
                 default
             }
@@ -368,7 +384,7 @@ impl Reader<'_> {
                 "info" => log.level = tracing::Level::INFO,
                 "debug" => log.level = tracing::Level::DEBUG,
                 other => {
-                    let message = format!("log.level: {} is no level", quoted(other));
+                    let message = format!("log.level: {} is no level", shown(other));
                     self.blame(&value.origin, "setting-choice", message, "the levels are error, warn, info and debug");
                 }
             }
@@ -378,7 +394,7 @@ impl Reader<'_> {
                 "text" => log.json = false,
                 "json" => log.json = true,
                 other => {
-                    let message = format!("log.format: {} is no format", quoted(other));
+                    let message = format!("log.format: {} is no format", shown(other));
                     self.blame(&value.origin, "setting-choice", message, "the formats are text and json");
                 }
             }
@@ -414,4 +430,20 @@ fn path_text(path: &Option<PathBuf>) -> Option<String> {
 
 fn default_threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(4)
+}
+
+/// A value for a message, without what may be a password.
+fn shown(text: &str) -> String {
+    quoted(&masked(text))
+}
+
+/// A text with `user:password@` taken out, also where somebody wrote a connection string in the wrong place.
+fn masked(text: &str) -> String {
+    match (text.find("://"), text.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => {
+            let (before, after) = (text.get(..scheme).unwrap_or_default(), text.get(at..).unwrap_or_default());
+            format!("{before}://***{after}")
+        }
+        _ => text.to_owned(),
+    }
 }

@@ -172,6 +172,16 @@ fn no_secret_reaches_a_message() {
         let told = format!("{}{}{report:?}", report.render_human(false), report.render_json());
         assert!(!told.contains(canary), "{told}");
     }
+    let url = format!("http://root:{canary}@db:3080");
+    for file in [
+        format!("upstream: {url}\nrecords: {{ sinks: ['{uri}'] }}\ntrusted_proxies: ['{uri}']\n"),
+        format!("mongo:\n  '{uri}': x\n"),
+        format!("listen: '{uri}'\nthreads: '{uri}'\ntimeouts: {{ drain: '{uri}' }}\nlog: {{ level: '{uri}' }}\n"),
+    ] {
+        let report = read(Some(&file), &[SECRET], Flags::default()).unwrap_err();
+        let told = format!("{}{}", report.render_human(false), report.render_json());
+        assert!(!told.contains(canary), "{told}");
+    }
     let settings = read(None, &[("JWT_SECRET", canary), ("MONGO_URI", &uri)], with_policies()).unwrap();
     assert!(!format!("{settings:?}").contains(canary), "{settings:?}");
 }

@@ -24,6 +24,9 @@ use crate::record::entry::Metadata;
 /// LibreChat's role for its administrators (CONTRACT.md A.3).
 const ADMIN: &str = "ADMIN";
 
+/// The rule under which administration passes.
+const ADMINS: &str = "route.admins-only";
+
 impl<U: Upstream> Spine<U> {
     /// A chat turn: hold, select, decide, forward what was judged, watch for the stream it starts.
     pub(super) async fn turn(
@@ -149,6 +152,8 @@ impl<U: Upstream> Spine<U> {
             if caller.role.as_ref() != ADMIN {
                 return Err(Refusal::NotAdmin);
             }
+            // What administrators change here may change what everybody may use.
+            visit.decide(&Verdict { outcome: Outcome::Allow, because: vec![RuleId::new(ADMINS)] }, Metadata::default());
         }
         self.pass(visit, head, body, bearer).await
     }

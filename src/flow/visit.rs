@@ -151,7 +151,8 @@ impl<'a> Visit<'a> {
             }
             let response = Response { status: status.as_u16(), message: None, time };
             let severity = if decided.decision == Decision::Shadow { Severity::Warning } else { Severity::Info };
-            self.write_audit(decided, Category::Api, severity, response, None);
+            let category = if self.class == Some(Class::Admin) { Category::Admin } else { Category::Api };
+            self.write_audit(decided, category, severity, response, None);
         }
     }
 

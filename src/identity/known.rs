@@ -40,11 +40,16 @@ pub struct Known {
     errors: IntCounter,
 }
 
+/// How long a failed look-up stands for all who ask the same: long enough that a crowd waits once and not one after another,
+/// short enough that nobody notices once the directory is back.
+const FAILURE_STANDS: Duration = Duration::from_secs(1);
+
 /// What a look-up gave, and when it was begun.
 #[derive(Clone)]
 struct Looked {
     at: Instant,
-    caller: Option<Arc<Caller>>,
+    until: Instant,
+    answer: Result<Option<Arc<Caller>>, StoreError>,
 }
 
 // === impl Known ===
@@ -72,9 +77,9 @@ impl Known {
     pub async fn caller(&self, user: &str) -> Result<Arc<Caller>, Unknown> {
         loop {
             match self.lately.get_value_or_guard_async(user).await {
-                Ok(looked) if self.clock.tick().saturating_duration_since(looked.at) < self.remember => {
+                Ok(looked) if self.clock.tick() < looked.until => {
                     self.hits.inc();
-                    return looked.caller.ok_or(Unknown::Nobody);
+                    return known(looked.answer);
                 }
                 Ok(looked) => {
                     // Only what was seen to be too old goes: a fresher answer may have come meanwhile.
@@ -82,16 +87,21 @@ impl Known {
                 }
                 Err(place) => {
                     let at = self.clock.tick();
-                    let caller = self.look_up(user).await?;
+                    let answer = self.look_up(user).await;
+                    // What was found is as old as the question; a failure stands from when it was known.
+                    let until = match &answer {
+                        Ok(_) => at + self.remember,
+                        Err(_) => self.clock.tick() + FAILURE_STANDS.min(self.remember),
+                    };
                     // The place may have been taken away by a removal; then nothing is remembered, which is harmless.
-                    let _ = place.insert(Looked { at, caller: caller.clone() });
-                    return caller.ok_or(Unknown::Nobody);
+                    let _ = place.insert(Looked { at, until, answer: answer.clone() });
+                    return known(answer);
                 }
             }
         }
     }
 
-    async fn look_up(&self, user: &str) -> Result<Option<Arc<Caller>>, Unknown> {
+    async fn look_up(&self, user: &str) -> Result<Option<Arc<Caller>>, StoreError> {
         match self.directory.person(user).await {
             Ok(Some(person)) => {
                 self.found.inc();
@@ -103,10 +113,14 @@ impl Known {
             }
             Err(error) => {
                 self.errors.inc();
-                Err(Unknown::NoAnswer(error))
+                Err(error)
             }
         }
     }
+}
+
+fn known(answer: Result<Option<Arc<Caller>>, StoreError>) -> Result<Arc<Caller>, Unknown> {
+    answer.map_err(Unknown::NoAnswer)?.ok_or(Unknown::Nobody)
 }
 
 fn caller_of(person: Person) -> Caller {

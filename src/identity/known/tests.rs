@@ -77,10 +77,24 @@ async fn nobody_is_remembered_too_and_failures_are_not() {
     assert_eq!(told.asked.load(Ordering::SeqCst), 1);
     *told.broken.lock().unwrap() = true;
     clock.advance(Duration::from_secs(5));
-    for _ in 0..2 {
-        assert!(matches!(known.caller("ghost").await, Err(Unknown::NoAnswer(_))), "an old answer is no answer");
-    }
+    assert!(matches!(known.caller("ghost").await, Err(Unknown::NoAnswer(_))), "an old answer is no answer");
+    clock.advance(FAILURE_STANDS);
     *told.broken.lock().unwrap() = false;
     *told.person.lock().unwrap() = Some(ada(Some("USER")));
     assert!(known.caller("ghost").await.is_ok(), "it recovers by itself");
+}
+
+#[tokio::test]
+async fn a_crowd_that_meets_a_failure_waits_once() {
+    let (told, known, clock) = known(Some(ada(None)));
+    *told.broken.lock().unwrap() = true;
+    let asks = (0..50).map(|_| known.caller("ada"));
+    for answer in futures_util::future::join_all(asks).await {
+        assert!(matches!(answer, Err(Unknown::NoAnswer(_))));
+    }
+    assert_eq!(told.asked.load(Ordering::SeqCst), 1);
+    *told.broken.lock().unwrap() = false;
+    clock.advance(FAILURE_STANDS);
+    assert!(known.caller("ada").await.is_ok());
+    assert_eq!(told.asked.load(Ordering::SeqCst), 2);
 }

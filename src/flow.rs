@@ -16,6 +16,7 @@ use arc_swap::ArcSwap;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use ipnet::IpNet;
+use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::identity::{Bearer, Identity, TokenFault, Unknown};
@@ -48,6 +49,9 @@ use visit::Visit;
 
 /// Longest request body of a governed route, in bytes: LibreChat's own limit, `express.json({limit: '3mb'})` (CONTRACT.md A.1).
 pub const LONGEST_BODY: usize = 3 * 1024 * 1024;
+
+/// Most bytes of request bodies that are held at once. What a body becomes on its way takes about three times its length.
+const MOST_HELD: usize = 64 * 1024 * 1024;
 
 /// Longest answer that is held to be filtered, in bytes. Real catalogues have a few kilobytes.
 const LONGEST_CATALOG: usize = 8 * 1024 * 1024;
@@ -102,6 +106,8 @@ pub struct Spine<U> {
     parts: SpineParts<U>,
     catalogue: Catalogue,
     counted: Counted,
+    /// Room for bodies that are held, in KiB.
+    held: Semaphore,
 }
 
 /// The body of an answer through this upstream.
@@ -112,7 +118,8 @@ pub type Body<U> = Reply<<U as Upstream>::Outbound>;
 impl<U: Upstream> Spine<U> {
     /// Puts the parts together.
     pub fn new(parts: SpineParts<U>, metrics: &Metrics) -> Self {
-        Self { catalogue: Catalogue::new(&parts.clock), counted: Counted::new(metrics), parts }
+        let held = Semaphore::new(MOST_HELD / 1024);
+        Self { catalogue: Catalogue::new(&parts.clock), counted: Counted::new(metrics), held, parts }
     }
 
     /// Serves one request, whatever it is. `peer` is the address of the connection.

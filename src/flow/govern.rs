@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Response, header};
+use tokio::sync::SemaphorePermit;
 
 use super::passage::{Outgoing, Upstream};
 use super::refusal::{self, Refusal};
@@ -37,6 +38,7 @@ impl<U: Upstream> Spine<U> {
         bearer: &Bearer,
     ) -> Result<Response<Body<U>>, Refusal> {
         json_body_expected(&head.headers)?;
+        let _room = self.room(&body)?;
         let body = hold(body, LONGEST_BODY, self.parts.patience.body).await.map_err(unheld)?;
         let mut asked = select_turn(&body)?;
         let caller = self.caller(visit, bearer).await?;
@@ -45,6 +47,14 @@ impl<U: Upstream> Spine<U> {
         visit.start_turn(&asked);
         let answer = self.send(visit, as_our_json(head, &asked.body), Outgoing::Whole(Some(asked.body)), Some(bearer));
         self.watch_start(visit, answer.await?).await
+    }
+
+    /// Room for a body that is held, until the turn has gone to LibreChat.
+    fn room(&self, body: &U::Inbound) -> Result<SemaphorePermit<'_>, Refusal> {
+        let longest = LONGEST_BODY as u64;
+        let most = http_body::Body::size_hint(body).upper().unwrap_or(longest).min(longest);
+        let kibibytes = u32::try_from(most / 1024 + 1).unwrap_or(u32::MAX);
+        self.held.try_acquire_many(kibibytes).map_err(|_| Refusal::NoRoom)
     }
 
     /// What the model specs that a turn names stand for: it is judged by them and by its body (CONTRACT.md B.13).

@@ -41,6 +41,8 @@ pub(super) enum Refusal {
     Unreadable(Unreadable),
     /// The body came too slowly.
     Slow,
+    /// So many bodies are held already that there is no room for this one.
+    NoRoom,
     /// The client broke off while sending the body.
     BrokenOff(String),
     /// The policy says no.
@@ -115,6 +117,7 @@ impl Refusal {
             Self::NotAdmin => "route.admins-only",
             Self::Unreadable(fault) => fault.code(),
             Self::Slow => "body.slow",
+            Self::NoRoom => "body.no-room",
             Self::BrokenOff(_) => "body.broken-off",
             Self::Denied { reason: Reason::Model { .. }, .. } => "policy.model",
             Self::Denied { reason: Reason::Surface(_), .. } | Self::RemoteApi => "policy.surface",
@@ -198,7 +201,7 @@ impl Refusal {
             Self::NotAdmin | Self::Denied { .. } | Self::RemoteApi | Self::NoSuchSpec => StatusCode::FORBIDDEN,
             Self::Unreadable(fault) => fault.status(),
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
-            Self::NoDirectory(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoDirectory(_) | Self::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(UpstreamFault::Timeout) => StatusCode::GATEWAY_TIMEOUT,
             Self::Upstream(_) | Self::Misshapen(_) | Self::Unfiltered(_) => StatusCode::BAD_GATEWAY,
         }
@@ -215,6 +218,7 @@ impl Refusal {
             Self::NotAdmin => "Only administrators may do this.".into(),
             Self::Unreadable(fault) => fault.sentence().into(),
             Self::Slow => "The request came too slowly.".into(),
+            Self::NoRoom => "Too many large requests at once. Try again shortly.".into(),
             Self::BrokenOff(_) => "The request broke off.".into(),
             Self::Denied { message, .. } => message.as_str().into(),
             Self::RemoteApi => {

@@ -57,6 +57,29 @@ async fn unknown_paths_pass_for_whom_the_settings_say() {
     }
 }
 
+/// The settings are for paths below /api. Elsewhere nothing is unknown, and nothing may become a path below /api on its way.
+#[tokio::test]
+async fn no_setting_opens_another_way_to_the_api() {
+    for setting in ["deny", "identified", "pass"] {
+        let world = World::with(POLICY).settings(&format!("routes: {{unknown: {setting}}}")).start().await;
+        let bob = world.bearer("Bob");
+        for path in ["/oauth/models", "/oauth/agents/chat", "/OAuth/models", "/images/../api/models", "/metrics/models"]
+        {
+            for (method, body) in
+                [(Method::GET, ""), (Method::POST, r#"{"endpoint":"openAI","model":"o1","text":"hi","messageId":"m"}"#)]
+            {
+                let headers = [("authorization", bob.as_str()), ("content-type", "application/json")];
+                let answer = request(world.addr, method.clone(), path, &headers, body.into()).await;
+                assert!(matches!(answer.status.as_u16(), 400 | 404), "{setting}: {method} {path}: {}", answer.status);
+            }
+        }
+        for seen in seen(&world) {
+            panic!("{setting}: {} {} reached LibreChat", seen.method, seen.target);
+        }
+        assert!(world.stand_in.calls().is_empty());
+    }
+}
+
 #[tokio::test]
 async fn what_never_passes_never_passes() {
     for settings in ["", "routes: {unknown: pass}"] {

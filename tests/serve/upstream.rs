@@ -113,10 +113,15 @@ async fn an_answer_that_breaks_off_never_ends_cleanly() {
 #[tokio::test]
 async fn a_connection_that_librechat_closes_costs_nobody_a_request() {
     let fake = Fake::says(OK).await;
-    let world = World::with(POLICY).upstream(&fake.url()).start().await;
+    let mut world = World::with(POLICY).upstream(&fake.url()).start().await;
+    let mut over = 0;
     for round in 0..50 {
         assert_eq!(user(&world).await.status, 200, "round {round}");
+        over += 1;
+        world.until("the connection is closed", async |_| fake.closed() >= over).await;
         assert_eq!(chat(&world).await.status, 200, "round {round}");
+        over += 1;
+        world.until("the connection is closed", async |_| fake.closed() >= over).await;
     }
     assert_eq!(fake.heads().len(), 100, "each was sent once");
 }

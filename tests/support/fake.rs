@@ -1,6 +1,7 @@
 //! Upstreams that behave as no LibreChat should, or exactly when a test says so.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,6 +13,7 @@ pub(crate) struct Fake {
     /// Where it listens.
     pub(crate) addr: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
+    closed: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
 }
 
@@ -38,13 +40,17 @@ impl Fake {
         let addr = listener.local_addr().expect("an address");
         let heads: Arc<Mutex<Vec<String>>> = Arc::default();
         let (kept, answer) = (Arc::clone(&heads), Arc::new(answer));
+        let closed = Arc::new(AtomicUsize::new(0));
+        let ended = Arc::clone(&closed);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
-                let (kept, answer) = (Arc::clone(&kept), Arc::clone(&answer));
+                let (kept, answer, ended) = (Arc::clone(&kept), Arc::clone(&answer), Arc::clone(&ended));
                 connections.spawn(async move {
                     let mut connection = Some(socket);
+                    // Counted when the connection is over, whichever way.
+                    let _ended = Ended(ended);
                     while let Some(mut socket) = connection.take() {
                         let Some(head) = read_request(&mut socket).await else { return };
                         if head.starts_with("GET /health ") {
@@ -58,7 +64,7 @@ impl Fake {
                 });
             }
         });
-        Self { addr, heads, _tasks: tasks }
+        Self { addr, heads, closed, _tasks: tasks }
     }
 
     /// The same answer to everything, whole, and then the connection is closed.
@@ -76,9 +82,23 @@ impl Fake {
         format!("http://{}", self.addr)
     }
 
+    /// How many connections are over.
+    pub(crate) fn closed(&self) -> usize {
+        self.closed.load(Ordering::SeqCst)
+    }
+
     /// The heads of the requests so far, health checks left out.
     pub(crate) fn heads(&self) -> Vec<String> {
         self.heads.lock().expect("a lock").clone()
+    }
+}
+
+/// Counts when it goes.
+struct Ended(Arc<AtomicUsize>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 

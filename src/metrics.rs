@@ -56,6 +56,8 @@ metrics! {
         pub connections: IntGauge,
         /// Connections closed at once because the limit of open connections was reached.
         pub connections_shed_total: IntCounter,
+        /// Client connections that ended because what came was no HTTP that the engine reads; they leave no entry.
+        pub malformed_total: IntCounter,
         /// Failures towards LibreChat, by kind (connect, timeout, broken, none-known).
         pub upstream_errors_total: IntCounterVec["kind"],
         /// LibreChat instances that are known and healthy.
@@ -68,7 +70,7 @@ metrics! {
         pub record_entries_total: IntCounter,
         /// Entries written, by sink.
         pub record_written_total: IntCounterVec["sink"],
-        /// Entries lost, by sink (all: before any sink), kind (audit, usage) and reason (queue_full, stopped, behind, gave_up, refused).
+        /// Entries lost, by sink (all: before any sink), kind (audit, usage) and reason (queue_full, noise, stopped, behind, gave_up, refused).
         pub record_dropped_total: IntCounterVec["sink", "kind", "reason"],
         /// Writes of entries that failed, by sink, repetitions included.
         pub record_failures_total: IntCounterVec["sink"],

@@ -29,7 +29,7 @@ pub struct Environment(BTreeMap<String, String>);
 // === impl Environment ===
 
 impl Environment {
-    /// The variables of this process that concern Tollgate. A value that is not UTF-8 counts as not set and is told.
+    /// The variables of this process that concern Tollgate. What is not UTF-8 in a value is replaced, and so found to be wrong.
     pub fn of_process() -> Self {
         let ours = |name: &str| name.starts_with("TOLLGATE_") || ENVIRONMENT.contains(&name);
         let texts = std::env::vars_os().filter_map(|(name, value)| {

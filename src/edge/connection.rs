@@ -35,6 +35,7 @@ pub(super) struct Connections {
     limits: Limits,
     open: IntGauge,
     shed: IntCounter,
+    malformed: IntCounter,
     requests: IntGauge,
 }
 
@@ -66,6 +67,7 @@ impl Connections {
             limits,
             open: metrics.connections.clone(),
             shed: metrics.connections_shed_total.clone(),
+            malformed: metrics.malformed_total.clone(),
             requests: metrics.in_flight.clone(),
         }
     }
@@ -101,7 +103,9 @@ impl ServerApp for Connections {
         tokio::select! {
             biased;
             // An error here is a client that left or spoke no HTTP: hyper has answered what could be answered.
-            _ = connection.as_mut() => {}
+            ended = connection.as_mut() => if ended.is_err_and(|error| error.is_parse()) {
+                self.malformed.inc();
+            },
             () = stopped(&mut shutdown) => {
                 connection.as_mut().graceful_shutdown();
                 let _ = connection.await;

@@ -62,7 +62,7 @@ pub struct Details {
     pub user_agent: Option<Box<str>>,
     /// HTTP method.
     pub method: Box<str>,
-    /// Canonical path; for a refused path the raw one with control characters escaped, at most 512 bytes.
+    /// Path as it was asked for, at most 512 bytes, with everything unprintable escaped.
     pub path: Box<str>,
     /// Names of the query parameters, without their values.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -218,6 +218,11 @@ impl Entry {
             Self::Audit(audit) => audit.timestamp,
             Self::Usage(usage) => usage.timestamp,
         }
+    }
+
+    /// Whether nobody was identified: anybody can cause such entries, in any number.
+    pub fn is_about_nobody(&self) -> bool {
+        matches!(self, Self::Audit(audit) if audit.user_id.is_none())
     }
 
     /// The member `kind` of the serialised entry, also a label of metrics.

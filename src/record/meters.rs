@@ -22,6 +22,8 @@ pub struct RecorderMeters {
 pub enum Loss {
     /// The queue in front of the worker was full (sink `all`).
     QueueFull,
+    /// It was about nobody, and there were too many of its kind (sink `all`): requests without a good token.
+    Noise,
     /// The recorder had been stopped (sink `all`), or was stopped before the sink took the entry.
     Stopped,
     /// The sink was so far behind that its lane was full.
@@ -40,6 +42,7 @@ impl RecorderMeters {
     pub(super) fn open(&self) {
         for kind in ["audit", "usage"] {
             self.dropped.with_label_values(&["all", kind, Loss::QueueFull.as_str()]);
+            self.dropped.with_label_values(&["all", kind, Loss::Noise.as_str()]);
         }
     }
 
@@ -61,6 +64,7 @@ impl Loss {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::QueueFull => "queue_full",
+            Self::Noise => "noise",
             Self::Stopped => "stopped",
             Self::Behind => "behind",
             Self::GaveUp => "gave_up",

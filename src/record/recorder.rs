@@ -7,11 +7,13 @@
 //! Books are kept: for every sink, `recorded` = `written` + `dropped` once [`Recorder::flush`] has returned.
 
 use std::convert::Infallible;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use prometheus::IntCounter;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, watch};
@@ -45,12 +47,20 @@ pub struct Recorder {
     shared: Arc<Shared>,
 }
 
+/// Entries about nobody (requests without a good token) that are taken each second, once [`NOISE_BURST`] is used up. Anybody can
+/// cause them, so they must not be able to push out the entries about somebody.
+const NOISE_A_SECOND: NonZeroU32 = NonZeroU32::new(100).unwrap();
+
+/// Entries about nobody that are taken at once.
+const NOISE_BURST: NonZeroU32 = NonZeroU32::new(2_000).unwrap();
+
 /// What all handles share. The worker holds no part of it: when the last handle goes, the queue ends.
 struct Shared {
     queue: mpsc::Sender<Message>,
     stopped: AtomicBool,
     /// Ends the wait for company: somebody waits for what was recorded.
     hurry: Arc<Notify>,
+    noise: DefaultDirectRateLimiter,
     /// Says when a stop must be over. The worker holds the receivers, so its end can be awaited here.
     stop: watch::Sender<Option<Instant>>,
     recorded: IntCounter,
@@ -92,6 +102,7 @@ impl Recorder {
             queue,
             stopped: AtomicBool::new(false),
             hurry: Arc::clone(&hurry),
+            noise: RateLimiter::direct(Quota::per_second(NOISE_A_SECOND).allow_burst(NOISE_BURST)),
             stop,
             recorded: meters.recorded.clone(),
             meters: meters.clone(),
@@ -105,6 +116,9 @@ impl Recorder {
         let kind = entry.kind();
         if self.shared.stopped.load(Ordering::Relaxed) {
             return self.shared.meters.lost_everywhere(kind, Loss::Stopped);
+        }
+        if entry.is_about_nobody() && self.shared.noise.check().is_err() {
+            return self.shared.meters.lost_everywhere(kind, Loss::Noise);
         }
         match self.shared.queue.try_send(Message::Entry(entry)) {
             Ok(()) => self.shared.recorded.inc(),

@@ -8,7 +8,7 @@ from process import Service, free_port, obtain
 
 def start(directory):
     """Starts redis-server with its data in `directory` and returns it and its URI once it answers PONG."""
-    program = obtain("redis-server", "redis-server", "the tests of shared counters use")
+    program = obtain("redis-server", "redis-server", "the installation that the tests run against")
     port = free_port()
     data = Path(directory) / "redis"
     data.mkdir()

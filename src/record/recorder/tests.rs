@@ -173,6 +173,27 @@ async fn an_overflow_of_one_lane_is_counted_exactly_and_leaves_the_others_alone(
 }
 
 #[tokio::test]
+async fn requests_of_nobody_cannot_push_out_the_record_of_somebody() {
+    let store = Store::open();
+    let run = running(vec![store.sink("s")], RecorderOptions { capacity: 100_000, ..quick() });
+    let nobody = |n| {
+        let Entry::Audit(mut audit) = refusal(n) else { panic!("a refusal") };
+        audit.user_id = None;
+        Entry::Audit(audit)
+    };
+    (0..10_000).for_each(|n| run.recorder.record(nobody(n)));
+    (10_000..10_500).for_each(|n| run.recorder.record(refusal(n)));
+    (10_500..10_600).for_each(|n| run.recorder.record(turn(n)));
+    run.recorder.flush().await;
+    let stored = store.stored();
+    assert_eq!(stored.iter().filter(|n| **n >= 10_000).count(), 600, "everything about somebody");
+    let noise = run.meters.lost_of("all", "audit", Loss::Noise);
+    assert_eq!(noise + stored.len() as u64, 10_600, "what is missing is counted");
+    // The burst, and what a slow machine's second or two add.
+    assert!((7_000..=8_000).contains(&noise), "{noise}");
+}
+
+#[tokio::test]
 async fn flush_waits_for_what_was_recorded_before_it() {
     let store = Store::with(0, 0, &[]);
     // An hour to wait for company: only the flush can send the entry on its way.

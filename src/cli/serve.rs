@@ -105,3 +105,31 @@ pub fn start_log(log: &Log) {
     // A second start in one process (the tests') keeps the first log.
     let _ = if log.json { subscriber.json().try_init() } else { subscriber.try_init() };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The codes of all faults of these settings beside this policy, which the settings file names.
+    fn codes(settings: &str, policy: &str) -> Vec<&'static str> {
+        let directory = tempfile::tempdir().unwrap();
+        let (config, policies) = (directory.path().join("tollgate.yaml"), directory.path().join("policy.yaml"));
+        std::fs::write(&policies, policy).unwrap();
+        std::fs::write(&config, format!("policies: {}\n{settings}", policies.display())).unwrap();
+        let flags = Flags { config: Some(config), ..Flags::default() };
+        let environment = Environment::of([("JWT_SECRET", "a-secret-of-enough-length-for-tests")]);
+        let report = read(&flags, &environment).unwrap_err();
+        report.faults().iter().map(|fault| fault.code).collect()
+    }
+
+    #[test]
+    fn faults_of_settings_and_policy_come_at_once() {
+        let good = "version: 1\nroles: { USER: { unrestricted: true } }\n";
+        let bad = "version: 1\nmode: enfroce\nroles: { USER: { unrestricted: true } }\n";
+        assert_eq!(codes("timeouts: { head: soon }\n", good), ["setting-duration"]);
+        assert_eq!(codes("", bad), ["bad-value"]);
+        let mut both = codes("timeouts: { head: soon }\n", bad);
+        both.sort_unstable();
+        assert_eq!(both, ["bad-value", "setting-duration"]);
+    }
+}

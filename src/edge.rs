@@ -33,6 +33,9 @@ pub use upstream::{Address, LibreChat, Limits as UpstreamLimits};
 use connection::Connections;
 use stop::{Draining, Signals};
 
+/// Most bytes of a connection that are buffered in one direction, on either side.
+const BUFFER: usize = 64 * 1024;
+
 /// What the data plane needs.
 pub struct Edge {
     /// The open socket. It is opened before anything else starts, so that a port in use is told at once.

@@ -19,10 +19,10 @@ use pingora_core::apps::ServerApp;
 use pingora_core::protocols::Stream;
 use pingora_core::server::ShutdownWatch;
 
-use super::Limits;
 use super::lazy_timer::LazyTimer;
 use super::patient::Patient;
 use super::upstream::LibreChat;
+use super::{BUFFER, Limits};
 use crate::flow::{self, Cut, Spine};
 use crate::lifecycle::{InFlight, InFlightGuard};
 use crate::metrics::{IntCounter, IntGauge, Metrics};
@@ -59,6 +59,8 @@ struct Open(IntGauge);
 impl Connections {
     pub(super) fn new(spine: Arc<Spine<LibreChat>>, in_flight: InFlight, limits: Limits, metrics: &Metrics) -> Self {
         let mut engine = http1::Builder::new();
+        // Head and body in one write from one buffer: for answers of this size cheaper than a list of buffers.
+        engine.writev(false).max_buf_size(BUFFER);
         engine.timer(LazyTimer).header_read_timeout(limits.head_time).max_header_size(limits.head);
         Self {
             spine,

@@ -18,12 +18,13 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{Connection, SendRequest, handshake};
+use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
+use super::BUFFER;
 use crate::flow::{Outgoing, UpstreamFault};
 
 /// How long an unused connection is kept.
@@ -152,8 +153,12 @@ impl Link {
             .map_err(|error| UpstreamFault::Connect(format!("no connection to {address}: {error}")))?;
         // Words of an answer must not wait for each other; without the option they only come later.
         let _ = stream.set_nodelay(true);
-        let (sender, driver) =
-            handshake(TokioIo::new(stream)).await.map_err(|error| UpstreamFault::Broken(chain(&error)))?;
+        let (sender, driver) = Builder::new()
+            .writev(false)
+            .max_buf_size(BUFFER)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| UpstreamFault::Broken(chain(&error)))?;
         Ok(Self { sender, driver: Driver(Some(Box::pin(driver))) })
     }
 

@@ -171,12 +171,11 @@ impl<U: Upstream> Spine<U> {
             (Err(Unrouted::UnknownPath), UnknownRoutes::Pass) if path.area() == Area::Api => &routes::UNKNOWN_PASSED,
             (Err(unrouted), _) => return Err(unrouted.into()),
         };
-        let target = route.target(path);
-        // Nearly every client writes the target as LibreChat does: then it need not be read anew.
-        if asked.path_and_query().is_some_and(|asked| asked.as_str() == target) {
+        // Nearly every client writes the target as LibreChat does: then it need not be written and read anew.
+        if route.spells(path) && asked.path() == path.as_str() && asked.query() == path.query() {
             return Ok((route, asked.clone()));
         }
-        Ok((route, Uri::try_from(target).map_err(|_| Refusal::Path(PathFault::Form))?))
+        Ok((route, Uri::try_from(route.target(path)).map_err(|_| Refusal::Path(PathFault::Form))?))
     }
 
     /// The bearer, where the route needs one.

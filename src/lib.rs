@@ -9,6 +9,7 @@ pub mod demo;
 pub mod edge;
 pub mod flow;
 pub mod identity;
+mod json_text;
 pub mod librechat;
 pub mod lifecycle;
 pub mod metrics;

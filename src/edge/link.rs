@@ -90,13 +90,13 @@ impl Instance {
     /// Sends a request and returns the head of the answer; the body comes on the same connection.
     pub(super) async fn exchange(
         self: &Arc<Self>,
-        mut request: Request<Outgoing<Incoming>>,
+        mut request: Box<Request<Outgoing<Incoming>>>,
         connect: Duration,
     ) -> Result<Response<Answer>, UpstreamFault> {
         while let Some(link) = self.take() {
             match link.send(request).await {
                 Ok((answer, link)) => return Ok(self.answered(answer, link)),
-                Err(Unsent::Back(unsent)) => request = *unsent,
+                Err(Unsent::Back(unsent)) => request = unsent,
                 Err(Unsent::Gone(error)) => return Err(UpstreamFault::Broken(chain(&error))),
             }
         }
@@ -169,8 +169,8 @@ impl Link {
         (!ended && self.sender.is_ready()).then_some(self)
     }
 
-    async fn send(mut self, request: Request<Outgoing<Incoming>>) -> Result<(Response<Incoming>, Self), Unsent> {
-        let mut answer = pin!(self.sender.try_send_request(request));
+    async fn send(mut self, request: Box<Request<Outgoing<Incoming>>>) -> Result<(Response<Incoming>, Self), Unsent> {
+        let mut answer = pin!(self.sender.try_send_request(*request));
         let driver = &mut self.driver;
         let answer = std::future::poll_fn(|cx| {
             driver.drive(cx);

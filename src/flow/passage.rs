@@ -16,8 +16,8 @@ use http_body::{Body, Frame, SizeHint};
 
 /// A request that may go to LibreChat.
 pub struct Passage<B> {
-    head: Parts,
-    body: Outgoing<B>,
+    /// Boxed: it is handed on through many hands on its way.
+    request: Box<Request<Outgoing<B>>>,
     sticky: u64,
     patience: Duration,
 }
@@ -75,12 +75,13 @@ impl<B> Passage<B> {
     /// Lets a request pass. `sticky` names who it belongs to (requests of one user go to one instance, CONTRACT.md G.1),
     /// `patience` is how long the head of the answer may take.
     pub(super) fn new(head: Parts, body: Outgoing<B>, sticky: &[u8], patience: Duration) -> Self {
-        Self { head, body, sticky: fnv_1a(sticky), patience }
+        let request = Box::new(Request::from_parts(head, body));
+        Self { request, sticky: fnv_1a(sticky), patience }
     }
 
     /// The request, the key that keeps a user at one instance, and the longest wait for the head of the answer.
-    pub fn into_parts(self) -> (Request<Outgoing<B>>, u64, Duration) {
-        (Request::from_parts(self.head, self.body), self.sticky, self.patience)
+    pub fn into_parts(self) -> (Box<Request<Outgoing<B>>>, u64, Duration) {
+        (self.request, self.sticky, self.patience)
     }
 }
 

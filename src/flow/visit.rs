@@ -3,6 +3,7 @@
 //! The clock is read once, the policy taken once and kept. Whatever happens to the request, also when the client leaves, the
 //! entry of a governed decision is written: at the latest when the visit is dropped.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -69,9 +70,9 @@ struct Decided {
 
 /// What a usage entry needs of an allowed turn.
 struct TurnFacts {
-    endpoint: Box<str>,
-    model: Box<str>,
-    spec: Option<Box<str>>,
+    endpoint: Arc<str>,
+    model: Arc<str>,
+    spec: Option<Arc<str>>,
     bytes: u64,
 }
 
@@ -139,7 +140,7 @@ impl<'a> Visit<'a> {
     }
 
     /// LibreChat's answer goes to the caller. `stream` is the id of the stream that a turn started.
-    pub(super) fn forwarded(&mut self, status: StatusCode, stream: Option<Box<str>>) {
+    pub(super) fn forwarded(&mut self, status: StatusCode, stream: Option<Arc<str>>) {
         let time = self.answered();
         if let Some(turn) = self.turn.take() {
             let outcome = if stream.is_some() { TurnOutcome::Started } else { TurnOutcome::Refused };
@@ -196,11 +197,11 @@ impl<'a> Visit<'a> {
             severity,
             decision: decided.decision,
             rules: decided.rules,
-            policy_revision: self.policy.revision().into(),
+            policy_revision: self.policy.shared_revision(),
             details: Details {
-                ip: self.client.ip.to_string().into(),
+                ip: self.client.address.to_str().unwrap_or_default().into(),
                 user_agent: self.agent.as_ref().map(|agent| printable(agent.as_bytes(), LONGEST_AGENT)),
-                method: self.method.as_str().into(),
+                method: method_name(&self.method),
                 path: printable(self.uri.path().as_bytes(), LONGEST_PATH),
                 query: query_names(&self.uri),
                 response,
@@ -210,7 +211,7 @@ impl<'a> Visit<'a> {
         })));
     }
 
-    fn write_usage(&self, turn: TurnFacts, outcome: TurnOutcome, status: u16, time: f64, stream: Option<Box<str>>) {
+    fn write_usage(&self, turn: TurnFacts, outcome: TurnOutcome, status: u16, time: f64, stream: Option<Arc<str>>) {
         let Some(caller) = &self.caller else { return };
         self.recorder.record(Entry::Usage(Box::new(Usage {
             id: id_at(self.at),
@@ -259,6 +260,15 @@ pub(super) fn about_turn(asked: &TurnRequest) -> Metadata {
         model: asked.model.clone(),
         spec: asked.spec.clone(),
         also: also.collect(),
+    }
+}
+
+/// The method's name: one of the few, or what somebody made up.
+fn method_name(method: &Method) -> Cow<'static, str> {
+    match *method {
+        Method::GET => "GET".into(),
+        Method::POST => "POST".into(),
+        _ => method.to_string().into(),
     }
 }
 

@@ -125,9 +125,9 @@ fn known(answer: Result<Option<Arc<Caller>>, StoreError>) -> Result<Arc<Caller>,
 
 fn caller_of(person: Person) -> Caller {
     Caller {
-        user: person.id,
+        user: person.id.into(),
         email: person.email,
-        role: person.role.filter(|role| !role.is_empty()).unwrap_or_else(|| DEFAULT_ROLE.into()),
+        role: person.role.filter(|role| !role.is_empty()).map_or_else(|| DEFAULT_ROLE.into(), Arc::from),
         groups: person.groups.into_boxed_slice(),
     }
 }

@@ -24,7 +24,7 @@ const REMEMBERED: usize = 10_000;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Bearer {
     /// LibreChat's user id: 24 hex digits in lower case.
-    pub user: Box<str>,
+    pub user: Arc<str>,
     /// The header value that LibreChat receives: `Bearer <token>`, whatever spelling the client used.
     pub authorization: HeaderValue,
     /// When the token ends, seconds since 1970 (RFC 7519 4.1.4), rounded down.

@@ -1,5 +1,7 @@
 //! Questions that Tollgate itself asks LibreChat, and the short answers it looks into.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 
 /// What LibreChat offers a user: `GET /api/models` (CONTRACT.md C.1).
@@ -17,7 +19,7 @@ struct Started<'a> {
 
 /// The id of the stream that a chat turn has started; `None` where LibreChat refused it. (LibreChat's own refusals come with
 /// status 200 and a body of server-sent events, CONTRACT.md E.6.)
-pub fn started_stream(answer: &[u8]) -> Option<Box<str>> {
+pub fn started_stream(answer: &[u8]) -> Option<Arc<str>> {
     serde_json::from_slice::<Started<'_>>(answer).ok().map(|started| started.stream.into())
 }
 

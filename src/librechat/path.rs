@@ -176,8 +176,13 @@ impl PathFault {
 }
 
 fn area(path: &str) -> Area {
-    let first = path.split('/').nth(1).unwrap_or_default();
-    let named = [("api", Area::Api), ("oauth", Area::OAuth), ("images", Area::Images), ("metrics", Area::Metrics)];
+    let first = path.as_bytes().split(|byte| *byte == b'/').nth(1).unwrap_or_default();
+    let named = [
+        (b"api".as_slice(), Area::Api),
+        (b"oauth", Area::OAuth),
+        (b"images", Area::Images),
+        (b"metrics", Area::Metrics),
+    ];
     named.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(first)).map_or(Area::Page, |(_, area)| area)
 }
 
@@ -226,12 +231,13 @@ fn check_escapes(path: &str) -> Result<(), PathFault> {
 }
 
 fn check_segments(path: &str) -> Result<(), PathFault> {
-    let mut segments = path.split('/').skip(1).peekable();
+    // By bytes: searching text for a character costs several times as much.
+    let mut segments = path.as_bytes().split(|byte| *byte == b'/').skip(1).peekable();
     while let Some(segment) = segments.next() {
         match segment {
-            "." | ".." => return Err(PathFault::DotSegment),
+            b"." | b".." => return Err(PathFault::DotSegment),
             // The root, or the one slash at the end that a page may have.
-            "" if segments.peek().is_some() => return Err(PathFault::EmptySegment),
+            b"" if segments.peek().is_some() => return Err(PathFault::EmptySegment),
             _ => {}
         }
     }

@@ -120,12 +120,12 @@ const fn unknown(access: Access) -> Route {
 /// # Errors
 /// [`Unrouted`] if LibreChat 0.8.6 has no such route.
 pub fn classify(method: &Method, path: &CanonicalPath) -> Result<&'static Route, Unrouted> {
-    let routes = router(path);
+    let (routes, known) = router(path);
     // The method is the cheaper question, and for most rows the answer.
-    if let Some(route) = routes.iter().find(|route| route.methods.contains(method) && route.matches(path)) {
+    if let Some(route) = routes.iter().find(|route| route.methods.contains(method) && route.matches(path, known)) {
         return Ok(route);
     }
-    let others = routes.iter().filter(|route| route.matches(path)).map(|route| route.methods);
+    let others = routes.iter().filter(|route| route.matches(path, known)).map(|route| route.methods);
     let allowed = others.fold(Methods::NONE, Methods::and);
     match allowed {
         Methods::NONE => Err(Unrouted::UnknownPath),
@@ -135,17 +135,19 @@ pub fn classify(method: &Method, path: &CanonicalPath) -> Result<&'static Route,
     }
 }
 
-/// The rows that may hold a path.
-fn router(path: &CanonicalPath) -> &'static [Route] {
+/// The rows that may hold a path, and how many bytes at the start of the path are known to fit all of them.
+fn router(path: &CanonicalPath) -> (&'static [Route], usize) {
     match path.area() {
-        Area::Page => table::PAGES,
-        Area::OAuth => table::OAUTH,
-        Area::Images => table::IMAGES,
-        Area::Metrics => table::METRICS,
+        Area::Page => (table::PAGES, 0),
+        Area::OAuth => (table::OAUTH, 0),
+        Area::Images => (table::IMAGES, 0),
+        Area::Metrics => (table::METRICS, 0),
         Area::Api => {
-            let name = path.segments().nth(1).unwrap_or_default();
-            let found = table::API.iter().find(|(router, _)| router.eq_ignore_ascii_case(name));
-            found.map(|(_, routes)| *routes).unwrap_or_default()
+            const API: usize = "/api/".len();
+            let rest = path.as_str().as_bytes().get(API..).unwrap_or_default();
+            let name = rest.split(|byte| *byte == b'/').next().unwrap_or_default();
+            let found = table::API.iter().find(|(router, _)| router.as_bytes().eq_ignore_ascii_case(name));
+            found.map(|(router, routes)| (*routes, API + router.len())).unwrap_or_default()
         }
     }
 }
@@ -185,13 +187,34 @@ impl Route {
         target
     }
 
+    /// Whether the path is spelt as LibreChat spells it, so that [`Route::target`] is the path and query themselves.
+    pub fn spells(&self, path: &CanonicalPath) -> bool {
+        let (mut pattern, mut path) = (self.pattern.as_bytes(), path.as_str().as_bytes());
+        loop {
+            match (pattern, path) {
+                ([b'*'], _) | ([b'/', b'*'], []) | ([], []) => return true,
+                ([b':', ..], _) => {
+                    pattern = after_segment(pattern);
+                    path = after_segment(path);
+                }
+                ([literal, pattern_rest @ ..], [byte, path_rest @ ..]) if literal == byte => {
+                    pattern = pattern_rest;
+                    path = path_rest;
+                }
+                _ => return false,
+            }
+        }
+    }
+
     fn parts(&self) -> impl Iterator<Item = &'static str> {
         self.pattern.split('/').skip(1).filter(|part| !part.is_empty())
     }
 
-    /// Whether the path has this pattern's segments. Walks both side by side: most rows differ within a few bytes.
-    fn matches(&self, path: &CanonicalPath) -> bool {
-        let (mut pattern, mut path) = (self.pattern.as_bytes(), path.as_str().as_bytes());
+    /// Whether the path has this pattern's segments. Walks both side by side: most rows differ within a few bytes. The first
+    /// `known` bytes are known to fit.
+    fn matches(&self, path: &CanonicalPath, known: usize) -> bool {
+        let mut pattern = self.pattern.as_bytes().get(known..).unwrap_or_default();
+        let mut path = path.as_str().as_bytes().get(known..).unwrap_or_default();
         loop {
             match (pattern, path) {
                 ([b'*'], _) | ([b'/', b'*'], []) | ([], []) => return true,

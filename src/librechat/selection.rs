@@ -5,6 +5,7 @@
 //! absent; whatever LibreChat would coerce, blank or repair is refused. Unknown members pass through unread.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -18,15 +19,15 @@ pub struct TurnRequest {
     /// Everything the body itself would make LibreChat call. Specs add to it: see [`super::specs`].
     pub targets: Vec<Target>,
     /// The model spec named, if any.
-    pub spec: Option<Box<str>>,
+    pub spec: Option<Arc<str>>,
     /// The model spec named within `addedConvo`, if any.
-    pub added_spec: Option<Box<str>>,
+    pub added_spec: Option<Arc<str>>,
     /// `conversationId`, which is also the id of the stream; absent in a new conversation.
-    pub conversation: Option<Box<str>>,
+    pub conversation: Option<Arc<str>>,
     /// `endpoint`.
-    pub endpoint: Box<str>,
+    pub endpoint: Arc<str>,
     /// `model`; absent where a stored agent decides it.
-    pub model: Option<Box<str>>,
+    pub model: Option<Arc<str>>,
     /// The body to send to LibreChat: `application/json; charset=utf-8`.
     pub body: Bytes,
 }
@@ -221,7 +222,7 @@ fn is_region(value: Value<'_>) -> bool {
 
 /// LibreChat deletes such keys after parsing (CONTRACT.md D.5). Among the members that choose a model they are refused.
 fn refuse_sanitised(key: &[u8]) -> Result<(), Unreadable> {
-    if key.starts_with(b"$") || key.contains(&b'.') { Err(Unreadable::SanitisedKey) } else { Ok(()) }
+    if key.starts_with(b"$") || key.iter().any(|byte| *byte == b'.') { Err(Unreadable::SanitisedKey) } else { Ok(()) }
 }
 
 #[cfg(test)]

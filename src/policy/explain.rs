@@ -90,8 +90,11 @@ pub fn explain(snapshot: &Snapshot, caller: &Caller) -> Explanation {
         Statement::plain(Subject::Surface(surface.as_str()), judged.allowed, judged.rule)
     }));
     Explanation {
-        user: caller.email.clone().or_else(|| Some(caller.user.clone()).filter(|user| !user.is_empty())),
-        role: caller.role.clone(),
+        user: caller
+            .email
+            .clone()
+            .or_else(|| Some(caller.user.as_ref().into()).filter(|user: &Box<str>| !user.is_empty())),
+        role: caller.role.as_ref().into(),
         groups: caller.groups.clone(),
         revision: snapshot.revision().into(),
         shadow: snapshot.mode() == Mode::Shadow,

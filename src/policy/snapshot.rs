@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use sha2::{Digest, Sha256};
@@ -48,7 +49,7 @@ pub struct Counts {
 /// A policy that can be asked. Made by [`super::compile`] only, so it has no fault.
 #[derive(Debug)]
 pub struct Snapshot {
-    revision: Box<str>,
+    revision: Arc<str>,
     mode: Mode,
     counts: Counts,
     message: Message,
@@ -160,6 +161,11 @@ impl Snapshot {
         &self.revision
     }
 
+    /// The revision, to be kept for longer than the snapshot.
+    pub fn shared_revision(&self) -> Arc<str> {
+        Arc::clone(&self.revision)
+    }
+
     /// Whether refusals are carried out.
     pub fn mode(&self) -> Mode {
         self.mode
@@ -238,7 +244,7 @@ impl EndpointRules {
     }
 }
 
-fn revision(sources: &[Source]) -> Box<str> {
+fn revision(sources: &[Source]) -> Arc<str> {
     let mut hash = Sha256::new();
     for source in sources {
         // With the length before it, no text can pass for two.

@@ -12,11 +12,11 @@ use serde::{Serialize, Serializer};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// LibreChat's `users._id` as a hex string (CONTRACT.md A.2 a: the only claim of the token that counts).
-    pub user: Box<str>,
+    pub user: Arc<str>,
     /// E-mail address in lower case, where the directory knows one. Policies may name users by it.
     pub email: Option<Box<str>>,
     /// `users.role`; `USER` where the record has none, as LibreChat itself writes it.
-    pub role: Box<str>,
+    pub role: Arc<str>,
     /// Names of the groups the user is a member of (CONTRACT.md A.3), in the directory's order.
     pub groups: Box<[Box<str>]>,
 }

@@ -1,10 +1,17 @@
 //! The entries: their fields are an interface (DESIGN.md section 6), serialised in camel case as LibreChat's own documents are.
+//!
+//! What many entries have in common (who, which model, which policy) is shared and not copied: an entry is made while somebody waits.
+
+use std::borrow::Cow;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::policy::RuleId;
+
+mod line;
 
 /// One line of the record.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -29,10 +36,10 @@ pub struct Audit {
     pub timestamp: Timestamp,
     /// LibreChat's user id; absent where nobody was identified.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_id: Option<Box<str>>,
+    pub user_id: Option<Arc<str>>,
     /// The caller's role at that moment; absent where it was not looked up.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub role: Option<Box<str>>,
+    pub role: Option<Arc<str>>,
     /// What was attempted: `chat.turn`, `catalog.models`, `request` and so on.
     pub action: &'static str,
     /// Kind of event.
@@ -44,7 +51,7 @@ pub struct Audit {
     /// The statements of the policy that decided, or the code of the refusal (`gate.path`, `identity.expired`).
     pub rules: Vec<RuleId>,
     /// Content hash of the policy that decided, 12 hex digits.
-    pub policy_revision: Box<str>,
+    pub policy_revision: Arc<str>,
     /// The request and the answer.
     pub details: Details,
     /// What the request was about.
@@ -61,7 +68,7 @@ pub struct Details {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<Box<str>>,
     /// HTTP method.
-    pub method: Box<str>,
+    pub method: Cow<'static, str>,
     /// Path as it was asked for, at most 512 bytes, with everything unprintable escaped.
     pub path: Box<str>,
     /// Names of the query parameters, without their values.
@@ -93,16 +100,16 @@ pub struct Response {
 pub struct Metadata {
     /// LibreChat's conversation id (it is the stream id too, CONTRACT.md G.1).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub conversation_id: Option<Box<str>>,
+    pub conversation_id: Option<Arc<str>>,
     /// The endpoint asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub endpoint: Option<Box<str>>,
+    pub endpoint: Option<Arc<str>>,
     /// The model asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<Box<str>>,
+    pub model: Option<Arc<str>>,
     /// The model spec asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub spec: Option<Box<str>>,
+    pub spec: Option<Arc<str>>,
     /// Further `endpoint|model` pairs of the same request (`addedConvo`, the preset of the spec).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<Box<str>>,
@@ -120,19 +127,19 @@ pub struct Usage {
     /// When the request arrived (UTC).
     pub timestamp: Timestamp,
     /// LibreChat's user id.
-    pub user_id: Box<str>,
+    pub user_id: Arc<str>,
     /// The caller's role at that moment.
-    pub role: Box<str>,
+    pub role: Arc<str>,
     /// The endpoint that runs.
-    pub endpoint: Box<str>,
+    pub endpoint: Arc<str>,
     /// The model that runs.
-    pub model: Box<str>,
+    pub model: Arc<str>,
     /// The model spec, where one was named.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub spec: Option<Box<str>>,
+    pub spec: Option<Arc<str>>,
     /// LibreChat's stream id for the turn, where its answer named one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub conversation_id: Option<Box<str>>,
+    pub conversation_id: Option<Arc<str>>,
     /// Whether LibreChat took the turn.
     pub outcome: TurnOutcome,
     /// LibreChat's HTTP status for the request that started the turn.
@@ -223,6 +230,14 @@ impl Entry {
     /// Whether nobody was identified: anybody can cause such entries, in any number.
     pub fn is_about_nobody(&self) -> bool {
         matches!(self, Self::Audit(audit) if audit.user_id.is_none())
+    }
+
+    /// Appends the entry as one JSON object and a line break.
+    ///
+    /// # Errors
+    /// Where a number cannot be written as JSON.
+    pub(super) fn write_line(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        line::write(self, out)
     }
 
     /// The member `kind` of the serialised entry, also a label of metrics.

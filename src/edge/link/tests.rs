@@ -52,7 +52,7 @@ async fn server(script: Script) -> Server {
 impl Server {
     async fn get(&self, path: &str) -> Result<Response<Answer>, UpstreamFault> {
         let request = Request::builder().uri(path).header("host", "h").body(Outgoing::Whole(None)).unwrap();
-        self.instance.exchange(request, Duration::from_secs(2)).await
+        self.instance.exchange(Box::new(request), Duration::from_secs(2)).await
     }
 
     async fn whole(&self, path: &str) -> Result<Bytes, String> {
@@ -112,7 +112,7 @@ async fn a_request_that_meets_the_end_of_its_connection_goes_out_on_another() {
             stream
         };
         let asking = async {
-            let answer = instance.exchange(request, Duration::from_secs(2)).await.unwrap();
+            let answer = instance.exchange(Box::new(request), Duration::from_secs(2)).await.unwrap();
             answer.into_body().collect().await.unwrap().to_bytes()
         };
         tokio::join!(serving, asking)
@@ -163,7 +163,7 @@ async fn an_answer_that_is_not_wanted_any_more_closes_its_connection() {
         stream.write_all(endless.as_bytes()).await.unwrap();
         stream
     };
-    let (mut stream, answer) = tokio::join!(serving, instance.exchange(request, Duration::from_secs(2)));
+    let (mut stream, answer) = tokio::join!(serving, instance.exchange(Box::new(request), Duration::from_secs(2)));
     let mut body = answer.unwrap().into_body();
     assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "ok");
     drop(body);
@@ -179,7 +179,7 @@ async fn nobody_there_is_said_so() {
     let instance = Arc::new(Instance::new(listener.local_addr().unwrap()));
     drop(listener);
     let request = Request::builder().uri("/").body(Outgoing::Whole(None)).unwrap();
-    let fault = instance.exchange(request, Duration::from_secs(2)).await.err().unwrap();
+    let fault = instance.exchange(Box::new(request), Duration::from_secs(2)).await.err().unwrap();
     assert!(matches!(fault, UpstreamFault::Connect(_)), "{fault:?}");
 }
 

@@ -23,7 +23,12 @@ fn an_untrusted_peer_says_nothing_about_itself() {
     let client = Client::of(ip("203.0.113.9"), &headers, &["10.0.0.0/8".parse().unwrap()]);
     assert_eq!(
         client,
-        Client { ip: ip("203.0.113.9"), proto: "http", host: HeaderValue::from_static("chat.example.org") }
+        Client {
+            ip: ip("203.0.113.9"),
+            address: HeaderValue::from_static("203.0.113.9"),
+            proto: "http",
+            host: HeaderValue::from_static("chat.example.org")
+        }
     );
 }
 
@@ -45,7 +50,7 @@ fn behind_trusted_proxies_the_client_is_the_last_untrusted_address() {
         let mut pairs = vec![("host", "h")];
         pairs.extend(chain.iter().map(|line| ("x-forwarded-for", *line)));
         let client = Client::of(ip("10.0.0.1"), &map(&pairs), &trusted);
-        assert_eq!(client.ip, ip(wanted), "{name}");
+        assert_eq!((client.ip, client.address.to_str().unwrap()), (ip(wanted), wanted), "{name}");
     }
     let headers =
         map(&[("host", "inner"), ("x-forwarded-proto", "http, HTTPS"), ("x-forwarded-host", "chat.example.org")]);
@@ -98,7 +103,12 @@ fn forty_ways_of_speaking_for_the_proxy_do_not_arrive() {
         "x_http_method_override",
     ];
     assert_eq!(spoofed.len(), 40);
-    let client = Client { ip: ip("198.51.100.7"), proto: "https", host: HeaderValue::from_static("chat.example.org") };
+    let client = Client {
+        ip: ip("198.51.100.7"),
+        address: HeaderValue::from_static("198.51.100.7"),
+        proto: "https",
+        host: HeaderValue::from_static("chat.example.org"),
+    };
     let id = Uuid::from_u128(7);
     for name in spoofed {
         let mut headers =
@@ -117,7 +127,12 @@ fn forty_ways_of_speaking_for_the_proxy_do_not_arrive() {
 
 #[test]
 fn connection_names_its_own_fields_but_not_what_was_judged() {
-    let client = Client { ip: ip("127.0.0.1"), proto: "http", host: HeaderValue::from_static("h") };
+    let client = Client {
+        ip: ip("127.0.0.1"),
+        address: HeaderValue::from_static("127.0.0.1"),
+        proto: "http",
+        host: HeaderValue::from_static("h"),
+    };
     let mut headers = map(&[
         ("host", "h"),
         ("connection", "close, x-private, authorization"),
@@ -156,4 +171,13 @@ fn a_length_beside_chunks_is_not_passed_on() {
     let mut headers = map(&[("content-length", "99")]);
     towards_client(&mut headers);
     assert_eq!(headers, map(&[("content-length", "99")]), "a length alone is the length");
+}
+
+#[test]
+fn addresses_are_written_as_the_library_writes_them() {
+    let mut addresses: Vec<IpAddr> = (0..=255).map(|octet| IpAddr::from([octet, 255 - octet, octet / 2, 7])).collect();
+    addresses.extend([ip("0.0.0.0"), ip("255.255.255.255"), ip("2001:db8::1"), ip("::")]);
+    for address in addresses {
+        assert_eq!(written(address).to_str().unwrap(), address.to_string());
+    }
 }

@@ -22,7 +22,7 @@ fn good_claims() -> Value {
     json!({"id": ADA, "username": "user", "provider": "local", "email": "user@lab.test", "iat": NOW, "exp": NOW + 900})
 }
 
-fn read(header: &str) -> Result<Box<str>, TokenFault> {
+fn read(header: &str) -> Result<Arc<str>, TokenFault> {
     let mut headers = HeaderMap::new();
     headers.insert(header::AUTHORIZATION, HeaderValue::from_str(header).unwrap());
     tokens().0.read(&headers).map(|bearer| bearer.user.clone())

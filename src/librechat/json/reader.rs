@@ -5,6 +5,7 @@
 //! sorted, so no choice of keys makes them slow.
 
 use super::{Member, Span};
+use crate::json_text::{self, plain_run};
 use crate::librechat::unreadable::Unreadable;
 
 /// A body on its way to canonical text.
@@ -201,10 +202,7 @@ impl<'a> Reader<'a> {
         self.mark(b'"');
         loop {
             let rest = self.rest();
-            let run = rest
-                .iter()
-                .position(|&byte| byte == b'"' || byte == b'\\' || byte < b' ')
-                .ok_or(Unreadable::NotJson)?;
+            let run = plain_run(rest);
             self.out.extend_from_slice(rest.get(..run).unwrap_or_default());
             self.at += run;
             match rest.get(run) {
@@ -277,7 +275,8 @@ impl<'a> Reader<'a> {
         let keys = self.keys.get_mut(first_key..).unwrap_or_default();
         let twice = if keys.len() < SORTED_FROM {
             (1..).zip(keys.iter()).any(|(next, key)| {
-                keys.get(next..).unwrap_or_default().iter().any(|other| text(out, *key) == text(out, *other))
+                let others = keys.get(next..).unwrap_or_default().iter();
+                others.filter(|other| other.length() == key.length()).any(|other| text(out, *key) == text(out, *other))
             })
         } else {
             keys.sort_unstable_by(|a, b| text(out, *a).cmp(text(out, *b)));
@@ -294,15 +293,5 @@ fn text(out: &[u8], span: Span) -> &[u8] {
 
 /// Writes one character with the shortest escape JSON has for it, and none where none is needed.
 fn write_char(out: &mut Vec<u8>, char: char) {
-    match char {
-        '"' => out.extend_from_slice(b"\\\""),
-        '\\' => out.extend_from_slice(b"\\\\"),
-        '\u{8}' => out.extend_from_slice(b"\\b"),
-        '\u{c}' => out.extend_from_slice(b"\\f"),
-        '\n' => out.extend_from_slice(b"\\n"),
-        '\r' => out.extend_from_slice(b"\\r"),
-        '\t' => out.extend_from_slice(b"\\t"),
-        control if control < ' ' => out.extend_from_slice(format!("\\u{:04x}", u32::from(control)).as_bytes()),
-        plain => out.extend_from_slice(plain.encode_utf8(&mut [0; 4]).as_bytes()),
-    }
+    json_text::escape(char.encode_utf8(&mut [0; 4]), out);
 }

@@ -10,8 +10,8 @@ use crate::record::samples::{refusal, turn};
 const PAGE: &str = include_str!("../../../docs/records.md");
 
 /// An entry with every field that it can have.
-fn whole(entry: Entry) -> Value {
-    let entry = match entry {
+fn whole(entry: Entry) -> Entry {
+    match entry {
         Entry::Audit(mut audit) => {
             audit.details.query = vec!["resume".into()];
             audit.details.error = Some("down".into());
@@ -28,8 +28,43 @@ fn whole(entry: Entry) -> Value {
             usage.spec = Some("fast".into());
             Entry::Usage(usage)
         }
-    };
-    serde_json::to_value(entry).unwrap()
+    }
+}
+
+/// An entry without any field that it may lack.
+fn bare(entry: Entry) -> Entry {
+    match entry {
+        Entry::Audit(mut audit) => {
+            (audit.user_id, audit.role, audit.rules) = (None, None, vec![]);
+            audit.details.user_agent = None;
+            audit.details.response.message = None;
+            audit.metadata = Metadata::default();
+            Entry::Audit(audit)
+        }
+        Entry::Usage(mut usage) => {
+            usage.conversation_id = None;
+            Entry::Usage(usage)
+        }
+    }
+}
+
+#[test]
+fn a_line_is_what_the_library_writes() {
+    let mut odd = refusal(3);
+    if let Entry::Audit(audit) = &mut odd {
+        audit.rules = ["a\"b", "c\\d", "\u{1}\u{7f}\u{2028}é"].map(RuleId::new).into();
+        audit.details.path = "/\t{}\u{0}".into();
+        audit.details.ip = "2001:db8::7".into();
+        audit.details.response.time = 1e-7;
+        audit.metadata = Metadata { also: vec!["x|y".into(), "\"".into()], ..Metadata::default() };
+    }
+    let entries =
+        [refusal(1), turn(1)].into_iter().flat_map(|entry| [bare(entry.clone()), whole(entry.clone()), entry]);
+    for entry in entries.chain([odd]) {
+        let mut line = Vec::new();
+        entry.write_line(&mut line).unwrap();
+        assert_eq!(String::from_utf8(line).unwrap(), serde_json::to_string(&entry).unwrap() + "\n");
+    }
 }
 
 /// The paths of all values that are not objects, with their JSON types.
@@ -59,7 +94,7 @@ fn all_fields(value: &Value) -> BTreeSet<(String, &'static str)> {
 #[test]
 fn the_page_shows_and_explains_every_field() {
     for (kind, entry) in [("audit", refusal(1)), ("usage", turn(1))] {
-        let real = all_fields(&whole(entry));
+        let real = all_fields(&serde_json::to_value(whole(entry)).unwrap());
         let example = PAGE.split(&format!("```json {kind}\n")).nth(1).unwrap().split("```").next().unwrap();
         assert_eq!(all_fields(&serde_json::from_str(example).unwrap()), real, "the example of {kind}");
         let chapter = PAGE.split("\n## ").find(|chapter| chapter.to_lowercase().starts_with(kind)).unwrap();

@@ -91,8 +91,7 @@ fn work(mut out: Box<dyn Write + Send>, jobs: &Receiver<Job>, busy: &AtomicBool)
 fn render(entries: &[Entry]) -> serde_json::Result<Vec<u8>> {
     let mut text = Vec::with_capacity(entries.len().saturating_mul(700));
     for entry in entries {
-        serde_json::to_writer(&mut text, entry)?;
-        text.push(b'\n');
+        entry.write_line(&mut text)?;
     }
     Ok(text)
 }

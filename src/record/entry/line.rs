@@ -1,0 +1,156 @@
+//! An entry as one JSON line, byte for byte what `serde_json` makes of it, in a fraction of the time.
+//!
+//! Two entries are written for each chat turn. The library looks at every byte of every name and text on its own, which was a
+//! tenth of what a turn costs; here names are written as they are and texts by the word (`json_text`). A test holds both to
+//! the same bytes.
+
+use std::fmt::Display;
+use std::io::Write as _;
+
+use serde::Serialize;
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
+
+use super::{Audit, Details, Entry, Metadata, Response, Usage};
+use crate::json_text::escape;
+
+/// Appends the entry and a line break.
+///
+/// # Errors
+/// Where a number cannot be written as JSON.
+pub(in crate::record) fn write(entry: &Entry, out: &mut Vec<u8>) -> serde_json::Result<()> {
+    let mut line = Line(out);
+    match entry {
+        Entry::Audit(audit) => line.audit(audit)?,
+        Entry::Usage(usage) => line.usage(usage)?,
+    }
+    line.raw("}\n");
+    Ok(())
+}
+
+/// The line so far. A member's `name` comes with what stands before and behind it: `,"name":`.
+struct Line<'a>(&'a mut Vec<u8>);
+
+// === impl Line ===
+
+impl Line<'_> {
+    fn audit(&mut self, audit: &Audit) -> serde_json::Result<()> {
+        self.id(r#"{"kind":"audit","_id":"#, audit.id);
+        self.id(r#","requestId":"#, audit.request_id);
+        self.shown(r#","timestamp":"#, &audit.timestamp);
+        self.maybe(r#","userId":"#, audit.user_id.as_deref());
+        self.maybe(r#","role":"#, audit.role.as_deref());
+        self.text(r#","action":"#, audit.action);
+        self.value(r#","category":"#, &audit.category)?;
+        self.value(r#","severity":"#, &audit.severity)?;
+        self.value(r#","decision":"#, &audit.decision)?;
+        self.list(r#","rules":"#, audit.rules.iter().map(|rule| rule.as_str()));
+        self.text(r#","policyRevision":"#, &audit.policy_revision);
+        self.details(&audit.details)?;
+        self.metadata(&audit.metadata);
+        Ok(())
+    }
+
+    fn details(&mut self, details: &Details) -> serde_json::Result<()> {
+        self.text(r#","details":{"ip":"#, &details.ip);
+        self.maybe(r#","userAgent":"#, details.user_agent.as_deref());
+        self.text(r#","method":"#, &details.method);
+        self.text(r#","path":"#, &details.path);
+        self.list_unless_empty(r#","query":"#, &details.query);
+        let Response { status, message, time } = &details.response;
+        self.value(r#","response":{"status":"#, status)?;
+        self.maybe(r#","message":"#, message.as_deref());
+        self.value(r#","time":"#, time)?;
+        self.raw("}");
+        self.maybe(r#","error":"#, details.error.as_deref());
+        self.raw("}");
+        Ok(())
+    }
+
+    fn metadata(&mut self, metadata: &Metadata) {
+        self.raw(r#","metadata":{"#);
+        let first = self.0.len();
+        self.maybe(r#","conversationId":"#, metadata.conversation_id.as_deref());
+        self.maybe(r#","endpoint":"#, metadata.endpoint.as_deref());
+        self.maybe(r#","model":"#, metadata.model.as_deref());
+        self.maybe(r#","spec":"#, metadata.spec.as_deref());
+        self.list_unless_empty(r#","also":"#, &metadata.also);
+        // The first member has no comma before it.
+        if self.0.get(first) == Some(&b',') {
+            self.0.remove(first);
+        }
+        self.raw("}");
+    }
+
+    fn usage(&mut self, usage: &Usage) -> serde_json::Result<()> {
+        self.id(r#"{"kind":"usage","_id":"#, usage.id);
+        self.id(r#","requestId":"#, usage.request_id);
+        self.shown(r#","timestamp":"#, &usage.timestamp);
+        self.text(r#","userId":"#, &usage.user_id);
+        self.text(r#","role":"#, &usage.role);
+        self.text(r#","endpoint":"#, &usage.endpoint);
+        self.text(r#","model":"#, &usage.model);
+        self.maybe(r#","spec":"#, usage.spec.as_deref());
+        self.maybe(r#","conversationId":"#, usage.conversation_id.as_deref());
+        self.value(r#","outcome":"#, &usage.outcome)?;
+        self.value(r#","status":"#, &usage.status)?;
+        self.value(r#","requestBytes":"#, &usage.request_bytes)?;
+        self.value(r#","time":"#, &usage.time)
+    }
+
+    fn raw(&mut self, text: &'static str) {
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    fn quoted(&mut self, text: &str) {
+        self.raw("\"");
+        escape(text, self.0);
+        self.raw("\"");
+    }
+
+    fn text(&mut self, name: &'static str, text: &str) {
+        self.raw(name);
+        self.quoted(text);
+    }
+
+    fn maybe(&mut self, name: &'static str, text: Option<&str>) {
+        if let Some(text) = text {
+            self.text(name, text);
+        }
+    }
+
+    /// Something that writes itself in plain characters.
+    fn shown(&mut self, name: &'static str, value: &impl Display) {
+        self.raw(name);
+        // Writing into memory cannot fail.
+        let _ = write!(self.0, "\"{value}\"");
+    }
+
+    fn id(&mut self, name: &'static str, id: Uuid) {
+        let mut text = [0; Hyphenated::LENGTH];
+        self.text(name, id.hyphenated().encode_lower(&mut text));
+    }
+
+    /// A number or a word of the record's own, the library's way.
+    fn value(&mut self, name: &'static str, value: &impl Serialize) -> serde_json::Result<()> {
+        self.raw(name);
+        serde_json::to_writer(&mut *self.0, value)
+    }
+
+    fn list<'a>(&mut self, name: &'static str, texts: impl Iterator<Item = &'a str>) {
+        self.raw(name);
+        let mut before = "[";
+        for text in texts {
+            self.raw(before);
+            self.quoted(text);
+            before = ",";
+        }
+        self.raw(if before == "[" { "[]" } else { "]" });
+    }
+
+    fn list_unless_empty(&mut self, name: &'static str, texts: &[Box<str>]) {
+        if !texts.is_empty() {
+            self.list(name, texts.iter().map(|text| &**text));
+        }
+    }
+}

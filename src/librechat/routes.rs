@@ -135,6 +135,12 @@ pub fn classify(method: &Method, path: &CanonicalPath) -> Result<&'static Route,
     }
 }
 
+/// Every row of the table, router by router.
+pub fn all() -> impl Iterator<Item = &'static Route> {
+    let api = table::API.iter().map(|(_, routes)| *routes);
+    [table::PAGES, table::OAUTH, table::IMAGES, table::METRICS].into_iter().chain(api).flatten()
+}
+
 /// The rows that may hold a path, and how many bytes at the start of the path are known to fit all of them.
 fn router(path: &CanonicalPath) -> (&'static [Route], usize) {
     match path.area() {

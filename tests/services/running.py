@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 
+import express
 import mongod
 import redisd
 from process import say
@@ -13,6 +14,7 @@ from process import say
 KINDS = {
     "mongo": ("TOLLGATE_TEST_MONGO_URI", mongod.start),
     "redis": ("TOLLGATE_TEST_REDIS_URI", redisd.start),
+    "express": ("TOLLGATE_TEST_EXPRESS", express.start),
 }
 
 

@@ -6,7 +6,9 @@ use http::{Method, Uri};
 use tollgate::librechat::path::CanonicalPath;
 use tollgate::librechat::routes::{Route, classify};
 
-use crate::express::{Answer, Express, alone};
+use crate::express::{Answer, Express, Session, alone};
+use crate::world::World;
+use crate::{POLICY, number};
 
 /// The governed paths. The second alone gives more than twelve thousand targets.
 const GOVERNED: [(&str, &str); 5] = [
@@ -104,37 +106,39 @@ fn judged(variant: &Variant) -> Option<(&'static Route, String)> {
     Some((route, route.target(&path)))
 }
 
-pub(crate) fn bytes(method: &str, target: &[u8], headers: &str, body: &str) -> Vec<u8> {
-    let length = body.len();
-    let rest = format!(
-        " HTTP/1.1\r\nHost: t\r\nConnection: close\r\n{headers}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-    );
-    [method.as_bytes(), b" ", target, rest.as_bytes()].concat()
-}
-
-/// Asks about all of them, over a connection each, some at a time.
-fn ask(express: &Express, requests: &[Vec<u8>]) -> Vec<Answer> {
-    let share = requests.len().div_ceil(4).max(1);
+/// Asks Express about requests with an empty object for a body, some at a time.
+fn ask(express: &Express, requests: &[(&str, &[u8])]) -> Vec<Answer> {
+    let share = requests.len().div_ceil(3).max(1);
+    let part = |part: &[(&str, &[u8])]| {
+        let mut session = express.session();
+        part.iter().map(|(method, target)| one(express, &mut session, method, target)).collect::<Vec<_>>()
+    };
     thread::scope(|scope| {
-        let parts: Vec<_> = requests
-            .chunks(share)
-            .map(|part| scope.spawn(|| part.iter().map(|bytes| alone(express.addr, bytes)).collect::<Vec<_>>()))
-            .collect();
+        let parts: Vec<_> = requests.chunks(share).map(|some| scope.spawn(move || part(some))).collect();
         parts.into_iter().flat_map(|part| part.join().expect("all were asked")).collect()
     })
+}
+
+/// What Node can read as a request goes over an open connection; for anything else it closes the connection.
+fn one(express: &Express, session: &mut Session, method: &str, target: &[u8]) -> Answer {
+    let readable = target.starts_with(b"/") && target.iter().all(u8::is_ascii_graphic);
+    let rest = " HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: 2\r\n";
+    let close = if readable { "" } else { "Connection: close\r\n" };
+    let bytes = [method.as_bytes(), b" ", target, rest.as_bytes(), close.as_bytes(), b"\r\n{}"].concat();
+    if readable { session.ask(&[bytes]).remove(0) } else { alone(express.addr, &bytes) }
 }
 
 #[test]
 fn a_governed_path_in_any_spelling_is_expresss_route_or_refused() {
     let Some(express) = Express::start() else { return };
     let variants = variants();
-    let requests: Vec<_> = variants.iter().map(|it| bytes(it.method, &it.target, "", "{}")).collect();
+    let requests: Vec<_> = variants.iter().map(|it| (it.method, it.target.as_slice())).collect();
     let theirs = ask(&express, &requests);
     let forwarded: Vec<_> = variants.iter().map(judged).collect();
     let onwards: Vec<_> = variants
         .iter()
         .zip(&forwarded)
-        .filter_map(|(it, judged)| Some(bytes(it.method, judged.as_ref()?.1.as_bytes(), "", "{}")))
+        .filter_map(|(it, judged)| Some((it.method, judged.as_ref()?.1.as_bytes())))
         .collect();
     let mut ours = ask(&express, &onwards).into_iter();
     let mut differences = Vec::new();
@@ -174,4 +178,46 @@ fn a_governed_path_in_any_spelling_is_expresss_route_or_refused() {
     assert!(variants.len() > 12_549, "{}", variants.len());
     // What the test is for must be among them.
     assert!(missed > 18, "{missed}");
+}
+
+/// The same targets through the real program, sent by somebody who may have neither the model nor agents: nothing at all
+/// reaches LibreChat. `TOLLGATE_FUZZ_PATHS` is which share is sent: one in so many (8).
+#[tokio::test]
+async fn no_spelling_of_a_forbidden_request_gets_through_the_program() {
+    let Some(express) = Express::start() else { return };
+    let world = World::with(POLICY).upstream(&format!("http://{}", express.addr)).start().await;
+    let bob = world.bearer("Bob");
+    let bytes = |method: &str, target: &[u8], model: &str| {
+        let body = format!(r#"{{"endpoint":"openAI","model":"{model}","text":"hi"}}"#);
+        let rest = format!(
+            " HTTP/1.1\r\nHost: t\r\nConnection: close\r\nAuthorization: {bob}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        [method.as_bytes(), b" ", target, rest.as_bytes()].concat()
+    };
+    let share = usize::try_from(number("TOLLGATE_FUZZ_PATHS", 8)).expect("a share");
+    let variants: Vec<_> = variants().into_iter().filter(|it| it.method != "GET").step_by(share).collect();
+    let before = express.reached();
+    let statuses: Vec<u16> = thread::scope(|scope| {
+        let send = |it: &Variant| alone(world.addr, &bytes(it.method, &it.target, "gpt-4o")).status;
+        let part = variants.len().div_ceil(4);
+        let parts: Vec<_> =
+            variants.chunks(part).map(|some| scope.spawn(move || some.iter().map(send).collect::<Vec<_>>())).collect();
+        parts.into_iter().flat_map(|part| part.join().expect("all were sent")).collect()
+    });
+    for (variant, status) in variants.iter().zip(&statuses) {
+        let named = format!("{} {}", variant.method, variant.target.escape_ascii());
+        assert!((400..500).contains(status), "{named}: {status}");
+    }
+    let judged = statuses.iter().filter(|status| **status == 403).count();
+    assert_eq!(express.reached() - before, 1, "only the question has reached Express");
+    eprintln!(
+        "{} targets through the program: {judged} judged and refused, the others no route or unreadable",
+        statuses.len()
+    );
+    // Both can happen: some were understood, and what is allowed does get through.
+    assert!(judged > 100, "{judged}");
+    let allowed = alone(world.addr, &bytes("POST", b"/API/agents/chat/x%20y/", "gpt-4o-mini"));
+    assert_eq!(allowed.route(), Some("/api/agents/chat/:endpoint"), "{allowed:?}");
 }

@@ -5,6 +5,9 @@
 //! let answer = support::get(world.addr, "/api/models", &[world.token("Bob")]).await;
 //! ```
 
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
+#![allow(clippy::allow_attributes, reason = "an expectation would fail in the binaries that use everything")]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};

@@ -2,29 +2,11 @@
 
 use http::Method;
 use tollgate::librechat::path::CanonicalPath;
-use tollgate::librechat::routes::{Route, all, classify};
+use tollgate::librechat::routes::{all, classify};
 
 use crate::express::{Express, request};
 use crate::paths::is_route;
-
-const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
-
-/// A path that has this pattern: a value for each parameter, two segments for the rest.
-fn sample(pattern: &str) -> String {
-    let part = |part: &str| match part.strip_prefix(':') {
-        Some(name) => format!("{name}-1"),
-        None if part == "*" => "rest/of-it".to_owned(),
-        None => part.to_owned(),
-    };
-    pattern.split('/').map(part).collect::<Vec<_>>().join("/")
-}
-
-fn rows() -> impl Iterator<Item = (&'static Route, &'static str, String)> {
-    all().flat_map(|row| {
-        let methods = METHODS.iter().filter(|method| row.methods.contains(&method.parse::<Method>().unwrap()));
-        methods.map(move |method| (row, *method, sample(row.pattern)))
-    })
-}
+use crate::rows::{METHODS, rows, sample};
 
 #[test]
 fn every_row_of_the_table_is_a_route_of_express() {

@@ -22,6 +22,8 @@ mod paths;
 mod random;
 mod written;
 
+#[path = "../support/rows.rs"]
+mod rows;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support/world.rs"]

@@ -6,9 +6,9 @@ use http::{Method, Uri};
 use tollgate::librechat::path::CanonicalPath;
 use tollgate::librechat::routes::{Route, classify};
 
+use crate::POLICY;
 use crate::express::{Answer, Express, Session, alone};
 use crate::world::World;
-use crate::{POLICY, number};
 
 /// The governed paths. The second alone gives more than twelve thousand targets.
 const GOVERNED: [(&str, &str); 5] = [
@@ -181,7 +181,7 @@ fn a_governed_path_in_any_spelling_is_expresss_route_or_refused() {
 }
 
 /// The same targets through the real program, sent by somebody who may have neither the model nor agents: nothing at all
-/// reaches LibreChat. `TOLLGATE_FUZZ_PATHS` is which share is sent: one in so many (8).
+/// reaches LibreChat.
 #[tokio::test]
 async fn no_spelling_of_a_forbidden_request_gets_through_the_program() {
     let Some(express) = Express::start() else { return };
@@ -196,8 +196,7 @@ async fn no_spelling_of_a_forbidden_request_gets_through_the_program() {
         );
         [method.as_bytes(), b" ", target, rest.as_bytes()].concat()
     };
-    let share = usize::try_from(number("TOLLGATE_FUZZ_PATHS", 8)).expect("a share");
-    let variants: Vec<_> = variants().into_iter().filter(|it| it.method != "GET").step_by(share).collect();
+    let variants: Vec<_> = variants().into_iter().filter(|it| it.method != "GET").collect();
     let before = express.reached();
     let statuses: Vec<u16> = thread::scope(|scope| {
         let send = |it: &Variant| alone(world.addr, &bytes(it.method, &it.target, "gpt-4o")).status;
@@ -217,7 +216,7 @@ async fn no_spelling_of_a_forbidden_request_gets_through_the_program() {
         statuses.len()
     );
     // Both can happen: some were understood, and what is allowed does get through.
-    assert!(judged > 100, "{judged}");
+    assert!(judged > 1000, "{judged}");
     let allowed = alone(world.addr, &bytes("POST", b"/API/agents/chat/x%20y/", "gpt-4o-mini"));
     assert_eq!(allowed.route(), Some("/api/agents/chat/:endpoint"), "{allowed:?}");
 }

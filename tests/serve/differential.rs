@@ -4,18 +4,21 @@
 //! LibreChat calls exactly the models that were judged. The tables are in `differential/`: what the captures hold, and what
 //! CONTRACT.md D lists.
 
+mod attempts;
 mod captured;
 mod written;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use http::Method;
+use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 use tollgate::demo::{ModelSpec, ModelSpecs, Seen, StandInOptions, StoredAgent};
 
 use crate::POLICY;
 use crate::support::send_raw;
-use crate::world::World;
+use crate::world::{World, token};
 
 /// What is to come of a request.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +29,10 @@ enum Want {
     Unread(u16),
     /// LibreChat answers with this status, and calls exactly these models.
     Calls(u16, &'static [&'static str]),
+    /// Somebody answers with this status after LibreChat was reached, and this finds nothing odd about it.
+    Judged(u16, fn(&Outcome) -> Option<String>),
+    /// Refused as the first is, but after LibreChat was asked what its model specs are.
+    AfterSpecs(u16, &'static str),
 }
 
 /// A request.
@@ -54,7 +61,17 @@ async fn differences(world: &mut World, who: &str, cases: &[Case]) -> Vec<String
         let seen: Vec<_> = reached.iter().map(|seen| format!("{} {}", seen.method, seen.target)).collect();
         let told =
             format!("{}: wanted {:?}, got {status} {body:?}, reached {seen:?}, called {calls:?}", case.name, case.want);
+        let only_specs = reached.iter().all(|seen| seen.method == Method::GET && seen.target == "/api/config");
         let as_wanted = match case.want {
+            Want::Judged(wanted, check) => {
+                let odd = if reached.is_empty() { None } else { check(&outcome) };
+                differences.extend(odd.map(|odd| format!("{told}: {odd}")));
+                wanted == *status && !reached.is_empty()
+            }
+            Want::AfterSpecs(wanted, code) => {
+                recorded.push((agent, code, status_and_rule(&outcome), told.clone()));
+                wanted == *status && only_specs && calls.is_empty()
+            }
             Want::Refused(wanted, code) => {
                 recorded.push((agent, code, status_and_rule(&outcome), told.clone()));
                 wanted == *status && reached.is_empty() && calls.is_empty()
@@ -97,9 +114,16 @@ async fn outcome(world: &World, who: &str, agent: &str, case: &Case) -> Outcome 
     let bearer = world.bearer(who);
     let token = bearer.strip_prefix("Bearer ").expect("a bearer");
     let bytes = replaced(&replaced(&case.bytes, b"<TOKEN>", token.as_bytes()), b"<AGENT>", agent.as_bytes());
+    let bytes = replaced(&bytes, b"<REFRESH>", refresh_token(world, who).as_bytes());
     let answer = last_answer(world.addr, &bytes).await;
     let calls = world.stand_in.calls().into_iter().map(|call| format!("{}|{}", call.endpoint, call.model)).collect();
     Outcome { status: answer.0, body: answer.1, reached: world.reached(), calls }
+}
+
+/// What LibreChat would take for a renewal, and never for a request.
+fn refresh_token(world: &World, who: &str) -> String {
+    let claims = json!({"id": world.person(who).id, "exp": 4_000_000_000_u64});
+    token(Algorithm::HS256, &world.stand_in.options().jwt_refresh_secret, &claims)
 }
 
 /// The status and the body of the last answer that comes; 0 if there is none.
@@ -239,4 +263,24 @@ async fn librechat_receives_the_canonical_text_of_what_was_judged() {
     for gone in ["content-encoding", "transfer-encoding", "trailer", "x-trailer"] {
         assert!(!seen.headers.contains_key(gone), "{gone}");
     }
+}
+
+/// CONTRACT.md D.8 has twenty-two requests. Number 13 needs model specs and is a test of its own.
+#[test]
+fn every_request_of_the_contract_is_made() {
+    let cases = written::cases();
+    let numbers = cases.iter().filter_map(|case| case.name.strip_prefix("D.8 ")?.split(' ').next()?.parse().ok());
+    let made: BTreeSet<u8> = numbers.chain([13]).collect();
+    assert_eq!(made, (1..=22).collect::<BTreeSet<u8>>());
+}
+
+/// The methods and targets of all requests here that are readable, for the report of the routes.
+pub(crate) fn requests() -> Vec<(String, String)> {
+    let all = captured::cases(|row| row.user).into_iter().chain(written::cases()).chain(attempts::all());
+    all.filter_map(|case| {
+        let line = case.bytes.split(|byte| *byte == b'\r').next()?;
+        let mut words = std::str::from_utf8(line).ok()?.split(' ');
+        Some((words.next()?.to_owned(), words.next()?.to_owned()))
+    })
+    .collect()
 }

@@ -12,6 +12,8 @@
 mod fake;
 #[path = "../support/mongod.rs"]
 mod mongod;
+#[path = "../support/rows.rs"]
+mod rows;
 #[path = "../support/scripted.rs"]
 mod scripted;
 #[path = "../support/mod.rs"]
@@ -31,6 +33,7 @@ mod mongo;
 mod passage;
 mod refusal;
 mod replay;
+mod routes;
 mod unknown;
 mod upstream;
 

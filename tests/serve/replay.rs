@@ -48,16 +48,16 @@ const REMOTE: [&str; 11] = [
 ];
 
 /// One captured exchange that LibreChat answered with 2xx.
-struct Capture {
+pub(crate) struct Capture {
     name: String,
     who: String,
-    method: Method,
-    path: String,
+    pub(crate) method: Method,
+    pub(crate) path: String,
     headers: Vec<(String, String)>,
     body: Bytes,
 }
 
-fn captures() -> Vec<Capture> {
+pub(crate) fn captures() -> Vec<Capture> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures");
     let mut all = Vec::new();
     for file in ["base.jsonl", "browser.jsonl"] {

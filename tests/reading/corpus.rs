@@ -11,7 +11,6 @@ use crate::express::{Express, chat};
 use crate::judged::difference;
 
 /// `../shared/corpora/json-parsing.jsonl`, which is no part of the product; another place can be named.
-#[expect(clippy::disallowed_methods, reason = "where public test data is, not a setting of the product")]
 fn documents() -> Option<Vec<(String, Vec<u8>)>> {
     let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora");
     let file = std::env::var_os("TOLLGATE_TEST_CORPORA").map_or(beside, PathBuf::from).join("json-parsing.jsonl");

@@ -1,6 +1,5 @@
 //! The route table against Express's own router, in both directions.
 
-use http::Method;
 use tollgate::librechat::path::CanonicalPath;
 use tollgate::librechat::routes::{all, classify};
 

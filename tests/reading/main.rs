@@ -4,7 +4,6 @@
 //! sockets. Whatever Tollgate lets through must mean the same to it; what could mean something else is refused.
 
 #![expect(
-    clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,

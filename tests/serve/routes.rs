@@ -235,7 +235,6 @@ fn report() -> String {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "whether a page is written anew is no setting of the product")]
 fn the_page_of_the_routes_says_what_the_table_says() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/routes.md");
     let report = report();

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// How long an answer may take before a test is given up.
-const PATIENCE: Option<Duration> = Some(Duration::from_secs(60));
+const PATIENCE: Option<Duration> = Some(Duration::from_secs(120));
 
 /// A running one. It ends with the test, as its standard input does.
 pub(crate) struct Express {

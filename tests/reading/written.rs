@@ -33,11 +33,12 @@ const ODD_KEYS: [&str; 12] = [
 const ENDPOINTS: [&str; 8] = ["openAI", "openAI", "openAI", "anthropic", "agents", "assistants", "MindRoom", "OpenAI"];
 const MODELS: [&str; 8] =
     ["gpt-4o-mini", "gpt-4o-mini", "gpt-4o", "o1", "openai/gpt-4o", "gpt-4o\u{200b}", "mod\u{e8}le", "\u{1d4bc}"];
-const TEXTS: [&str; 10] = [
+const TEXTS: [&str; 11] = [
     "",
     "hi",
     "\u{e4}\u{1f600}",
     "\u{0}\u{1f}",
+    "\u{8}\u{c}\n\r\t",
     "\u{2028}\u{2029}",
     "\"\\/",
     "\u{7f}\u{80}",
@@ -231,7 +232,11 @@ fn text(random: &mut Random, plain: &str) -> String {
         match char {
             '"' | '\\' => out.extend(['\\', char]),
             '/' if escaped == 1 => out.push_str("\\/"),
-            '\n' => out.push_str("\\n"),
+            '\u{8}' if escaped > 2 => out.push_str("\\b"),
+            '\u{c}' if escaped > 2 => out.push_str("\\f"),
+            '\n' if escaped > 2 => out.push_str("\\n"),
+            '\r' if escaped > 2 => out.push_str("\\r"),
+            '\t' if escaped > 2 => out.push_str("\\t"),
             _ if char < ' ' || escaped == 0 || (escaped == 2 && random.once_in(3)) => {
                 for unit in char.encode_utf16(&mut [0; 2]) {
                     out.push_str(&if random.once_in(2) { format!("\\u{unit:04x}") } else { format!("\\u{unit:04X}") });

@@ -146,6 +146,8 @@ fn exchange(addr: SocketAddr, bytes: &[u8]) -> Vec<u8> {
             Ok(0) => return all,
             Ok(count) => all.extend_from_slice(&buffer[..count]),
             Err(fault) if fault.kind() == ErrorKind::ConnectionReset => return all,
+            // The process was stopped for a while and goes on.
+            Err(fault) if fault.kind() == ErrorKind::Interrupted => {}
             Err(fault) => panic!("{fault}: no end to the answer of {:?}", bytes.escape_ascii().to_string()),
         }
     }

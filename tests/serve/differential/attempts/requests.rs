@@ -8,6 +8,14 @@ use Want::{Calls, Judged, Refused, Unread};
 const JSON: &str = "Content-Type: application/json";
 const MODELS: &str = "GET /api/models HTTP/1.1";
 
+// What the gate says, before anything else is asked.
+const TARGET: Want = Refused(400, "path-form");
+const GARBLED: Want = Unread(400);
+const METHOD: Want = Refused(405, "gate.method");
+const BODY: Want = Refused(400, "gate.body");
+const HOST: Want = Refused(400, "gate.host");
+const TOO_LONG: Want = Unread(431);
+
 pub(super) fn fill(add: &mut Add<'_>) {
     targets(add);
     methods(add);
@@ -35,43 +43,44 @@ fn targets(add: &mut Add<'_>) {
         add(number, &format!("dear {target}"), post(target, DEAR), Refused(403, LIST));
         add(number, &format!("cheap {target}"), post(target, CHEAP), Calls(200, MINI));
     }
-    for (number, target, code) in [
-        (81, "http://localhost:3080/api/agents/chat", "path-form"),
-        (81, "HTTPS://localhost/api/agents/chat", "path-form"),
-        (81, "ftp://localhost/api/agents/chat", "path-form"),
-        (82, "//api/agents/chat", "path-empty-segment"),
-        (82, "/api//agents/chat", "path-empty-segment"),
-        (83, "/api/./agents/chat", "path-dot-segment"),
-        (83, "/api/models/../agents/chat", "path-dot-segment"),
-        (84, "/api%2fagents/chat", "path-encoded-slash"),
-        (84, "/api%5Cagents/chat", "path-encoded-slash"),
-        (84, "/api/x/%2e%2e/agents/chat", "path-dot-segment"),
-        (85, "/api;x=y/agents/chat", "path-semicolon"),
-        (85, "/api/agents/chat;x=y", "path-semicolon"),
-        (87, "/%61pi/agents/chat", "path-encoded-plain"),
-        (87, "/api/agents/%63hat", "path-encoded-plain"),
-        (89, "/api\\agents\\chat", "path-backslash"),
-        (89, "/api\\agents/chat#", "path-backslash"),
+    let path = |code| Refused(400, code);
+    for (number, target, want) in [
+        (81, "http://localhost:3080/api/agents/chat", TARGET),
+        (81, "HTTPS://localhost/api/agents/chat", TARGET),
+        (81, "ftp://localhost/api/agents/chat", TARGET),
+        (82, "//api/agents/chat", path("path-empty-segment")),
+        (82, "/api//agents/chat", path("path-empty-segment")),
+        (83, "/api/./agents/chat", path("path-dot-segment")),
+        (83, "/api/models/../agents/chat", path("path-dot-segment")),
+        (84, "/api%2fagents/chat", path("path-encoded-slash")),
+        (84, "/api%5Cagents/chat", path("path-encoded-slash")),
+        (84, "/api/x/%2e%2e/agents/chat", path("path-dot-segment")),
+        (85, "/api;x=y/agents/chat", path("path-semicolon")),
+        (85, "/api/agents/chat;x=y", path("path-semicolon")),
+        (87, "/%61pi/agents/chat", path("path-encoded-plain")),
+        (87, "/api/agents/%63hat", path("path-encoded-plain")),
+        (89, "/api\\agents\\chat", path("path-backslash")),
+        (89, "/api\\agents/chat#", path("path-backslash")),
     ] {
         for (kind, body) in [("cheap", CHEAP), ("dear", DEAR)] {
-            add(number, &format!("{kind} {target}"), post(target, body), Refused(400, code));
+            add(number, &format!("{kind} {target}"), post(target, body), want);
         }
     }
     for target in ["/api/agents/ch\tat", "/api/agents/chat\0", "/api/agents/chat x", "/api/agents/chat\u{b}"] {
-        add(90, &format!("{}", target.escape_default()), post(target, CHEAP), Unread(400));
+        add(90, &format!("{}", target.escape_default()), post(target, CHEAP), GARBLED);
     }
 }
 
 fn methods(add: &mut Add<'_>) {
     let by = |line: &str| sent(line, &[JSON], CHEAP.as_bytes());
-    for (number, line, code) in [
-        (91, "post /api/agents/chat HTTP/1.1", "gate.method"),
-        (91, "Post /api/agents/chat HTTP/1.1", "gate.method"),
-        (92, "TRACE /api/agents/chat HTTP/1.1", "gate.method"),
-        (92, "CONNECT localhost:3080 HTTP/1.1", "gate.method"),
-        (92, "PROPFIND /api/agents/chat HTTP/1.1", "gate.method"),
+    for (number, line) in [
+        (91, "post /api/agents/chat HTTP/1.1"),
+        (91, "Post /api/agents/chat HTTP/1.1"),
+        (92, "TRACE /api/agents/chat HTTP/1.1"),
+        (92, "CONNECT localhost:3080 HTTP/1.1"),
+        (92, "PROPFIND /api/agents/chat HTTP/1.1"),
     ] {
-        add(number, line, by(line), Refused(405, code));
+        add(number, line, by(line), METHOD);
     }
     for (number, line) in [
         (92, "HEAD /api/agents/chat HTTP/1.1"),
@@ -79,7 +88,7 @@ fn methods(add: &mut Add<'_>) {
         (95, "GET /api/agents/chat HTTP/1.1"),
         (95, "GET /api/models HTTP/1.1"),
     ] {
-        add(number, line, by(line), Refused(400, "gate.body"));
+        add(number, line, by(line), BODY);
     }
     let overridden = ["X-HTTP-Method-Override: GET", "X-Method-Override: GET", "X-HTTP-Method: GET"];
     add(93, "by a header, dear", chat(&overridden, DEAR.as_bytes()), Refused(403, LIST));
@@ -158,13 +167,13 @@ fn headers(add: &mut Add<'_>) {
     }
     // A role that somebody claims for himself is worth nothing.
     add(102, "a role of one's own", chat(&role, DEAR.as_bytes()), Refused(403, LIST));
-    add(105, "two hosts", chat(&["Host: evil.example"], CHEAP.as_bytes()), Refused(400, "gate.host"));
-    add(105, "a host in the target", post("http://evil.example/api/agents/chat", CHEAP), Refused(400, "path-form"));
+    add(105, "two hosts", chat(&["Host: evil.example"], CHEAP.as_bytes()), HOST);
+    add(105, "a host in the target", post("http://evil.example/api/agents/chat", CHEAP), TARGET);
     let long = format!("Cookie: a={}", "x".repeat(12_000));
     add(107, "a large cookie, dear", chat(&[&long], DEAR.as_bytes()), Refused(403, LIST));
     add(107, "a large cookie, cheap", chat(&[&long], CHEAP.as_bytes()), Calls(200, MINI));
     let longer = format!("Cookie: a={}", "x".repeat(20_000));
-    add(107, "a cookie that is too large", chat(&[&longer], CHEAP.as_bytes()), Unread(431));
+    add(107, "a cookie that is too large", chat(&[&longer], CHEAP.as_bytes()), TOO_LONG);
 }
 
 /// What is to be filtered comes whole and plain, whatever the client would rather have.

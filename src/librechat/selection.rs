@@ -222,7 +222,7 @@ fn is_region(value: Value<'_>) -> bool {
 
 /// LibreChat deletes such keys after parsing (CONTRACT.md D.5). Among the members that choose a model they are refused.
 fn refuse_sanitised(key: &[u8]) -> Result<(), Unreadable> {
-    if key.starts_with(b"$") || key.iter().any(|byte| *byte == b'.') { Err(Unreadable::SanitisedKey) } else { Ok(()) }
+    if key.starts_with(b"$") || key.contains(&b'.') { Err(Unreadable::SanitisedKey) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -90,10 +90,7 @@ pub fn explain(snapshot: &Snapshot, caller: &Caller) -> Explanation {
         Statement::plain(Subject::Surface(surface.as_str()), judged.allowed, judged.rule)
     }));
     Explanation {
-        user: caller
-            .email
-            .clone()
-            .or_else(|| Some(caller.user.as_ref().into()).filter(|user: &Box<str>| !user.is_empty())),
+        user: caller.email.clone().or_else(|| (!caller.user.is_empty()).then(|| caller.user.as_ref().into())),
         role: caller.role.as_ref().into(),
         groups: caller.groups.clone(),
         revision: snapshot.revision().into(),

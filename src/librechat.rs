@@ -5,12 +5,14 @@
 //! 1. [`path`] reads the request target strictly, [`routes`] says what it is.
 //! 2. For a chat turn, [`content`] looks at the body's headers and [`selection`] (over the strict [`json`] reader) says
 //!    which models it would make LibreChat call; [`specs`] adds what a model spec would choose.
-//! 3. [`catalog`] narrows the answers that reveal models.
-//! 4. [`phrasing`] writes refusals that LibreChat's own web client shows as readable messages.
+//! 3. For a turn of a stored agent, [`agents`] says what its documents would make LibreChat run.
+//! 4. [`catalog`] narrows the answers that reveal models.
+//! 5. [`phrasing`] writes refusals that LibreChat's own web client shows as readable messages.
 //!
 //! [`records`] holds the documents of LibreChat's database. Facts are those of LibreChat 0.8.6 (CONTRACT.md). The room
 //! does no I/O, reads no clock, and knows neither the HTTP server nor a database driver.
 
+pub mod agents;
 pub mod answers;
 pub mod catalog;
 pub mod content;
@@ -21,6 +23,7 @@ pub mod records;
 pub mod routes;
 pub mod selection;
 pub mod specs;
+pub mod tools;
 pub mod unreadable;
 
 #[cfg(test)]

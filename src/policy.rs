@@ -26,7 +26,7 @@ mod view;
 pub use compile::{Source, compile};
 pub use snapshot::{Counts, Mode, Snapshot, decide};
 pub use view::View;
-pub use words::{Ask, Caller, Outcome, Reason, RuleId, Sight, Surface, Target, Verdict};
+pub use words::{Ask, Caller, Outcome, Part, Reason, RuleId, Sight, Surface, Target, Tool, Unjudged, Verdict};
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,12 @@
 //! Where Tollgate looks people up and keeps its own data: small traits, and the stores behind them.
 //!
 //! [`embedded`] is a SQLite file, the default: a product, not a mock. [`mongo`] is MongoDB: LibreChat's database for the
-//! directory (read only), a database of Tollgate's own for records. Both pass one contract suite.
+//! directory and the stored agents (read only), a database of Tollgate's own for records. Both pass one contract suite,
+//! agents apart: those are LibreChat's, so that only its own database knows them.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
 
 use crate::record::Entry;
 
@@ -37,6 +40,47 @@ pub trait Directory: Send + Sync {
     /// # Errors
     /// [`StoreError`] saying why not.
     async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// Fields of a document of LibreChat's, as JSON. What JSON has no word for (an id, a time, a number that is none) is an
+/// object with one key that starts with `$`, so that a strict reader takes it for nothing else.
+pub type Fields = Map<String, Value>;
+
+/// LibreChat's stored agents, and the keys of its remote-agent API (CONTRACT.md B.4, B.6, appendix 2). Reads only, and
+/// always the newest word: nothing is remembered, so that a changed agent is judged by what it is now.
+#[async_trait]
+pub trait Agents: Send + Sync {
+    /// What the agents with these ids say about what they run: `id`, `provider`, `model`, `model_parameters`, `tools`,
+    /// `skills`, `artifacts`, `edges`, `agent_ids` and `subagents`, each only where the document has it. In no order;
+    /// an id that no agent has gives nothing, an id of several tenants gives several documents. One question to the
+    /// store, however many ids.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot answer; callers then refuse, they never guess.
+    async fn agents(&self, ids: &[Box<str>]) -> Result<Vec<Fields>, StoreError>;
+
+    /// One of an agent's earlier states, whole: `versions[index]`. None where there is no such agent or no such version.
+    /// An id of several tenants gives several.
+    ///
+    /// # Errors
+    /// [`StoreError`] as above.
+    async fn versions(&self, id: &str, index: u32) -> Result<Vec<Fields>, StoreError>;
+
+    /// Whose key of the remote-agent API has this hash (SHA-256 of the key, 64 hex digits in lower case). None where
+    /// LibreChat keeps no such key. Whether it has expired is for the caller to say, who knows the time.
+    ///
+    /// # Errors
+    /// [`StoreError`] as above; also where two users have the key.
+    async fn api_key(&self, hash: &str) -> Result<Option<ApiKey>, StoreError>;
+}
+
+/// A key of the remote-agent API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Whose it is: `users._id`, 24 hex digits in lower case.
+    pub user: Box<str>,
+    /// When it stops being accepted; none where it does not.
+    pub expires: Option<Timestamp>,
 }
 
 /// Keeps audit and usage entries.

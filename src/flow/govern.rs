@@ -13,13 +13,13 @@ use super::reply::{Reply, Unheld, hold};
 use super::visit::{Visit, about_turn};
 use super::{Body, LONGEST_BODY, LONGEST_CATALOG, LONGEST_START, Spine, unfiltered};
 use crate::identity::Bearer;
-use crate::librechat::answers;
 use crate::librechat::content::json_body_expected;
 use crate::librechat::routes::{Access, Route};
 use crate::librechat::selection::{TurnRequest, select_turn};
 use crate::librechat::specs::SpecLookup;
 use crate::librechat::unreadable::Unreadable;
-use crate::policy::{Ask, Caller, Mode, Outcome, Reason, RuleId, Snapshot, Surface, Target, Verdict, decide};
+use crate::librechat::{agents, answers};
+use crate::policy::{Ask, Caller, Mode, Outcome, Part, Reason, RuleId, Snapshot, Surface, Target, Verdict, decide};
 use crate::record::entry::Metadata;
 
 /// LibreChat's role for its administrators (CONTRACT.md A.3).
@@ -173,6 +173,9 @@ impl<U: Upstream> Spine<U> {
 fn sentence(policy: &Snapshot, caller: &Caller, reason: &Reason) -> String {
     match reason {
         Reason::Model { endpoint, model } => policy.message_model_denied(endpoint, model, &caller.role),
+        Reason::Agent { part: Part::Unjudged(unjudged), .. } => agents::sentence(unjudged).to_owned(),
+        Reason::Agent { .. } => agents::DENIED.to_owned(),
+        Reason::Tool(tool) => format!("You may not use the tool {tool}. Switch it off, or ask your administrator."),
         Reason::Surface(surface) => {
             format!("Your access is limited to certain models, and {} cannot be limited to them yet.", surface.as_str())
         }

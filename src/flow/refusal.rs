@@ -6,17 +6,21 @@ use http::StatusCode;
 use super::gate::GateFault;
 use super::passage::UpstreamFault;
 use crate::identity::TokenFault;
+use crate::librechat::agents;
 use crate::librechat::catalog::Misshapen;
 use crate::librechat::path::PathFault;
 use crate::librechat::phrasing::{self, Extras, SignIn};
 use crate::librechat::routes::{Class, Methods, Unrouted};
 use crate::librechat::unreadable::Unreadable;
-use crate::policy::{Reason, RuleId, Surface};
+use crate::policy::{Part, Reason, RuleId, Surface};
 use crate::record::{Category, Severity};
 use crate::store::StoreError;
 
 /// The rule that closes the remote-agent API, as the policy calls it (policies/README.md).
 pub(super) const REMOTE_API: &str = "surface.remote_api";
+
+/// In place of the statement that keeps a caller from an agent: the statement may name a model that the caller may not know.
+const AGENT: &str = "policy.agent";
 
 /// Why a request is not forwarded, or its answer not passed on.
 #[derive(Debug)]
@@ -120,6 +124,9 @@ impl Refusal {
             Self::NoRoom => "body.no-room",
             Self::BrokenOff(_) => "body.broken-off",
             Self::Denied { reason: Reason::Model { .. }, .. } => "policy.model",
+            Self::Denied { reason: Reason::Agent { part: Part::Unjudged(unjudged), .. }, .. } => unjudged.code,
+            Self::Denied { reason: Reason::Agent { .. }, .. } => AGENT,
+            Self::Denied { reason: Reason::Tool(_), .. } => "policy.tool",
             Self::Denied { reason: Reason::Surface(_), .. } | Self::RemoteApi => "policy.surface",
             Self::NoSuchSpec => "select.no-such-spec",
             Self::Upstream(UpstreamFault::Timeout) => "upstream.timeout",
@@ -148,7 +155,10 @@ impl Refusal {
     /// The answer to the caller of a route of this class.
     pub(super) fn answer(&self, class: Option<Class>, request: &str) -> Answer {
         let rules = self.rules();
-        let rule = rules.first().map_or(self.code(), RuleId::as_str);
+        let rule = match self {
+            Self::Denied { reason: Reason::Agent { .. }, .. } => self.code(),
+            _ => rules.first().map_or(self.code(), RuleId::as_str),
+        };
         let message = self.message();
         let extras = Extras { request_id: request, rule, message: Some(message.as_ref()) };
         let (status, body) = self.phrase(class, &extras);
@@ -181,6 +191,10 @@ impl Refusal {
             Self::Denied { reason: Reason::Model { endpoint, model }, .. } => {
                 phrasing::model_denied(endpoint, model, extras)
             }
+            Self::Denied { reason: Reason::Agent { agent, .. }, .. } => {
+                phrasing::agent_denied(self.status(), agent, extras)
+            }
+            Self::Denied { reason: Reason::Tool(_), .. } => phrasing::tool_denied(extras),
             Self::Denied { reason: Reason::Surface(surface), .. } if in_chat => {
                 phrasing::surface_denied_in_chat(*surface, extras)
             }
@@ -197,6 +211,7 @@ impl Refusal {
             Self::Gate(GateFault::Method) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Gate(_) | Self::Path(_) | Self::BrokenOff(_) => StatusCode::BAD_REQUEST,
             Self::NoRoute(_) | Self::Closed => StatusCode::NOT_FOUND,
+            Self::Denied { reason, .. } if is_missing(reason) => StatusCode::NOT_FOUND,
             Self::Token(_) | Self::Nobody => StatusCode::UNAUTHORIZED,
             Self::NotAdmin | Self::Denied { .. } | Self::RemoteApi | Self::NoSuchSpec => StatusCode::FORBIDDEN,
             Self::Unreadable(fault) => fault.status(),
@@ -237,6 +252,8 @@ impl Refusal {
             Self::BrokenOff(cause) | Self::Unfiltered(cause) => Some(cause.as_str().into()),
             Self::Upstream(UpstreamFault::Connect(cause) | UpstreamFault::Broken(cause)) => Some(cause.as_str().into()),
             Self::Misshapen(fault) => Some(fault.to_string().into()),
+            // What the caller is not told.
+            Self::Denied { reason: Reason::Agent { agent, part }, .. } => Some(format!("{agent}: {part}").into()),
             _ => None,
         }
     }
@@ -246,10 +263,16 @@ impl Refusal {
         match self {
             _ if status.is_server_error() => (Category::System, Severity::Error),
             Self::NoRoute(_) | Self::BrokenOff(_) | Self::Slow => (Category::Api, Severity::Info),
+            Self::Denied { reason, .. } if is_missing(reason) => (Category::Api, Severity::Info),
             Self::Unreadable(Unreadable::MissingModel { .. } | Unreadable::TooLarge) => (Category::Api, Severity::Info),
             _ => (Category::Security, Severity::Warning),
         }
     }
+}
+
+/// Whether LibreChat has nothing under the id that was asked for: old conversations name agents that are gone.
+fn is_missing(reason: &Reason) -> bool {
+    matches!(reason, Reason::Agent { part: Part::Unjudged(unjudged), .. } if unjudged.code == agents::MISSING)
 }
 
 fn sign_in(fault: TokenFault) -> SignIn {

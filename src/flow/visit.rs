@@ -252,6 +252,8 @@ impl Drop for Visit<'_> {
 pub(super) fn about_turn(asked: &TurnRequest) -> Metadata {
     let also = asked.targets.iter().skip(1).map(|target| match target {
         Target::Model { endpoint, model } => format!("{endpoint}|{model}").into(),
+        Target::Agent { part, .. } => part.to_string().into(),
+        Target::Tool(tool) => tool.to_string().into(),
         Target::Surface(surface) => surface.as_str().into(),
     });
     Metadata {

@@ -163,6 +163,7 @@ fn spec_visible(spec: &Value, sight: &dyn Sight) -> Result<bool, Misshapen> {
     Ok(match preset.target() {
         Some(Target::Model { endpoint, model }) => sight.model(&endpoint, &model),
         Some(Target::Surface(surface)) => sight.surface(surface),
+        Some(Target::Agent { .. } | Target::Tool(_)) => false,
         // It names no model, so there is none to allow; in LibreChat it cannot be used either.
         None => false,
     })

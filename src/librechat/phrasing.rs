@@ -92,6 +92,19 @@ pub fn model_denied(endpoint: &str, model: &str, extras: &Extras<'_>) -> Phrase 
     illegal_model(endpoint, model, standard, extras)
 }
 
+/// A stored agent is not allowed on a chat turn, or is not there: 403 or 404, with the agent in place of the model. What
+/// the agent runs is not named: the caller may not know it.
+pub fn agent_denied(status: StatusCode, agent: &str, extras: &Extras<'_>) -> Phrase {
+    let standard = "you may not use this agent: choose another one or ask your administrator";
+    let info = format!("agents|{}", safe(agent));
+    in_chat(status, "illegal_model_request", Some(info.into()), &extras.or_say(standard))
+}
+
+/// A tool is not allowed on a chat turn: 403.
+pub fn tool_denied(extras: &Extras<'_>) -> Phrase {
+    in_chat(StatusCode::FORBIDDEN, "policy_denied", None, &extras.or_say("you may not use this tool"))
+}
+
 /// A surface is not allowed, on a chat turn: 403, with the surface in place of the model.
 pub fn surface_denied_in_chat(surface: Surface, extras: &Extras<'_>) -> Phrase {
     let (endpoint, model) = match surface {

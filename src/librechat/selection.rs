@@ -79,7 +79,7 @@ pub fn select_turn(body: &[u8]) -> Result<TurnRequest, Unreadable> {
         match key {
             b"addedConvo" => added = Some(value),
             b"conversationId" => conversation = Some(name(value, Unreadable::Conversation)?),
-            b"region" if !is_region(value) => return Err(Unreadable::Region),
+            b"region" if !value.as_text().is_some_and(|text| is_region(&text)) => return Err(Unreadable::Region),
             // LibreChat's schema blanks all fields if one inside has the wrong type, and the provider's client then takes
             // a model of its own (CONTRACT.md B.5.4).
             b"additionalModelRequestFields" => return Err(Unreadable::ModelRequestFields),
@@ -195,7 +195,7 @@ fn name(value: Value<'_>, fault: Unreadable) -> Result<Cow<'_, str>, Unreadable>
     value.as_text().filter(|text| is_name(text)).ok_or(fault)
 }
 
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text.chars().count() <= NAME_LENGTH
         && !text.starts_with(is_js_space)
@@ -215,9 +215,9 @@ fn is_stored_agent(agent: &str) -> bool {
 }
 
 /// A region becomes part of a host name.
-fn is_region(value: Value<'_>) -> bool {
+pub(super) fn is_region(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    value.as_text().is_some_and(|text| (1..=32).contains(&text.len()) && text.bytes().all(allowed))
+    (1..=32).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 /// LibreChat deletes such keys after parsing (CONTRACT.md D.5). Among the members that choose a model they are refused.

@@ -188,6 +188,8 @@ fn whatever_librechat_called_in_the_raw_captures_was_refused_or_judged() {
                     let judged = turn.targets.iter().any(|target| match target {
                         Target::Model { model: judged, .. } => **judged == *model,
                         Target::Surface(surface) => *surface == Surface::Agents,
+                        Target::Agent { .. } => true,
+                        Target::Tool(_) => false,
                     });
                     assert!(judged, "{name}: {model} was called, judged were {:?}", turn.targets);
                 }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::snapshot::{EndpointRules, List, Mode, Rules, Snapshot, decide};
+use super::snapshot::{List, Lists, Mode, Rules, Snapshot, decide};
 use super::view::View;
 use super::words::{Ask, Caller, Outcome, RuleId, Surface, Target};
 
@@ -130,7 +130,7 @@ fn endpoint_statements(view: &View<'_>) -> Vec<Statement> {
     statements
 }
 
-fn lists(view: &View<'_>, rules: &Rules, name: &str, endpoint: &EndpointRules) -> impl Iterator<Item = Statement> {
+fn lists(view: &View<'_>, rules: &Rules, name: &str, endpoint: &Lists) -> impl Iterator<Item = Statement> {
     let unused = view.unrestricted().is_some() || view.is_replaced(rules);
     let allow = endpoint.allow.as_ref().map(|list| {
         let effect = match () {

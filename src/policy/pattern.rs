@@ -85,6 +85,19 @@ impl Models {
         self.everything || self.names.contains(name) || self.patterns.iter().any(|pattern| pattern.matches(name))
     }
 
+    /// Whether the list matches any of the names that end so.
+    pub(super) fn some_end(&self, end: &str) -> bool {
+        // A pattern leaves the text before its last piece open: only how it ends can keep a name out.
+        let meets = |pattern: &Pattern| end.ends_with(&*pattern.last) || pattern.last.ends_with(end);
+        self.everything || self.names.iter().any(|name| name.ends_with(end)) || self.patterns.iter().any(meets)
+    }
+
+    /// Whether the list matches all names that end so, by one of its patterns.
+    pub(super) fn all_end(&self, end: &str) -> bool {
+        let narrow = format!("*{end}");
+        self.everything || self.patterns.iter().any(|pattern| pattern.matches(&narrow))
+    }
+
     /// Whether the list has `*`.
     pub(super) fn is_everything(&self) -> bool {
         self.everything
@@ -162,6 +175,19 @@ mod tests {
             let matched = Pattern::new(&pattern).map_or(pattern == name, |p| p.matches(&name));
             prop_assert_eq!(matched, naively(&pattern, &name));
             prop_assert_eq!(Models::new([pattern.as_str()]).matches(&name), matched);
+        }
+
+        #[test]
+        fn what_ends_so_is_met_or_matched_whole(pattern in "[ab*]{0,5}", end in "[ab]{1,3}", start in "[abc]{0,5}") {
+            let models = Models::new([pattern.as_str()]);
+            let matched = naively(&pattern, &format!("{start}{end}"));
+            prop_assert!(!matched || models.some_end(&end));
+            prop_assert!(matched || !models.all_end(&end));
+            // It is exact: what is said to be met is met by some name, the one that the pattern itself spells.
+            let spelt = format!("{}{end}", pattern.replace('*', ""));
+            let last = pattern.rsplit_once('*').map_or(pattern.as_str(), |(_, last)| last);
+            let longest = if last.ends_with(&end) { pattern.replace('*', "") } else { spelt };
+            prop_assert_eq!(models.some_end(&end), naively(&pattern, &longest) && longest.ends_with(&end));
         }
 
         #[test]

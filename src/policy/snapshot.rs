@@ -12,7 +12,7 @@ use super::merge::Merged;
 use super::message::Message;
 use super::pattern::Models;
 use super::view::View;
-use super::words::{Ask, Caller, Outcome, Reason, RuleId, Surface, Target, Verdict};
+use super::words::{Ask, Caller, Outcome, Part, Reason, RuleId, Surface, Target, Verdict};
 use super::written::{Endpoint, Entry, Section, Spotted};
 
 /// Whether refusals are carried out.
@@ -60,6 +60,10 @@ pub struct Snapshot {
     users: HashMap<Box<str>, Rules>,
     surface_rules: [(Surface, RuleId); 3],
     no_rule: RuleId,
+    agents_rule: RuleId,
+    tools_rule: RuleId,
+    tools_deny: Option<List>,
+    agent_parameters: Box<[Box<str>]>,
 }
 
 /// A setting of `unlisted:`.
@@ -75,15 +79,17 @@ pub(super) struct Rules {
     /// The statement `unrestricted: true`, if it is there.
     pub(super) unrestricted: Option<RuleId>,
     /// By the name that LibreChat has for the endpoint, in the written order.
-    pub(super) endpoints: IndexMap<Box<str>, EndpointRules>,
+    pub(super) endpoints: IndexMap<Box<str>, Lists>,
+    /// `tools:`
+    pub(super) tools: Lists,
     /// For a group: whether it stands in for the role's allowances. A group that only denies does not.
     pub(super) replaces_role: bool,
 }
 
-/// What an entry says about one endpoint.
-#[derive(Debug)]
-pub(super) struct EndpointRules {
-    /// `models:`
+/// What an entry says about one endpoint, or about tools.
+#[derive(Debug, Default)]
+pub(super) struct Lists {
+    /// `models:` of an endpoint, `allow:` of tools.
     pub(super) allow: Option<List>,
     /// `deny:`
     pub(super) deny: Option<List>,
@@ -103,27 +109,34 @@ pub fn decide(snapshot: &Snapshot, ask: &Ask<'_>) -> Verdict {
     let view = snapshot.view(ask.caller);
     let mut because = Vec::with_capacity(ask.targets.len());
     for target in ask.targets {
-        let judged = match target {
-            Target::Model { endpoint, model } => view.judge(endpoint, model),
-            Target::Surface(surface) => view.judge_surface(*surface),
-        };
+        let judged = view.judge_target(target);
         if judged.allowed {
             because.push(judged.rule.clone());
             continue;
         }
-        let reason = match target {
-            Target::Model { endpoint, model } => Reason::Model { endpoint: endpoint.clone(), model: model.clone() },
-            Target::Surface(surface) => Reason::Surface(*surface),
-        };
         let outcome = match snapshot.mode {
-            Mode::Enforce => Outcome::Deny(reason),
-            Mode::Shadow => Outcome::Shadowed(reason),
+            Mode::Enforce => Outcome::Deny(reason(target)),
+            Mode::Shadow => Outcome::Shadowed(reason(target)),
         };
         because.clear();
-        because.push(judged.rule.clone());
+        because.push(match target {
+            // No statement of the policy is at fault.
+            Target::Agent { part: Part::Unjudged(unjudged), .. } => RuleId::new(unjudged.code),
+            _ => judged.rule.clone(),
+        });
         return Verdict { outcome, because };
     }
     Verdict { outcome: Outcome::Allow, because }
+}
+
+/// The reason for which a target is refused.
+fn reason(target: &Target) -> Reason {
+    match target.clone() {
+        Target::Model { endpoint, model } => Reason::Model { endpoint, model },
+        Target::Agent { agent, part } => Reason::Agent { agent, part },
+        Target::Tool(tool) => Reason::Tool(tool),
+        Target::Surface(surface) => Reason::Surface(surface),
+    }
 }
 
 // === impl Snapshot ===
@@ -152,6 +165,10 @@ impl Snapshot {
                 surface_rule(Surface::Assistants, "assistants"),
             ],
             no_rule: RuleId::new("surface"),
+            agents_rule: RuleId::new("agents"),
+            tools_rule: RuleId::new("tools"),
+            tools_deny: None,
+            agent_parameters: Box::default(),
         }
     }
 
@@ -199,6 +216,27 @@ impl Snapshot {
         self.users.get(name)
     }
 
+    /// Parameters of stored agents that the policy adds to those that are known to be harmless
+    /// (`agents.parameters.allow`).
+    pub fn agent_parameters(&self) -> &[Box<str>] {
+        &self.agent_parameters
+    }
+
+    /// The rule that allows an agent where no list names agents: its parts decide.
+    pub(super) fn agents_rule(&self) -> &RuleId {
+        &self.agents_rule
+    }
+
+    /// The rule that allows a tool where no list names tools.
+    pub(super) fn tools_rule(&self) -> &RuleId {
+        &self.tools_rule
+    }
+
+    /// `agents.tools.deny`: tools that nobody may use.
+    pub(super) fn tools_deny(&self) -> Option<&List> {
+        self.tools_deny.as_ref()
+    }
+
     pub(super) fn surface_rule(&self, surface: Surface) -> &RuleId {
         self.surface_rules.iter().find(|(of, _)| *of == surface).map_or(&self.no_rule, |(_, rule)| rule)
     }
@@ -209,14 +247,12 @@ impl Snapshot {
 impl Rules {
     fn new(name: &str, entry: &Entry) -> Self {
         let path = format!("{}.{name}", entry.section.as_str());
-        let endpoints: IndexMap<_, _> = entry
-            .endpoints()
-            .iter()
-            .map(|endpoint| (endpoint.key().into(), EndpointRules::new(&path, endpoint)))
-            .collect();
+        let endpoints: IndexMap<_, _> =
+            entry.endpoints().iter().map(|endpoint| (endpoint.key().into(), Lists::new(&path, endpoint))).collect();
         let only_denies = !endpoints.is_empty() && endpoints.values().all(|endpoint| endpoint.allow.is_none());
         Self {
             unrestricted: entry.is_unrestricted().then(|| RuleId::new(format!("{path}.unrestricted"))),
+            tools: Lists::default(),
             replaces_role: entry.endpoints.is_some() && !only_denies,
             endpoints,
         }
@@ -228,9 +264,9 @@ impl Rules {
     }
 }
 
-// === impl EndpointRules ===
+// === impl Lists ===
 
-impl EndpointRules {
+impl Lists {
     fn new(entry: &str, endpoint: &Endpoint) -> Self {
         let custom = if endpoint.custom { "custom." } else { "" };
         let path = format!("{entry}.endpoints.{custom}{}", endpoint.name.value);

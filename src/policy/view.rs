@@ -6,9 +6,13 @@
 //! 4. Otherwise, if a group of the caller stands in for the role, the union of those groups' lists decides; if none of
 //!    them names the endpoint, `unlisted.endpoint` does.
 //! 5. Otherwise the role's entry decides in the same way; a role without an entry follows `unlisted.role`.
+//!
+//! Agents by their ids and tools by their names are the other way round: what no list is about is allowed, because what an
+//! agent runs is judged by itself. See [`View::judge_narrowed`].
 
-use super::snapshot::{EndpointRules, Fallback, List, Mode, Rules, Snapshot, Unlisted};
-use super::words::{Caller, RuleId, Sight, Surface};
+use super::pattern::Models;
+use super::snapshot::{Fallback, List, Lists, Mode, Rules, Snapshot, Unlisted};
+use super::words::{Caller, Part, RuleId, Sight, Surface, Target, Tool};
 
 /// What one caller may see.
 #[derive(Debug)]
@@ -74,12 +78,106 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Judges anything that a request would reach, without regard to shadow mode.
+    pub(super) fn judge_target(&self, target: &Target) -> Judged<'a> {
+        match target {
+            Target::Model { endpoint, model } => self.judge(endpoint, model),
+            Target::Agent { agent, part: Part::Itself } => self.judge_agent(agent),
+            Target::Agent { part: Part::Model { endpoint, model }, .. } => self.judge_every_spelling(endpoint, model),
+            Target::Agent { part: Part::Tool(tool), .. } | Target::Tool(tool) => self.judge_tool(tool),
+            Target::Agent { part: Part::Unjudged(_), .. } => self.judge_unjudged(Surface::Agents),
+            Target::Surface(surface) => self.judge_surface(*surface),
+        }
+    }
+
     /// Judges a part of LibreChat whose models cannot be judged one by one, without regard to shadow mode.
     pub(super) fn judge_surface(&self, surface: Surface) -> Judged<'a> {
-        match self.openness() {
-            Some(rule) => Judged::allowed(rule),
-            None => Judged::denied(self.snapshot.surface_rule(surface)),
+        match (surface, self.openness()) {
+            // What is stored here is judged when it is used.
+            (Surface::Agents, Some(rule)) => Judged::allowed(rule),
+            (Surface::Agents, None) => Judged::denied(self.snapshot.surface_rule(surface)),
+            (Surface::RemoteApi | Surface::Assistants, _) => self.judge_unjudged(surface),
         }
+    }
+
+    /// Judges what cannot be looked into: neither its models nor its tools are known.
+    fn judge_unjudged(&self, surface: Surface) -> Judged<'a> {
+        match self.openness() {
+            Some(rule) if !self.limits_tools() => Judged::allowed(rule),
+            _ => Judged::denied(self.snapshot.surface_rule(surface)),
+        }
+    }
+
+    /// Judges an agent by its id, without what it runs: by the lists of the endpoint `agents`.
+    pub(super) fn judge_agent(&self, agent: &str) -> Judged<'a> {
+        let matches = |models: &Models| models.matches(agent);
+        self.judge_narrowed(agent_lists, None, matches, matches, self.snapshot.agents_rule())
+    }
+
+    /// Judges a tool. All tools of a server are allowed if none of them can be denied and each must be on a list, if there is
+    /// a list.
+    pub(super) fn judge_tool(&self, tool: &Tool) -> Judged<'a> {
+        let lists = |rules: &'a Rules| Some(&rules.tools);
+        let (global, open) = (self.snapshot.tools_deny(), self.snapshot.tools_rule());
+        match tool {
+            Tool::Named(name) => {
+                let matches = |models: &Models| models.matches(name);
+                self.judge_narrowed(lists, global, matches, matches, open)
+            }
+            Tool::Ending(end) => {
+                let (some, all) = (|models: &Models| models.some_end(end), |models: &Models| models.all_end(end));
+                self.judge_narrowed(lists, global, some, all, open)
+            }
+        }
+    }
+
+    /// Judges by lists that narrow what is allowed anyway. A denial of any entry wins; `unrestricted` lifts all other lists;
+    /// then the user's own list and those of the groups count, or the role's where no group has one. Where none of them has
+    /// any, `open` allows.
+    fn judge_narrowed(
+        &self,
+        lists: impl Fn(&'a Rules) -> Option<&'a Lists>,
+        global_deny: Option<&'a List>,
+        denies: impl Fn(&Models) -> bool,
+        allows: impl Fn(&Models) -> bool,
+        open: &'a RuleId,
+    ) -> Judged<'a> {
+        let denied = self.entries().filter_map(|rules| lists(rules)?.deny.as_ref()).chain(global_deny);
+        if let Some(list) = denied.into_iter().find(|list| denies(&list.models)) {
+            return Judged::denied(&list.rule);
+        }
+        if let Some(rule) = self.unrestricted() {
+            return Judged::allowed(rule);
+        }
+        let allow = |rules: &'a Rules| lists(rules)?.allow.as_ref();
+        let role = self.role.filter(|_| !self.groups.iter().any(|group| allow(group).is_some()));
+        let mut last = None;
+        for list in self.users().chain(self.groups.iter()).chain(role).filter_map(allow) {
+            if allows(&list.models) {
+                return Judged::allowed(&list.rule);
+            }
+            last = Some(list);
+        }
+        last.map_or_else(|| Judged::allowed(open), |list| Judged::denied(&list.rule))
+    }
+
+    /// Judges a model under the endpoint's name and under every spelling of it that the policy has. LibreChat finds a custom
+    /// endpoint of an agent whatever the case of its letters (CONTRACT.md B.9).
+    fn judge_every_spelling(&self, endpoint: &str, model: &str) -> Judged<'a> {
+        let judged = self.judge(endpoint, model);
+        if !judged.allowed {
+            return judged;
+        }
+        let named = self.entries().flat_map(|rules| rules.endpoints.keys());
+        let others = named.filter(|name| ***name != *endpoint && name.eq_ignore_ascii_case(endpoint));
+        others.map(|name| self.judge(name, model)).find(|judged| !judged.allowed).unwrap_or(judged)
+    }
+
+    /// Whether any tool could be denied to the caller.
+    fn limits_tools(&self) -> bool {
+        let unrestricted = self.unrestricted().is_some();
+        let limits = |lists: &Lists| lists.deny.is_some() || (lists.allow.is_some() && !unrestricted);
+        self.snapshot.tools_deny().is_some() || self.entries().any(|rules| limits(&rules.tools))
     }
 
     /// The statement by which the caller may use everything there is, if there is one.
@@ -205,6 +303,10 @@ fn denied<'a>(rules: &'a Rules, endpoint: &str) -> Option<&'a List> {
     of_endpoint(rules, endpoint)?.deny.as_ref()
 }
 
-fn of_endpoint<'a>(rules: &'a Rules, endpoint: &str) -> Option<&'a EndpointRules> {
+fn agent_lists(rules: &Rules) -> Option<&Lists> {
+    of_endpoint(rules, "agents")
+}
+
+fn of_endpoint<'a>(rules: &'a Rules, endpoint: &str) -> Option<&'a Lists> {
     rules.endpoints.get(endpoint)
 }

@@ -31,8 +31,53 @@ pub enum Target {
         /// The model's name within the endpoint.
         model: Box<str>,
     },
+    /// Something that a stored agent would run. The caller named only the agent, so that a refusal may not name the rest.
+    Agent {
+        /// The agent that was named, by its id.
+        agent: Box<str>,
+        /// What it would run, itself or through agents that it can hand over to.
+        part: Part,
+    },
+    /// A tool that a chat without a stored agent would give to its model.
+    Tool(Tool),
     /// A part of LibreChat whose models Tollgate cannot judge one by one yet: only callers without any restriction may use it.
     Surface(Surface),
+}
+
+/// A part of what a stored agent runs. All of them must be allowed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// The agent by its id: the names that policies list for the endpoint `agents`.
+    Itself,
+    /// A model of the agent, or of one that it can reach.
+    Model {
+        /// The endpoint, under the name that LibreChat has for it.
+        endpoint: Box<str>,
+        /// The model's name within the endpoint.
+        model: Box<str>,
+    },
+    /// A tool of the agent, or of one that it can reach.
+    Tool(Tool),
+    /// Something that keeps it from being judged: only callers without any restriction may use it.
+    Unjudged(Unjudged),
+}
+
+/// A tool, by the name that LibreChat has for it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Tool {
+    /// One tool.
+    Named(Box<str>),
+    /// Every tool whose name ends so: all tools of one server, whatever they are called.
+    Ending(Box<str>),
+}
+
+/// Why something cannot be judged.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Unjudged {
+    /// A stable code: the rule in the record.
+    pub code: &'static str,
+    /// What is wrong, and where. For the record, not for the caller.
+    pub detail: Box<str>,
 }
 
 /// The parts of LibreChat that choose models in ways other than the body of a chat request.
@@ -89,8 +134,40 @@ pub enum Reason {
         /// The model asked for.
         model: Box<str>,
     },
+    /// The caller may not use this agent, because of one of its parts. Only the agent may be named to the caller.
+    Agent {
+        /// The agent that was named, by its id.
+        agent: Box<str>,
+        /// What the caller may not use.
+        part: Part,
+    },
+    /// The caller may not use this tool.
+    Tool(Tool),
     /// Only unrestricted callers may use this part of LibreChat.
     Surface(Surface),
+}
+
+// === impl Part ===
+
+impl fmt::Display for Part {
+    /// For the record: `openAI|gpt-4o`, as everywhere in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Itself => f.write_str("the agent itself"),
+            Self::Model { endpoint, model } => write!(f, "{endpoint}|{model}"),
+            Self::Tool(tool) => write!(f, "tool {tool}"),
+            Self::Unjudged(unjudged) => f.write_str(&unjudged.detail),
+        }
+    }
+}
+
+impl fmt::Display for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => f.write_str(name),
+            Self::Ending(end) => write!(f, "*{end}"),
+        }
+    }
 }
 
 // === impl RuleId ===

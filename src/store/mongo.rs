@@ -1,4 +1,4 @@
-//! MongoDB: LibreChat's database as the directory (read only), a database of Tollgate's own as the ledger.
+//! MongoDB: LibreChat's database as the directory and for its agents (read only), a database of Tollgate's own as the ledger.
 //!
 //! Look-ups read from the primary with read concern `majority`: the newest role that no failover can take back.
 //! Records are written with write concern `majority`. Errors name hosts, never the connection string.
@@ -11,9 +11,10 @@ use mongodb::options::{ClientOptions, DatabaseOptions, ReadConcern, ReadPreferen
 use mongodb::{Client, Database};
 use tokio::sync::OnceCell;
 
-use super::{Directory, Ledger, Person, StoreError};
+use super::{Agents, ApiKey, Directory, Fields, Ledger, Person, StoreError};
 use crate::record::Entry;
 
+mod agents;
 mod directory;
 mod faults;
 mod ledger;
@@ -103,6 +104,28 @@ impl Directory for Mongo {
         let asked =
             faults::in_time(&self.hosts, LOOK_UP, directory::person(&self.librechat, directory::NOBODY)).await?;
         asked.map(|_nobody| ()).map_err(|error| self.hosts.fault(&error))
+    }
+}
+
+#[async_trait]
+impl Agents for Mongo {
+    async fn agents(&self, ids: &[Box<str>]) -> Result<Vec<Fields>, StoreError> {
+        let asked = faults::in_time(&self.hosts, LOOK_UP, agents::agents(&self.librechat, ids)).await?;
+        asked.map_err(|error| self.hosts.fault(&error))
+    }
+
+    async fn versions(&self, id: &str, index: u32) -> Result<Vec<Fields>, StoreError> {
+        let asked = faults::in_time(&self.hosts, LOOK_UP, agents::versions(&self.librechat, id, index)).await?;
+        asked.map_err(|error| self.hosts.fault(&error))
+    }
+
+    async fn api_key(&self, hash: &str) -> Result<Option<ApiKey>, StoreError> {
+        let asked = faults::in_time(&self.hosts, LOOK_UP, agents::api_keys(&self.librechat, hash)).await?;
+        match asked.map_err(|error| self.hosts.fault(&error))?.as_slice() {
+            [] => Ok(None),
+            [first, rest @ ..] if rest.iter().all(|key| key == first) => Ok(Some(first.clone())),
+            _ => Err(self.hosts.ambiguous("agentapikeys")),
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 //! (`tests/services/start` starts one); where it does not, a line says so, and with `CI=true` the checks fail.
 
 #[cfg(test)]
+mod agents;
+#[cfg(test)]
 mod bench;
 #[cfg(test)]
 mod contract;

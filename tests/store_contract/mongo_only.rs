@@ -9,7 +9,7 @@ use mongodb::options::UpdateModifications;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tollgate::store::mongo::{LOOK_UP, Mongo};
-use tollgate::store::{Directory, Ledger, StoreError};
+use tollgate::store::{Agents, Directory, Ledger, StoreError};
 
 use crate::bench::entries::{refusal, time, turn};
 use crate::bench::mongo::with_mongo;
@@ -105,9 +105,10 @@ async fn nothing_is_written_to_librechats_database() {
     with_mongo(async |bench| {
         bench.store.append(&[refusal(1), turn(2)]).await.unwrap();
         bench.store.person(USER).await.unwrap();
+        bench.store.agents(&["agent_2e0dWO0UHx4Fs39weJxgy".into()]).await.unwrap();
         let mut names = bench.librechat.list_collection_names().await.unwrap();
         names.sort();
-        assert_eq!(names, ["groups", "users"]);
+        assert_eq!(names, ["agentapikeys", "agents", "groups", "users"], "what the test itself put there");
         let name = bench.librechat.name().to_uppercase();
         let error = Mongo::connect(&bench.uri, &name).await.err().unwrap();
         assert!(error.message.contains("tollgate's own database cannot be"), "{error}");

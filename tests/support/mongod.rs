@@ -1,4 +1,4 @@
-//! A real MongoDB for one test: LibreChat's database with the captured people in it, and one for Tollgate beside it.
+//! A real MongoDB for one test: LibreChat's database with the captured people and agents in it, and one for Tollgate beside it.
 //!
 //! `TOLLGATE_TEST_MONGO_URI` names the server (`tests/services/start` starts one). Without it such a test says that it is
 //! not run, and fails where `CI=true`. Both databases are dropped afterwards, whatever happened.
@@ -18,6 +18,9 @@ use uuid::Uuid;
 /// The captured `users` and `groups`, in MongoDB's extended JSON.
 const USERS: &str = include_str!("../captures/mongo/users.json");
 const GROUPS: &str = include_str!("../captures/mongo/groups.json");
+/// The captured `agents` and `agentapikeys`.
+const AGENTS: &str = include_str!("../captures/mongo/agents.json");
+const KEYS: &str = include_str!("../captures/mongo/agentapikeys.json");
 
 /// Two databases, under names of their own.
 pub(crate) struct Mongod {
@@ -40,6 +43,8 @@ pub(crate) async fn with_mongod(check: impl AsyncFnOnce(&Mongod)) {
     let mongod = Mongod { uri, librechat: client.database(&librechat), own: client.database(&own) };
     mongod.fill("users", USERS).await;
     mongod.fill("groups", GROUPS).await;
+    mongod.fill("agents", AGENTS).await;
+    mongod.fill("agentapikeys", KEYS).await;
     let checked = AssertUnwindSafe(check(&mongod)).catch_unwind().await;
     mongod.librechat.drop().await.expect("LibreChat's database is dropped");
     mongod.own.drop().await.expect("the own database is dropped");
@@ -90,6 +95,12 @@ impl Mongod {
         let by_id = doc! {"_id": ObjectId::parse_str(id).expect("an id")};
         let updated = self.librechat.collection::<Document>("users").update_one(by_id, update).await;
         assert_eq!(updated.expect("an update").matched_count, 1);
+    }
+
+    /// Changes an agent as LibreChat would, or makes it.
+    pub(crate) async fn put_agent(&self, id: &str, update: Document) {
+        let agents = self.librechat.collection::<Document>("agents");
+        agents.update_one(doc! {"id": id}, update).upsert(true).await.expect("an update");
     }
 
     /// Makes a person a member of a group, which is made where it is missing.

@@ -61,7 +61,7 @@ pub(super) async fn person(librechat: &Database, id: &str) -> Result<Option<Pers
 }
 
 /// A projection on these fields and no others.
-fn fields(names: &[&str]) -> Document {
+pub(super) fn fields(names: &[&str]) -> Document {
     let mut projection = doc! {"_id": 0};
     projection.extend(names.iter().map(|name| ((*name).to_owned(), 1.into())));
     projection

@@ -71,12 +71,19 @@ impl Hosts {
                 self.because(&format_args!("a document does not have the expected types: {what}"), false)
             }
             ErrorKind::DnsResolve { .. } => self.because(&"the name cannot be resolved", true),
+            // Ours: found while a document was read.
+            ErrorKind::Custom(why) if let Some(why) = why.downcast_ref::<String>() => self.because(why, false),
             ErrorKind::IncompatibleServer { message, .. } => self.because(message, false),
             ErrorKind::InvalidArgument { .. } | ErrorKind::InvalidTlsConfig { .. } => {
                 self.because(&"the connection string asks for something that cannot be done", false)
             }
             _ => self.because(&"the connection failed", true),
         }
+    }
+
+    /// Two documents where one alone makes sense.
+    pub(super) fn ambiguous(&self, collection: &str) -> StoreError {
+        self.because(&format_args!("two documents of {collection} have what only one may have"), false)
     }
 
     fn because(&self, why: &dyn Display, transient: bool) -> StoreError {

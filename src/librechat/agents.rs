@@ -1,0 +1,71 @@
+//! Stored agents: what a document of LibreChat's collection `agents` would make LibreChat run (CONTRACT.md B.4, B.5).
+//!
+//! [`Agent::read`] reads one document strictly: its provider and model, its parameters against a list of known ones, its
+//! tools, and the agents that it can hand over to. [`Closure`] follows those from the agent that a caller names, a level at
+//! a time, and says everything that must be allowed. Both are plain functions of documents; whoever asks the database hands
+//! the documents in. A document that is not understood makes the whole agent unjudged: nothing is guessed and nothing left
+//! out.
+
+mod closure;
+mod document;
+mod parameters;
+
+pub use closure::{Closure, MOST_AGENTS, MOST_LEVELS};
+pub use document::Agent;
+pub use parameters::check as check_parameters;
+
+use crate::policy::words::Unjudged;
+
+/// Documents as they are handed in: the fields of one agent.
+pub type Fields = serde_json::Map<String, serde_json::Value>;
+
+/// LibreChat has no agent with the id that was asked for.
+pub const MISSING: &str = "agent.missing";
+/// LibreChat's database is not configured, so that agents cannot be looked up.
+pub const NO_STORE: &str = "agent.no-store";
+/// The agent was not looked up.
+pub const UNRESOLVED: &str = "agent.unresolved";
+/// The agent can reach more agents than are judged.
+pub const TOO_MANY: &str = "agent.too-many";
+/// The agent reaches others over more steps than are followed.
+pub const TOO_DEEP: &str = "agent.too-deep";
+/// A field of a document has another type than LibreChat writes.
+pub const DOCUMENT: &str = "agent.document";
+/// The provider is none that a model is called from.
+pub const PROVIDER: &str = "agent.provider";
+/// There is no model, or one whose name can be read in several ways.
+pub const MODEL: &str = "agent.model";
+/// `model_parameters` has a key that is not known to be harmless, or a value of another type.
+pub const PARAMETERS: &str = "agent.parameters";
+
+/// What a caller reads who may not use an agent. It names nothing of what the agent runs.
+pub const DENIED: &str =
+    "This agent uses something that you may not use. Choose another one or a model, or ask your administrator.";
+
+/// What a caller reads whose agent cannot be judged.
+pub fn sentence(unjudged: &Unjudged) -> &'static str {
+    match unjudged.code {
+        MISSING => "There is no such agent. Choose another one.",
+        NO_STORE => {
+            "Your access is limited, and agents cannot be limited without LibreChat's database: MONGO_URI is not set."
+        }
+        TOO_MANY | TOO_DEEP => "This agent hands over to more agents than can be checked. Choose another one.",
+        _ => "This agent has settings that cannot be checked. Choose another one, or ask its author.",
+    }
+}
+
+/// Longest part of a text of a document that is repeated in the record, in characters.
+const LONGEST_QUOTE: usize = 64;
+
+/// What keeps an agent from being judged. `place` is the id of the agent whose document it is.
+fn unjudged(code: &'static str, place: &str, what: &str) -> Unjudged {
+    Unjudged { code, detail: format!("{}: {what}", quoted(place)).into() }
+}
+
+/// A text of a document for the record: short, and nothing in it that could pass for something else.
+fn quoted(text: &str) -> String {
+    text.chars().take(LONGEST_QUOTE).map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
+}
+
+#[cfg(test)]
+mod tests;

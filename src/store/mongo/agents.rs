@@ -1,0 +1,144 @@
+//! LibreChat's stored agents and the keys of its remote-agent API, as documents of its database.
+
+use futures_util::TryStreamExt;
+use jiff::Timestamp;
+use mongodb::Database;
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
+use mongodb::error::Error;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::OPERATION;
+use super::directory::fields;
+use crate::store::{ApiKey, Fields};
+
+const AGENTS: &str = "agents";
+const KEYS: &str = "agentapikeys";
+
+/// What says what an agent runs. `versions` and the texts, which may be long, stay where they are.
+const RUNS: [&str; 10] =
+    ["id", "provider", "model", "model_parameters", "tools", "skills", "artifacts", "edges", "agent_ids", "subagents"];
+
+/// Most bytes that one look-up reads. Real agents have a few kilobytes without their texts.
+const LARGEST: usize = 4 * 1024 * 1024;
+
+#[derive(Deserialize)]
+struct Versions {
+    #[serde(default)]
+    versions: Vec<Document>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Key {
+    user_id: ObjectId,
+    expires_at: Option<DateTime>,
+}
+
+pub(super) async fn agents(librechat: &Database, ids: &[Box<str>]) -> Result<Vec<Fields>, Error> {
+    let ids: Vec<&str> = ids.iter().map(|id| &**id).collect();
+    let mut found = librechat
+        .collection::<RawDocumentBuf>(AGENTS)
+        .find(doc! {"id": {"$in": ids}})
+        .projection(fields(&RUNS))
+        .max_time(OPERATION)
+        .await?;
+    let (mut agents, mut bytes) = (Vec::new(), 0_usize);
+    while let Some(document) = found.try_next().await? {
+        bytes = bytes.saturating_add(document.as_bytes().len());
+        if bytes > LARGEST {
+            let why = format!("what the agents of one request run takes more than {LARGEST} bytes");
+            return Err(Error::custom(why));
+        }
+        agents.push(plain(Document::try_from(&*document)?));
+    }
+    Ok(agents)
+}
+
+pub(super) async fn versions(librechat: &Database, id: &str, index: u32) -> Result<Vec<Fields>, Error> {
+    // No agent has so many versions, and the server counts with 32 bits and a sign.
+    let Ok(index) = i32::try_from(index) else { return Ok(Vec::new()) };
+    let agents: Vec<Versions> = librechat
+        .collection::<Versions>(AGENTS)
+        .find(doc! {"id": id})
+        .projection(doc! {"_id": 0, "id": 1, "versions": {"$slice": [index, 1]}})
+        .max_time(OPERATION)
+        .await?
+        .try_collect()
+        .await?;
+    Ok(agents.into_iter().flat_map(|agent| agent.versions).map(plain).collect())
+}
+
+/// The keys with this hash; there should be one at most.
+pub(super) async fn api_keys(librechat: &Database, hash: &str) -> Result<Vec<ApiKey>, Error> {
+    let keys = librechat
+        .collection::<Key>(KEYS)
+        .find(doc! {"keyHash": hash})
+        .projection(fields(&["userId", "expiresAt"]))
+        .limit(2)
+        .max_time(OPERATION)
+        .await?;
+    keys.map_ok(|key| ApiKey { user: key.user_id.to_hex().into(), expires: key.expires_at.map(time) })
+        .try_collect()
+        .await
+}
+
+/// A time that jiff cannot hold is one that nobody meant; the key then counts as expired long ago.
+fn time(at: DateTime) -> Timestamp {
+    Timestamp::from_millisecond(at.timestamp_millis()).unwrap_or(Timestamp::MIN)
+}
+
+fn plain(document: Document) -> Fields {
+    document.into_iter().map(|(key, value)| (key, json(value))).collect()
+}
+
+/// A value as JSON. Numbers that JSON cannot hold and types that it does not have become objects, never texts or nulls,
+/// which somebody could take for something else.
+fn json(value: Bson) -> Value {
+    match value {
+        Bson::Null => Value::Null,
+        Bson::Boolean(value) => value.into(),
+        Bson::Int32(value) => value.into(),
+        Bson::Int64(value) => value.into(),
+        Bson::Double(value) if value.is_finite() => value.into(),
+        Bson::Double(value) => json!({"$numberDouble": value.to_string()}),
+        Bson::String(value) => value.into(),
+        Bson::Array(items) => items.into_iter().map(json).collect(),
+        Bson::Document(document) => Value::Object(plain(document)),
+        Bson::ObjectId(id) => json!({"$oid": id.to_hex()}),
+        Bson::DateTime(at) => json!({"$date": at.timestamp_millis()}),
+        other => json!({"$type": format!("{:?}", other.element_type())}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_json_has_no_word_for_is_an_object() {
+        let id = ObjectId::from_bytes([7; 12]);
+        for (value, expected) in [
+            (Bson::Null, json!(null)),
+            (Bson::Int32(3), json!(3)),
+            (Bson::Int64(-3), json!(-3)),
+            (Bson::Double(0.5), json!(0.5)),
+            (Bson::Double(f64::NAN), json!({"$numberDouble": "NaN"})),
+            (Bson::Double(f64::INFINITY), json!({"$numberDouble": "inf"})),
+            (Bson::ObjectId(id), json!({"$oid": "070707070707070707070707"})),
+            (Bson::DateTime(DateTime::from_millis(5)), json!({"$date": 5})),
+            (Bson::Undefined, json!({"$type": "Undefined"})),
+            (Bson::Symbol("gpt-4o".into()), json!({"$type": "Symbol"})),
+            (Bson::Array(vec!["a".into(), doc! {"b": true}.into()]), json!(["a", {"b": true}])),
+        ] {
+            assert_eq!(json(value), expected);
+        }
+    }
+
+    #[test]
+    fn a_time_out_of_range_is_long_ago() {
+        assert_eq!(time(DateTime::from_millis(i64::MAX)), Timestamp::MIN);
+        assert_eq!(time(DateTime::from_millis(1_500)), Timestamp::from_millisecond(1_500).unwrap());
+    }
+}

@@ -18,7 +18,7 @@ use crate::policy::{Mode, Snapshot};
 use crate::record::{Recorder, RecorderOptions, Sink};
 use crate::store::embedded::Embedded;
 use crate::store::mongo::Mongo;
-use crate::store::{Directory, StoreError};
+use crate::store::{Agents, Directory, StoreError};
 
 /// Longest request head in bytes: Node's own limit (CONTRACT.md D.7).
 const LONGEST_HEAD: usize = 16 * 1024;
@@ -51,6 +51,8 @@ pub struct Sockets {
 /// The stores that the settings ask for.
 struct Stores {
     directory: Arc<dyn Directory>,
+    /// Only LibreChat's own database has them.
+    agents: Option<Arc<dyn Agents>>,
     sinks: Vec<Sink>,
 }
 
@@ -102,6 +104,7 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
     let parts = SpineParts {
         upstream: librechat.clone(),
         identity: Identity::new(secret, stores.directory, settings.remember, &clock, &metrics),
+        agents: stores.agents,
         policy: Arc::new(ArcSwap::from_pointee(policy)),
         recorder: recorder.clone(),
         clock,
@@ -158,7 +161,8 @@ async fn stores(settings: &Settings) -> Result<Stores, StartFault> {
             (SinkKind::Mongo | SinkKind::Embedded, ..) => {}
         }
     }
-    Ok(Stores { directory, sinks })
+    let agents = mongo.map(|mongo| -> Arc<dyn Agents> { mongo });
+    Ok(Stores { directory, agents, sinks })
 }
 
 fn recorder(settings: &Settings, sinks: Vec<Sink>, metrics: &Metrics) -> (Recorder, crate::record::RecorderWorker) {

@@ -25,7 +25,9 @@ use crate::librechat::routes::{self, Access, Class, Route, Unrouted, classify};
 use crate::metrics::Metrics;
 use crate::policy::{Caller, Snapshot};
 use crate::record::Recorder;
+use crate::store::Agents;
 
+mod agents;
 mod catalogue;
 mod counted;
 pub mod gate;
@@ -87,6 +89,8 @@ pub struct SpineParts<U> {
     pub upstream: U,
     /// Who is asking.
     pub identity: Identity,
+    /// LibreChat's stored agents; none where its database is not configured.
+    pub agents: Option<Arc<dyn Agents>>,
     /// The policy in force; swapped whole.
     pub policy: Arc<ArcSwap<Snapshot>>,
     /// Where decisions are written down.

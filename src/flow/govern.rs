@@ -18,7 +18,7 @@ use crate::librechat::routes::{Access, Route};
 use crate::librechat::selection::{TurnRequest, select_turn};
 use crate::librechat::specs::SpecLookup;
 use crate::librechat::unreadable::Unreadable;
-use crate::librechat::{agents, answers};
+use crate::librechat::{agents, answers, tools};
 use crate::policy::{Ask, Caller, Mode, Outcome, Part, Reason, RuleId, Snapshot, Surface, Target, Verdict, decide};
 use crate::record::entry::Metadata;
 
@@ -43,6 +43,12 @@ impl<U: Upstream> Spine<U> {
         let mut asked = select_turn(&body)?;
         let caller = self.caller(visit, bearer).await?;
         asked.targets.extend(self.targets_of_specs(visit, &head, &asked, bearer).await?);
+        if visit.policy.limits_tools() {
+            asked.targets.extend(tools::of_turn(&asked.body)?);
+        }
+        if asked.targets.iter().any(|target| agents::unresolved(target).is_some()) {
+            asked.targets = Box::pin(self.look_into_agents(&visit.policy, asked.targets)).await?;
+        }
         self.judge(visit, &caller, &asked.targets, about_turn(&asked))?;
         visit.start_turn(&asked);
         let answer = self.send(visit, as_our_json(head, &asked.body), Outgoing::Whole(Some(asked.body)), Some(bearer));
@@ -68,8 +74,9 @@ impl<U: Upstream> Spine<U> {
         let mut targets = Vec::new();
         for name in asked.spec.iter().chain(&asked.added_spec) {
             let specs = Box::pin(self.specs(visit, head, bearer)).await?;
+            let counts = |target: &Target| visit.policy.limits_tools() || !matches!(target, Target::Tool(_));
             match specs.targets(name) {
-                SpecLookup::Found(more) => targets.extend(more),
+                SpecLookup::Found(more) => targets.extend(more.into_iter().filter(counts)),
                 // Old conversations name specs that are gone. LibreChat passes over them unless it enforces specs, and then
                 // refuses by itself (CONTRACT.md B.2), so that a policy that refuses nothing need not.
                 SpecLookup::Unknown if visit.policy.mode() == Mode::Shadow => {}

@@ -183,6 +183,10 @@ impl Sight for Nobody {
         false
     }
 
+    fn agents(&self) -> bool {
+        false
+    }
+
     fn everything(&self) -> bool {
         false
     }

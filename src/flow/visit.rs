@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::identity::Bearer;
 use crate::librechat::routes::{Catalog, Class};
 use crate::librechat::selection::TurnRequest;
-use crate::policy::{Caller, Outcome, RuleId, Snapshot, Target, Verdict};
+use crate::policy::{Caller, Outcome, Part, RuleId, Snapshot, Target, Verdict};
 use crate::record::entry::{Details, Metadata, Response, TurnOutcome};
 use crate::record::{Audit, Category, Decision, Entry, Recorder, Severity, Usage};
 
@@ -30,6 +30,9 @@ const LONGEST_PATH: usize = 512;
 
 /// Most query parameters whose names are recorded.
 const MOST_QUERY_NAMES: usize = 32;
+
+/// Most things that are recorded of one turn beside what its body names.
+const MOST_ALSO: usize = 100;
 
 /// Status written for a caller who left before the answer (nginx' word for it; no client ever sees it).
 const LEFT: u16 = 499;
@@ -72,6 +75,8 @@ struct Decided {
 struct TurnFacts {
     endpoint: Arc<str>,
     model: Arc<str>,
+    agent: Option<Arc<str>>,
+    models: Vec<Box<str>>,
     spec: Option<Arc<str>>,
     bytes: u64,
 }
@@ -120,9 +125,12 @@ impl<'a> Visit<'a> {
 
     /// A turn goes to LibreChat: from here on there will be a usage entry.
     pub(super) fn start_turn(&mut self, asked: &TurnRequest) {
+        let agents = Agents::of(&asked.targets);
         self.turn = Some(TurnFacts {
             endpoint: asked.endpoint.clone(),
-            model: asked.model.clone().unwrap_or_else(|| "".into()),
+            model: asked.model.clone().unwrap_or_else(|| agents.model.unwrap_or_default().into()),
+            agent: agents.first.map(Into::into),
+            models: agents.models,
             spec: asked.spec.clone(),
             bytes: asked.body.len() as u64,
         });
@@ -221,6 +229,8 @@ impl<'a> Visit<'a> {
             role: caller.role.clone(),
             endpoint: turn.endpoint,
             model: turn.model,
+            agent: turn.agent,
+            models: turn.models,
             spec: turn.spec,
             conversation_id: stream,
             outcome,
@@ -248,20 +258,51 @@ impl Drop for Visit<'_> {
     }
 }
 
+/// The agents among the targets of a turn.
+struct Agents<'a> {
+    /// The one that the body asks for: the first one, which another model may stand before.
+    first: Option<&'a str>,
+    /// Its own model.
+    model: Option<&'a str>,
+    /// `endpoint|model` of all agents.
+    models: Vec<Box<str>>,
+}
+
+impl<'a> Agents<'a> {
+    fn of(targets: &'a [Target]) -> Self {
+        let mut agents = Self { first: None, model: None, models: Vec::new() };
+        for target in targets {
+            let Target::Agent { agent, part } = target else { continue };
+            agents.first = agents.first.or(Some(agent));
+            if let Part::Model { model, .. } = part {
+                agents.model = agents.model.or(Some(model));
+                agents.models.push(part.to_string().into());
+            }
+        }
+        agents
+    }
+}
+
 /// What a decision about a turn is about.
 pub(super) fn about_turn(asked: &TurnRequest) -> Metadata {
-    let also = asked.targets.iter().skip(1).map(|target| match target {
-        Target::Model { endpoint, model } => format!("{endpoint}|{model}").into(),
-        Target::Agent { part, .. } => part.to_string().into(),
-        Target::Tool(tool) => tool.to_string().into(),
-        Target::Surface(surface) => surface.as_str().into(),
+    let agent = Agents::of(&asked.targets).first;
+    // What the body itself names stands in fields of its own.
+    let own = usize::from(matches!(asked.targets.first(), Some(Target::Model { .. } | Target::Surface(_))));
+    let also = asked.targets.iter().skip(own).filter_map(|target| match target {
+        Target::Model { endpoint, model } => Some(format!("{endpoint}|{model}").into()),
+        Target::Agent { agent: other, part: Part::Itself } if agent == Some(&**other) => None,
+        Target::Agent { agent, part: Part::Itself } => Some(format!("agents|{agent}").into()),
+        Target::Agent { part, .. } => Some(part.to_string().into()),
+        Target::Tool(tool) => Some(format!("tool {tool}").into()),
+        Target::Surface(surface) => Some(surface.as_str().into()),
     });
     Metadata {
         conversation_id: asked.conversation.clone(),
         endpoint: Some(asked.endpoint.clone()),
         model: asked.model.clone(),
+        also: also.take(MOST_ALSO).collect(),
+        agent: agent.map(Into::into),
         spec: asked.spec.clone(),
-        also: also.collect(),
     }
 }
 

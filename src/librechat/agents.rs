@@ -14,7 +14,7 @@ pub use closure::{Closure, MOST_AGENTS, MOST_LEVELS};
 pub use document::Agent;
 pub use parameters::check as check_parameters;
 
-use crate::policy::words::Unjudged;
+use crate::policy::words::{Part, Target, Unjudged};
 
 /// Documents as they are handed in: the fields of one agent.
 pub type Fields = serde_json::Map<String, serde_json::Value>;
@@ -52,6 +52,25 @@ pub fn sentence(unjudged: &Unjudged) -> &'static str {
         TOO_MANY | TOO_DEEP => "This agent hands over to more agents than can be checked. Choose another one.",
         _ => "This agent has settings that cannot be checked. Choose another one, or ask its author.",
     }
+}
+
+/// An agent that a request names. Until it is looked up it cannot be judged, so that one that nobody looked up is refused.
+pub fn named(agent: &str) -> Target {
+    let part = Part::Unjudged(unjudged(UNRESOLVED, agent, "it was not looked up"));
+    Target::Agent { agent: agent.into(), part }
+}
+
+/// The id of an agent that is still to be looked up.
+pub fn unresolved(target: &Target) -> Option<&str> {
+    match target {
+        Target::Agent { agent, part: Part::Unjudged(unjudged) } if unjudged.code == UNRESOLVED => Some(agent),
+        _ => None,
+    }
+}
+
+/// An agent that cannot be looked up, because LibreChat's database is not known.
+pub fn without_store(agent: &str) -> Part {
+    Part::Unjudged(unjudged(NO_STORE, agent, "LibreChat's database is not configured (MONGO_URI)"))
 }
 
 /// Longest part of a text of a document that is repeated in the record, in characters.

@@ -163,7 +163,8 @@ fn spec_visible(spec: &Value, sight: &dyn Sight) -> Result<bool, Misshapen> {
     Ok(match preset.target() {
         Some(Target::Model { endpoint, model }) => sight.model(&endpoint, &model),
         Some(Target::Surface(surface)) => sight.surface(surface),
-        Some(Target::Agent { .. } | Target::Tool(_)) => false,
+        Some(Target::Agent { .. }) => sight.agents(),
+        Some(Target::Tool(_)) => false,
         // It names no model, so there is none to allow; in LibreChat it cannot be used either.
         None => false,
     })
@@ -173,6 +174,8 @@ fn spec_visible(spec: &Value, sight: &dyn Sight) -> Result<bool, Misshapen> {
 fn endpoint_visible(endpoint: &str, models: Option<&ModelsAnswer>, sight: &dyn Sight) -> bool {
     match surface(endpoint) {
         Some(surface) => sight.surface(surface),
+        // What an agent runs is judged when it is used; nothing here names it.
+        None if endpoint == "agents" => sight.agents(),
         None => models.is_some_and(|models| models.any_visible(endpoint, sight)),
     }
 }
@@ -188,7 +191,6 @@ fn names(list: Value) -> Option<Vec<Box<str>>> {
 /// The endpoints that are judged as a whole.
 fn surface(endpoint: &str) -> Option<Surface> {
     match endpoint {
-        "agents" => Some(Surface::Agents),
         "assistants" | "azureAssistants" => Some(Surface::Assistants),
         _ => None,
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::agents;
 use super::json::{Canonical, Kind, Limits, Value, read_strict};
 use super::unreadable::Unreadable;
 use crate::policy::words::{Surface, Target};
@@ -16,7 +17,8 @@ use crate::policy::words::{Surface, Target};
 /// A chat request that was understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TurnRequest {
-    /// Everything the body itself would make LibreChat call. Specs add to it: see [`super::specs`].
+    /// Everything the body itself would make LibreChat call. Specs add to it, see [`super::specs`]; agents are only named
+    /// in it and have to be looked up, see [`agents::unresolved`].
     pub targets: Vec<Target>,
     /// The model spec named, if any.
     pub spec: Option<Arc<str>>,
@@ -96,13 +98,13 @@ pub fn select_turn(body: &[u8]) -> Result<TurnRequest, Unreadable> {
         targets.extend(added.second());
         added_spec = added.spec.as_deref().map(Into::into);
     }
-    let by_surface = matches!(targets.first(), Some(Target::Surface(_)));
+    let by_model = matches!(targets.first(), Some(Target::Model { .. }));
     Ok(TurnRequest {
         spec: choice.spec.as_deref().map(Into::into),
         added_spec,
         conversation: conversation.as_deref().map(Into::into),
         endpoint: endpoint.into(),
-        model: choice.model.as_deref().filter(|_| !by_surface).map(Into::into),
+        model: choice.model.as_deref().filter(|_| by_model).map(Into::into),
         body: read.text(),
         targets,
     })
@@ -159,7 +161,7 @@ impl<'a> Choice<'a> {
     fn primary(&self, endpoint: &str) -> Result<Target, Unreadable> {
         match (endpoint, self.agent.as_deref(), self.model.as_deref()) {
             ("agents", None, _) => Err(Unreadable::MissingAgent),
-            ("agents", Some(agent), _) if is_stored_agent(agent) => Ok(Target::Surface(Surface::Agents)),
+            ("agents", Some(agent), _) if is_stored_agent(agent) => Ok(agents::named(agent)),
             // An id that is not stored makes an agent of the provider "agents", which fails in LibreChat (B.1, step 3).
             ("agents", Some(_), _) => Err(Unreadable::Agent),
             (_, _, Some(model)) => Ok(target(endpoint, model)),
@@ -171,7 +173,7 @@ impl<'a> Choice<'a> {
     /// nothing.
     fn second(&self) -> Option<Target> {
         match (self.agent.as_deref(), self.endpoint.as_deref(), self.model.as_deref()) {
-            (Some(agent), ..) if is_stored_agent(agent) => Some(Target::Surface(Surface::Agents)),
+            (Some(agent), ..) if is_stored_agent(agent) => Some(agents::named(agent)),
             (_, Some(endpoint), Some(model)) => Some(target(endpoint, model)),
             _ => None,
         }
@@ -210,7 +212,7 @@ fn is_js_space(char: char) -> bool {
     char.is_whitespace() || char == '\u{feff}'
 }
 
-fn is_stored_agent(agent: &str) -> bool {
+pub(super) fn is_stored_agent(agent: &str) -> bool {
     agent.strip_prefix("agent_").is_some_and(|rest| !rest.is_empty())
 }
 

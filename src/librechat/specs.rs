@@ -6,20 +6,22 @@
 use serde_json::{Map, Value};
 
 use super::catalog::Misshapen;
-use super::selection;
+use super::selection::{self, is_stored_agent};
+use super::{agents, tools};
 use crate::policy::words::Target;
 
 /// The model specs of one answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Specs {
     enforce: bool,
-    list: Vec<(Box<str>, Option<Target>)>,
+    /// The name of each, and what it stands for.
+    list: Vec<(Box<str>, Vec<Target>)>,
 }
 
 /// What a spec's name stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SpecLookup {
-    /// What the spec would make LibreChat call. Empty if it names no model.
+    /// What the spec would make LibreChat call, its tools too. Empty if it names no model.
     Found(Vec<Target>),
     /// There are specs, but none of this name.
     Unknown,
@@ -32,6 +34,7 @@ pub enum SpecLookup {
 pub(super) struct Preset<'a> {
     endpoint: Option<&'a str>,
     model: Option<&'a str>,
+    agent: Option<&'a str>,
 }
 
 // === impl Specs ===
@@ -55,9 +58,13 @@ impl Specs {
             Some(Value::Array(list)) => list,
             Some(_) => return Err(fault("modelSpecs.list is not a list")),
         };
-        let read = |spec: &Value| Some((spec.get("name")?.as_str()?.into(), Preset::of(spec)?.target()));
-        let list =
-            list.iter().map(read).collect::<Option<_>>().ok_or(fault("a model spec has no name or no preset"))?;
+        let read = |spec: &Value| {
+            let model = Preset::of(spec)?.target();
+            let tools = tools::of_spec(spec)?.into_iter().map(Target::Tool);
+            Some((spec.get("name")?.as_str()?.into(), model.into_iter().chain(tools).collect()))
+        };
+        let wrong = fault("a model spec has no name, no preset, or tools of another shape");
+        let list = list.iter().map(read).collect::<Option<_>>().ok_or(wrong)?;
         Ok(Self { enforce, list })
     }
 
@@ -75,25 +82,28 @@ impl Specs {
         if named.peek().is_none() {
             return SpecLookup::Unknown;
         }
-        SpecLookup::Found(named.filter_map(|(_, target)| target.clone()).collect())
+        SpecLookup::Found(named.flat_map(|(_, targets)| targets.clone()).collect())
     }
 }
 
 // === impl Preset ===
 
 impl<'a> Preset<'a> {
-    /// The preset of a spec; none if it has none, or one whose endpoint or model is not text.
+    /// The preset of a spec; none if it has none, or one whose endpoint, model or agent is not text.
     pub(super) fn of(spec: &'a Value) -> Option<Self> {
         let preset = spec.get("preset")?.as_object()?;
         let text = |key: &str| match preset.get(key) {
             None | Some(Value::Null) => Some(None),
             Some(value) => value.as_str().map(Some),
         };
-        Some(Self { endpoint: text("endpoint")?, model: text("model")? })
+        Some(Self { endpoint: text("endpoint")?, model: text("model")?, agent: text("agent_id")? })
     }
 
     /// What it would make LibreChat call; none if it names no model and no part of LibreChat that is judged as a whole.
     pub(super) fn target(&self) -> Option<Target> {
+        if let (Some("agents"), Some(agent)) = (self.endpoint, self.agent.filter(|agent| is_stored_agent(agent))) {
+            return Some(agents::named(agent));
+        }
         let target = selection::target(self.endpoint?, self.model.unwrap_or_default());
         match (&target, self.model) {
             (Target::Model { .. }, None) => None,
@@ -107,7 +117,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::policy::words::Surface;
+    use crate::policy::words::{Surface, Tool};
 
     fn read(config: serde_json::Value) -> Result<Specs, Misshapen> {
         Specs::read(config.to_string().as_bytes())
@@ -117,11 +127,18 @@ mod tests {
         Target::Model { endpoint: "openAI".into(), model: model.into() }
     }
 
+    fn tool(name: &str) -> Target {
+        Target::Tool(Tool::Named(name.into()))
+    }
+
     #[test]
     fn a_spec_stands_for_its_presets_model_or_surface() {
         let specs = read(json!({"appTitle": "x", "modelSpecs": {"enforce": true, "prioritize": true, "list": [
             {"name": "fast", "label": "Fast", "preset": {"endpoint": "openAI", "model": "mini", "temperature": 1}},
             {"name": "agent", "preset": {"endpoint": "agents", "agent_id": "agent_x"}},
+            {"name": "no-agent", "preset": {"endpoint": "agents", "model": "mini"}},
+            {"name": "tools", "webSearch": true, "executeCode": false, "mcpServers": ["github"],
+                "preset": {"endpoint": "openAI", "model": "mini"}},
             {"name": "helper", "preset": {"endpoint": "azureAssistants", "assistant_id": "asst_x"}},
             {"name": "bare", "preset": {"endpoint": "openAI"}},
             {"name": "twice", "preset": {"endpoint": "openAI", "model": "a"}},
@@ -131,7 +148,12 @@ mod tests {
         assert!(specs.enforced());
         for (name, found) in [
             ("fast", SpecLookup::Found(vec![model("mini")])),
-            ("agent", SpecLookup::Found(vec![Target::Surface(Surface::Agents)])),
+            ("agent", SpecLookup::Found(vec![agents::named("agent_x")])),
+            ("no-agent", SpecLookup::Found(vec![Target::Surface(Surface::Agents)])),
+            (
+                "tools",
+                SpecLookup::Found(vec![model("mini"), tool("web_search"), Target::Tool(tools::of_server("github"))]),
+            ),
             ("helper", SpecLookup::Found(vec![Target::Surface(Surface::Assistants)])),
             ("bare", SpecLookup::Found(vec![])),
             ("twice", SpecLookup::Found(vec![model("a"), model("b")])),
@@ -158,6 +180,8 @@ mod tests {
             json!({"modelSpecs": []}),
             json!({"modelSpecs": {"list": {}}}),
             json!({"modelSpecs": {"list": [{"name": "x"}]}}),
+            json!({"modelSpecs": {"list": [{"name": "x", "preset": {"endpoint": "agents", "agent_id": ["agent_x"]}}]}}),
+            json!({"modelSpecs": {"list": [{"name": "x", "mcpServers": "github", "preset": {}}]}}),
             json!({"modelSpecs": {"list": [{"name": "x", "preset": {"endpoint": ["openAI"]}}]}}),
         ] {
             assert_eq!(read(config.clone()).unwrap_err().answer, "GET /api/config", "{config}");

@@ -59,6 +59,8 @@ pub enum Unreadable {
     EndpointType,
     /// `addedConvo` is neither an object nor absent, or one of its parameters is not a number.
     AddedConvo,
+    /// `ephemeralAgent` is not an object, or its `mcp` is not a list of servers.
+    EphemeralAgent,
     /// `region` is not the name of a region.
     Region,
     /// `additionalModelRequestFields` is present.
@@ -119,6 +121,9 @@ impl Unreadable {
             Self::Conversation => ("select-conversation", "conversationId must be text"),
             Self::EndpointType => ("select-endpoint-type", "endpointType does not belong to this endpoint"),
             Self::AddedConvo => ("select-added-convo", "addedConvo must be an object whose parameters are numbers"),
+            Self::EphemeralAgent => {
+                ("select-ephemeral-agent", "ephemeralAgent must be an object, and mcp in it a list of names")
+            }
             Self::Region => ("select-region", "region must be the name of a region"),
             Self::ModelRequestFields => ("select-model-request-fields", "additionalModelRequestFields is not accepted"),
         }

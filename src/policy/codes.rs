@@ -40,7 +40,7 @@ codes! {
     EMPTY_NAME = "empty-name";
     /// A name has white space around it, or characters that cannot be seen.
     BAD_NAME = "bad-name";
-    /// A `*` in the name of a role, group, user or endpoint, where it has no meaning.
+    /// A `*` in the name of a role, group, user, endpoint or parameter, where it has no meaning.
     WILDCARD_IN_NAME = "wildcard-in-name";
     /// The key of a user is neither an e-mail address nor a user id.
     USER_KEY = "user-key";
@@ -52,17 +52,19 @@ codes! {
     EMPTY_ENDPOINTS = "empty-endpoints";
     /// An endpoint has neither `models` nor `deny`.
     ENDPOINT_SAYS_NOTHING = "endpoint-says-nothing";
+    /// `tools`, or a part of `agents`, has no list.
+    SAYS_NOTHING = "says-nothing";
     /// A `deny` list is empty.
     EMPTY_DENY = "empty-deny";
     /// A user's entry has `models: []`, which takes nothing away.
     HIDES_NOTHING = "hides-nothing";
-    /// `unrestricted: true` stands beside a list of models, which it would make pointless.
+    /// `unrestricted: true` stands beside a list of models or of allowed tools, which it would make pointless.
     UNRESTRICTED_WITH_MODELS = "unrestricted-with-models";
-    /// A model or pattern stands twice in one list.
+    /// A model, a tool, a parameter or a pattern stands twice in one list.
     DUPLICATE_MODEL = "duplicate-model";
-    /// A model or pattern stands beside `*`, which matches it already, or repeats a star.
+    /// A model, a tool or a pattern stands beside `*`, which matches it already, or repeats a star.
     REDUNDANT_MODEL = "redundant-model";
-    /// A model or pattern can never be allowed, because a `deny` of the same entry matches all of it.
+    /// A model, a tool or a pattern can never be allowed, because a `deny` of the same entry matches all of it.
     UNREACHABLE = "unreachable";
     /// A message has a placeholder or a brace that has no meaning.
     BAD_PLACEHOLDER = "bad-placeholder";
@@ -70,4 +72,8 @@ codes! {
     ALLOWS_NOTHING = "allows-nothing";
     /// Warning: models are listed for a part of LibreChat that is open only to callers without any restriction.
     STAYS_CLOSED = "stays-closed";
+    /// Warning: what is listed for the endpoint `agents` is not the id of an agent.
+    NOT_AN_AGENT = "not-an-agent";
+    /// A parameter of agents that chooses what is called or where, and can never be allowed.
+    HARMFUL_PARAMETER = "harmful-parameter";
 }

@@ -49,6 +49,10 @@ pub enum Subject {
     Endpoint(Box<str>),
     /// Every endpoint and model, or all that the other statements do not name.
     Everything,
+    /// Stored agents, by their ids. What they run is subject to all other statements.
+    Agents,
+    /// Tools, of agents and of chats.
+    Tools,
     /// A part of LibreChat.
     Surface(&'static str),
 }
@@ -85,6 +89,9 @@ pub fn explain(snapshot: &Snapshot, caller: &Caller) -> Explanation {
     let view = snapshot.view(caller);
     let mut statements = endpoint_statements(&view);
     statements.push(fallback(&view));
+    let judged = view.judge_agents();
+    statements.push(Statement::plain(Subject::Agents, judged.allowed, judged.rule));
+    statements.extend(tool_statements(&view));
     statements.extend([Surface::Agents, Surface::RemoteApi, Surface::Assistants].map(|surface| {
         let judged = view.judge_surface(surface);
         Statement::plain(Subject::Surface(surface.as_str()), judged.allowed, judged.rule)
@@ -130,6 +137,27 @@ fn endpoint_statements(view: &View<'_>) -> Vec<Statement> {
     statements
 }
 
+/// The lists of tools that hold for the caller, and what holds for the tools they do not name.
+fn tool_statements(view: &View<'_>) -> Vec<Statement> {
+    let mut statements: Vec<Statement> = Vec::new();
+    let global = view.snapshot.tools_deny();
+    let denied = view.entries().filter_map(|rules| rules.tools.deny.as_ref()).chain(global);
+    statements.extend(denied.map(|list| Statement::of(Subject::Tools, Effect::Denies, list)));
+    let (narrowing, unused): (Vec<_>, Vec<_>) = view
+        .entries()
+        .filter_map(|rules| rules.tools.allow.as_ref())
+        .partition(|list| view.allowed_tools().any(|counts| std::ptr::eq(counts, *list)));
+    let allows = |list: &&List| if list.models.written().is_empty() { Effect::Hides } else { Effect::Allows };
+    statements.extend(narrowing.iter().map(|list| Statement::of(Subject::Tools, allows(list), list)));
+    statements.extend(unused.iter().map(|list| Statement::of(Subject::Tools, Effect::Unused, list)));
+    match (view.unrestricted(), narrowing.is_empty()) {
+        (Some(rule), _) => statements.push(Statement::plain(Subject::Tools, true, rule)),
+        (None, true) => statements.push(Statement::plain(Subject::Tools, true, view.snapshot.tools_rule())),
+        (None, false) => {}
+    }
+    statements
+}
+
 fn lists(view: &View<'_>, rules: &Rules, name: &str, endpoint: &Lists) -> impl Iterator<Item = Statement> {
     let unused = view.unrestricted().is_some() || view.is_replaced(rules);
     let allow = endpoint.allow.as_ref().map(|list| {
@@ -159,8 +187,11 @@ fn fallback(view: &View<'_>) -> Statement {
 
 impl Statement {
     fn list(endpoint: &str, effect: Effect, list: &List) -> Self {
-        let models = list.models.written().to_vec();
-        Self { subject: Subject::Endpoint(endpoint.into()), effect, models, rule: list.rule.clone() }
+        Self::of(Subject::Endpoint(endpoint.into()), effect, list)
+    }
+
+    fn of(subject: Subject, effect: Effect, list: &List) -> Self {
+        Self { subject, effect, models: list.models.written().to_vec(), rule: list.rule.clone() }
     }
 
     fn plain(subject: Subject, allowed: bool, rule: &RuleId) -> Self {
@@ -195,6 +226,8 @@ impl Statement {
         let subject = match &self.subject {
             Subject::Endpoint(name) => name.to_string(),
             Subject::Everything => "everything else".to_owned(),
+            Subject::Agents => "(agents)".to_owned(),
+            Subject::Tools => "(tools)".to_owned(),
             Subject::Surface(name) => format!("({name})"),
         };
         let effect = match self.effect {

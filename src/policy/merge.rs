@@ -6,7 +6,7 @@ use indexmap::map::Entry as Slot;
 use super::codes;
 use super::faults::Faults;
 use super::snapshot::{Fallback, Mode};
-use super::written::{Entry, File, Section, Spotted};
+use super::written::{Entry, File, Names, Section, Spotted};
 use crate::report::quoted;
 
 /// The policy of all files, with defaults filled in.
@@ -15,6 +15,8 @@ pub(super) struct Merged {
     pub(super) unlisted_endpoint: Fallback,
     pub(super) unlisted_role: Fallback,
     pub(super) model_denied: Option<Spotted<String>>,
+    pub(super) agent_parameters: Option<Names>,
+    pub(super) tools_deny: Option<Names>,
     /// Entries in the order of the files; the key of a user is in lower case.
     pub(super) entries: IndexMap<(Section, String), Entry>,
 }
@@ -26,6 +28,8 @@ struct Settings {
     unlisted_endpoint: Option<Spotted<Fallback>>,
     unlisted_role: Option<Spotted<Fallback>>,
     model_denied: Option<Spotted<String>>,
+    agent_parameters: Option<Names>,
+    tools_deny: Option<Names>,
 }
 
 /// Merges the files; the second definition of anything is a fault.
@@ -37,6 +41,9 @@ pub(super) fn merge(files: Vec<File>, faults: &mut Faults<'_>) -> Merged {
         setting("the setting \"unlisted.endpoint\"", &mut settings.unlisted_endpoint, file.unlisted_endpoint, faults);
         setting("the setting \"unlisted.role\"", &mut settings.unlisted_role, file.unlisted_role, faults);
         setting("the message \"model_denied\"", &mut settings.model_denied, file.model_denied, faults);
+        let (parameters, tools) = (&mut settings.agent_parameters, &mut settings.tools_deny);
+        setting("the list \"agents.parameters.allow\"", parameters, file.agent_parameters, faults);
+        setting("the list \"agents.tools.deny\"", tools, file.tools_deny, faults);
         for entry in file.entries {
             add(&mut entries, entry, faults);
         }
@@ -46,6 +53,8 @@ pub(super) fn merge(files: Vec<File>, faults: &mut Faults<'_>) -> Merged {
         unlisted_endpoint: settings.unlisted_endpoint.map_or(Fallback::Deny, |fallback| fallback.value),
         unlisted_role: settings.unlisted_role.map_or(Fallback::Deny, |fallback| fallback.value),
         model_denied: settings.model_denied,
+        agent_parameters: settings.agent_parameters,
+        tools_deny: settings.tools_deny,
         entries,
     }
 }

@@ -13,7 +13,7 @@ use super::message::Message;
 use super::pattern::Models;
 use super::view::View;
 use super::words::{Ask, Caller, Outcome, Part, Reason, RuleId, Surface, Target, Verdict};
-use super::written::{Endpoint, Entry, Section, Spotted};
+use super::written::{Endpoint, Entry, Names, Section, Tools};
 
 /// Whether refusals are carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,9 @@ pub enum Fallback {
     /// It is denied.
     Deny,
 }
+
+/// The endpoint of stored agents. What is listed for it are agents by their ids, not models.
+pub(super) const AGENTS: &str = "agents";
 
 /// How much a policy has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +65,7 @@ pub struct Snapshot {
     no_rule: RuleId,
     agents_rule: RuleId,
     tools_rule: RuleId,
+    limits_tools: bool,
     tools_deny: Option<List>,
     agent_parameters: Box<[Box<str>]>,
 }
@@ -148,6 +152,9 @@ impl Snapshot {
             entries.map(|((_, name), entry)| (name.as_str().into(), Rules::new(name, entry))).collect()
         };
         let (roles, groups, users) = (section(Section::Roles), section(Section::Groups), section(Section::Users));
+        let limits = |rules: &Rules| rules.tools.allow.is_some() || rules.tools.deny.is_some();
+        let limits_tools =
+            merged.tools_deny.is_some() || roles.values().chain(groups.values()).chain(users.values()).any(limits);
         let surface_rule = |surface, name| (surface, RuleId::new(format!("surface.{name}")));
         Self {
             revision: revision(sources),
@@ -167,8 +174,9 @@ impl Snapshot {
             no_rule: RuleId::new("surface"),
             agents_rule: RuleId::new("agents"),
             tools_rule: RuleId::new("tools"),
-            tools_deny: None,
-            agent_parameters: Box::default(),
+            limits_tools,
+            tools_deny: merged.tools_deny.as_ref().map(|names| List::new("agents.tools", "deny", names)),
+            agent_parameters: names(merged.agent_parameters.as_ref()),
         }
     }
 
@@ -222,6 +230,11 @@ impl Snapshot {
         &self.agent_parameters
     }
 
+    /// Whether anything is said about tools, so that it matters which ones a request would use.
+    pub fn limits_tools(&self) -> bool {
+        self.limits_tools
+    }
+
     /// The rule that allows an agent where no list names agents: its parts decide.
     pub(super) fn agents_rule(&self) -> &RuleId {
         &self.agents_rule
@@ -249,10 +262,12 @@ impl Rules {
         let path = format!("{}.{name}", entry.section.as_str());
         let endpoints: IndexMap<_, _> =
             entry.endpoints().iter().map(|endpoint| (endpoint.key().into(), Lists::new(&path, endpoint))).collect();
-        let only_denies = !endpoints.is_empty() && endpoints.values().all(|endpoint| endpoint.allow.is_none());
+        // A list of agents narrows what a caller may use, and gives nothing that could stand in for the role's models.
+        let gives = |(name, lists): (&Box<str>, &Lists)| lists.allow.is_some() && **name != *AGENTS;
+        let only_denies = !endpoints.is_empty() && !endpoints.iter().any(gives);
         Self {
             unrestricted: entry.is_unrestricted().then(|| RuleId::new(format!("{path}.unrestricted"))),
-            tools: Lists::default(),
+            tools: entry.tools.as_ref().map(|tools| Lists::of_tools(&path, &tools.value)).unwrap_or_default(),
             replaces_role: entry.endpoints.is_some() && !only_denies,
             endpoints,
         }
@@ -270,14 +285,30 @@ impl Lists {
     fn new(entry: &str, endpoint: &Endpoint) -> Self {
         let custom = if endpoint.custom { "custom." } else { "" };
         let path = format!("{entry}.endpoints.{custom}{}", endpoint.name.value);
-        let list = |written: &Option<Spotted<Vec<Spotted<String>>>>, key: &str| {
-            written.as_ref().map(|list| List {
-                rule: RuleId::new(format!("{path}.{key}")),
-                models: Models::new(list.value.iter().map(|model| model.value.as_str())),
-            })
-        };
+        let list = |names: &Option<Names>, key| names.as_ref().map(|names| List::new(&path, key, names));
         Self { allow: list(&endpoint.models, "models"), deny: list(&endpoint.deny, "deny") }
     }
+
+    fn of_tools(entry: &str, tools: &Tools) -> Self {
+        let path = format!("{entry}.tools");
+        let list = |names: &Option<Names>, key| names.as_ref().map(|names| List::new(&path, key, names));
+        Self { allow: list(&tools.allow, "allow"), deny: list(&tools.deny, "deny") }
+    }
+}
+
+// === impl List ===
+
+impl List {
+    fn new(path: &str, key: &str, names: &Names) -> Self {
+        Self {
+            rule: RuleId::new(format!("{path}.{key}")),
+            models: Models::new(names.value.iter().map(|name| name.value.as_str())),
+        }
+    }
+}
+
+fn names(list: Option<&Names>) -> Box<[Box<str>]> {
+    list.into_iter().flat_map(|names| &names.value).map(|name| name.value.as_str().into()).collect()
 }
 
 fn revision(sources: &[Source]) -> Arc<str> {

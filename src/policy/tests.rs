@@ -2,6 +2,7 @@
 
 mod faults;
 mod laws;
+mod narrowing;
 mod semantics;
 mod shipped;
 

@@ -11,7 +11,7 @@
 //! agent runs is judged by itself. See [`View::judge_narrowed`].
 
 use super::pattern::Models;
-use super::snapshot::{Fallback, List, Lists, Mode, Rules, Snapshot, Unlisted};
+use super::snapshot::{AGENTS, Fallback, List, Lists, Mode, Rules, Snapshot, Unlisted};
 use super::words::{Caller, Part, RuleId, Sight, Surface, Target, Tool};
 
 /// What one caller may see.
@@ -114,6 +114,12 @@ impl<'a> View<'a> {
         self.judge_narrowed(agent_lists, None, matches, matches, self.snapshot.agents_rule())
     }
 
+    /// Whether there can be an agent that the caller may use, by its id.
+    pub(super) fn judge_agents(&self) -> Judged<'a> {
+        let (none, any) = (Models::is_everything, |models: &Models| !models.written().is_empty());
+        self.judge_narrowed(agent_lists, None, none, any, self.snapshot.agents_rule())
+    }
+
     /// Judges a tool. All tools of a server are allowed if none of them can be denied and each must be on a list, if there is
     /// a list.
     pub(super) fn judge_tool(&self, tool: &Tool) -> Judged<'a> {
@@ -149,16 +155,27 @@ impl<'a> View<'a> {
         if let Some(rule) = self.unrestricted() {
             return Judged::allowed(rule);
         }
-        let allow = |rules: &'a Rules| lists(rules)?.allow.as_ref();
-        let role = self.role.filter(|_| !self.groups.iter().any(|group| allow(group).is_some()));
         let mut last = None;
-        for list in self.users().chain(self.groups.iter()).chain(role).filter_map(allow) {
+        for list in self.narrowing(lists) {
             if allows(&list.models) {
                 return Judged::allowed(&list.rule);
             }
             last = Some(list);
         }
         last.map_or_else(|| Judged::allowed(open), |list| Judged::denied(&list.rule))
+    }
+
+    /// The lists that narrow what is allowed anyway.
+    fn narrowing(&self, lists: impl Fn(&'a Rules) -> Option<&'a Lists>) -> impl Iterator<Item = &'a List> {
+        let allow = move |rules: &'a Rules| lists(rules)?.allow.as_ref();
+        let role = self.role.filter(|_| !self.groups.iter().any(|group| allow(group).is_some()));
+        self.users().chain(self.groups.iter()).chain(role).filter_map(allow)
+    }
+
+    /// The lists of tools that count for the caller.
+    pub(super) fn allowed_tools(&self) -> impl Iterator<Item = &'a List> {
+        let unrestricted = self.unrestricted().is_some();
+        self.narrowing(|rules| Some(&rules.tools)).filter(move |_| !unrestricted)
     }
 
     /// Judges a model under the endpoint's name and under every spelling of it that the policy has. LibreChat finds a custom
@@ -246,6 +263,10 @@ impl Sight for View<'_> {
         self.snapshot.mode() == Mode::Shadow || self.judge_surface(surface).allowed
     }
 
+    fn agents(&self) -> bool {
+        self.snapshot.mode() == Mode::Shadow || self.judge_agents().allowed
+    }
+
     fn everything(&self) -> bool {
         self.snapshot.mode() == Mode::Shadow || self.openness().is_some()
     }
@@ -304,7 +325,7 @@ fn denied<'a>(rules: &'a Rules, endpoint: &str) -> Option<&'a List> {
 }
 
 fn agent_lists(rules: &Rules) -> Option<&Lists> {
-    of_endpoint(rules, "agents")
+    of_endpoint(rules, AGENTS)
 }
 
 fn of_endpoint<'a>(rules: &'a Rules, endpoint: &str) -> Option<&'a Lists> {

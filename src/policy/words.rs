@@ -211,7 +211,7 @@ impl Surface {
     /// The name used in messages, metrics and records.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Agents => "agents",
+            Self::Agents => "editing agents",
             Self::RemoteApi => "remote-agent API",
             Self::Assistants => "assistants",
         }
@@ -224,6 +224,8 @@ pub trait Sight {
     fn model(&self, endpoint: &str, model: &str) -> bool;
     /// Whether the caller may use this part of LibreChat.
     fn surface(&self, surface: Surface) -> bool;
+    /// Whether the caller may know that there are stored agents.
+    fn agents(&self) -> bool;
     /// Whether nothing at all is hidden from the caller, so that a catalogue can pass as it is.
     fn everything(&self) -> bool;
 }

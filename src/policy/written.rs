@@ -19,6 +19,9 @@ pub struct Spotted<T> {
     pub spot: Spot,
 }
 
+/// A list of names, with its key's place.
+pub type Names = Spotted<Vec<Spotted<String>>>;
+
 /// One file.
 #[derive(Clone, Debug, Default)]
 pub struct File {
@@ -30,6 +33,10 @@ pub struct File {
     pub unlisted_role: Option<Spotted<Fallback>>,
     /// `messages: { model_denied: }`
     pub model_denied: Option<Spotted<String>>,
+    /// `agents: { parameters: { allow: } }`
+    pub agent_parameters: Option<Names>,
+    /// `agents: { tools: { deny: } }`
+    pub tools_deny: Option<Names>,
     /// `roles:`, `groups:` and `users:`, in the order of [`Section::ALL`].
     pub entries: Vec<Entry>,
 }
@@ -56,6 +63,8 @@ pub struct Entry {
     pub unrestricted: Option<Spotted<bool>>,
     /// `endpoints:`, with its key's place.
     pub endpoints: Option<Spotted<Vec<Endpoint>>>,
+    /// `tools:`, with its key's place.
+    pub tools: Option<Spotted<Tools>>,
     /// Whether it was read without a fault. What a faulty entry lacks may be in the part that could not be read.
     pub sound: bool,
 }
@@ -68,9 +77,18 @@ pub struct Endpoint {
     /// Whether it stands under `custom:`.
     pub custom: bool,
     /// `models:`, with its key's place.
-    pub models: Option<Spotted<Vec<Spotted<String>>>>,
+    pub models: Option<Names>,
     /// `deny:`, with its key's place.
-    pub deny: Option<Spotted<Vec<Spotted<String>>>>,
+    pub deny: Option<Names>,
+}
+
+/// Which tools may be used.
+#[derive(Clone, Debug, Default)]
+pub struct Tools {
+    /// `allow:`, with its key's place.
+    pub allow: Option<Names>,
+    /// `deny:`, with its key's place.
+    pub deny: Option<Names>,
 }
 
 // === impl Section ===

@@ -107,10 +107,14 @@ pub struct Metadata {
     /// The model asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<Arc<str>>,
+    /// The stored agent asked for, by its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Arc<str>>,
     /// The model spec asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spec: Option<Arc<str>>,
-    /// Further `endpoint|model` pairs of the same request (`addedConvo`, the preset of the spec).
+    /// Further `endpoint|model` pairs of the same request (`addedConvo`, the preset of the spec), and all that an agent and
+    /// those it can reach would run; at most 100.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<Box<str>>,
 }
@@ -132,8 +136,14 @@ pub struct Usage {
     pub role: Arc<str>,
     /// The endpoint that runs.
     pub endpoint: Arc<str>,
-    /// The model that runs.
+    /// The model that runs; that of the agent itself where it is one.
     pub model: Arc<str>,
+    /// The stored agent, by its id, where one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Arc<str>>,
+    /// `endpoint|model` of the agent and of all that it can hand over to; empty where no agent was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<Box<str>>,
     /// The model spec, where one was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spec: Option<Arc<str>>,

@@ -53,7 +53,9 @@ openAI              allows  gpt-4o       groups.premium-openai.endpoints.openAI.
 openAI              denies  *-preview    roles.USER.endpoints.openAI.deny
 openAI              unused  gpt-4o-mini  roles.USER.endpoints.openAI.models
 everything else     denies  -            unlisted.endpoint
-(agents)            denies  -            surface.agents
+(agents)            allows  -            agents
+(tools)             allows  -            tools
+(editing agents)    denies  -            surface.agents
 (remote-agent API)  denies  -            surface.remote_api
 (assistants)        denies  -            surface.assistants
 ";

@@ -66,6 +66,10 @@ impl<'a> Reading<'a> {
         for name in self.texts("tools", self.fields.get("tools"), false)? {
             found.push(tools::of_agent(name));
         }
+        let parameter = self.fields.get("model_parameters").and_then(|parameters| parameters.get(tools::WEB_SEARCH));
+        if parameter.is_some_and(tools::is_on) {
+            found.push(Tool::Named(tools::WEB_SEARCH.into()));
+        }
         match self.fields.get("artifacts") {
             None | Some(Value::Null) => {}
             Some(Value::String(mode)) if mode.is_empty() => {}

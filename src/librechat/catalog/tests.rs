@@ -8,6 +8,7 @@ use super::*;
 struct Eyes {
     models: Vec<&'static str>,
     surfaces: Vec<Surface>,
+    agents: bool,
     everything: bool,
 }
 
@@ -18,6 +19,10 @@ impl Sight for Eyes {
 
     fn surface(&self, surface: Surface) -> bool {
         self.surfaces.contains(&surface)
+    }
+
+    fn agents(&self) -> bool {
+        self.agents
     }
 
     fn everything(&self) -> bool {
@@ -75,7 +80,7 @@ fn endpoints_stay_if_a_model_that_librechat_offers_there_is_allowed() {
         filter_endpoints(&body(&endpoints), Some(&models()), &eyes).unwrap(),
         r#"{"MindRoom":{"order":5,"type":"custom","temperature":0.1}}"#
     );
-    eyes.surfaces = vec![Surface::Agents, Surface::Assistants];
+    (eyes.agents, eyes.surfaces) = (true, vec![Surface::Assistants]);
     assert_eq!(
         filter_endpoints(&body(&endpoints), Some(&models()), &eyes).unwrap(),
         concat!(
@@ -117,7 +122,7 @@ fn specs_stay_by_their_preset_and_the_rest_of_the_config_is_untouched() {
             r#""balance":{"startBalance":20000000}}"#
         )
     );
-    eyes.surfaces = vec![Surface::Agents];
+    eyes.agents = true;
     let filtered: Value = serde_json::from_slice(&filter_config(&body(&config), None, &eyes).unwrap()).unwrap();
     assert_eq!(filtered["modelSpecs"]["list"].as_array().unwrap().len(), 2);
     assert_eq!(filtered["modelSpecs"]["addedEndpoints"], json!(["agents"]));
@@ -143,7 +148,7 @@ fn who_sees_everything_gets_the_same_bytes() {
 
 #[test]
 fn an_answer_of_another_shape_is_never_passed_on() {
-    let eyes = Eyes { surfaces: vec![Surface::Agents, Surface::Assistants], ..sees(&["openAI|gpt-4o"]) };
+    let eyes = Eyes { surfaces: vec![Surface::Assistants], agents: true, ..sees(&["openAI|gpt-4o"]) };
     let with = |value: Value| body(&value);
     let html = Bytes::from_static(b"<!doctype html>");
     for odd in [html.clone(), with(json!([])), with(json!({"openAI": {"gpt-4o": 1}})), with(json!({"openAI": [1]}))] {

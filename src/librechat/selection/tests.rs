@@ -12,6 +12,11 @@ fn model(endpoint: &str, model: &str) -> Target {
 }
 
 const AGENTS: Target = Target::Surface(Surface::Agents);
+
+fn agent() -> Target {
+    agents::named("agent_x")
+}
+
 const ASSISTANTS: Target = Target::Surface(Surface::Assistants);
 
 #[test]
@@ -28,7 +33,7 @@ fn the_targets_are_what_librechat_would_call() {
         (json!({"endpoint": "openAI", "model": "ｍini"}), vec![model("openAI", "ｍini")]),
         // `agent_id` counts for the endpoint `agents` alone, and there the model does not.
         (json!({"endpoint": "openAI", "model": "mini", "agent_id": "agent_x"}), vec![model("openAI", "mini")]),
-        (json!({"endpoint": "agents", "agent_id": "agent_x", "model": "mini"}), vec![AGENTS]),
+        (json!({"endpoint": "agents", "agent_id": "agent_x", "model": "mini"}), vec![agent()]),
         (json!({"endpoint": "assistants", "model": "mini"}), vec![ASSISTANTS]),
         (json!({"endpoint": "azureAssistants", "model": "mini"}), vec![ASSISTANTS]),
         (added(json!(null)), vec![model("openAI", "mini")]),
@@ -42,8 +47,8 @@ fn the_targets_are_what_librechat_would_call() {
             ),
             vec![model("openAI", "mini"), model("Room", "dear")],
         ),
-        (added(json!({"endpoint": "agents", "agent_id": "agent_x"})), vec![model("openAI", "mini"), AGENTS]),
-        (added(json!({"agent_id": "agent_x"})), vec![model("openAI", "mini"), AGENTS]),
+        (added(json!({"endpoint": "agents", "agent_id": "agent_x"})), vec![model("openAI", "mini"), agent()]),
+        (added(json!({"agent_id": "agent_x"})), vec![model("openAI", "mini"), agent()]),
         (
             added(json!({"agent_id": "openAI__dear", "endpoint": "openAI", "model": "dear"})),
             vec![model("openAI", "mini"), model("openAI", "dear")],

@@ -1,18 +1,20 @@
 //! From a tree of YAML to the language's words. Every wrong key and every wrong type is a fault; reading goes on
 //! after it.
 
-use super::{Endpoint, Entry, File, Section, Spotted};
+use super::{Endpoint, Entry, File, Names, Section, Spotted, Tools};
 use crate::policy::codes;
 use crate::policy::faults::{Faults, Spot};
 use crate::policy::snapshot::{Fallback, Mode};
 use crate::policy::tree::{Key, Node, Value};
 use crate::report::{Fault, nearest, quoted};
 
-const FILE_KEYS: &[&str] = &["version", "mode", "unlisted", "roles", "groups", "users", "messages"];
-const ENTRY_KEYS: &[&str] = &["unrestricted", "endpoints"];
+const FILE_KEYS: &[&str] = &["version", "mode", "unlisted", "roles", "groups", "users", "agents", "messages"];
+const ENTRY_KEYS: &[&str] = &["unrestricted", "endpoints", "tools"];
 const ENDPOINT_KEYS: &[&str] = &["models", "deny"];
+const TOOLS_KEYS: &[&str] = &["allow", "deny"];
+const AGENTS_KEYS: &[&str] = &["parameters", "tools"];
 /// Sections that a later version will enforce. Silence about them would be a promise that is not kept.
-const FILE_KEYS_TO_COME: &[&str] = &["limits", "prices", "agents", "role_mapping"];
+const FILE_KEYS_TO_COME: &[&str] = &["limits", "prices", "role_mapping"];
 const ENTRY_KEYS_TO_COME: &[&str] = &["limits", "mode"];
 
 type Entries = [(Key, Node)];
@@ -33,6 +35,7 @@ pub(in crate::policy) fn read(source: usize, root: &Node, faults: &mut Faults<'_
             "mode" => file.mode = word(key, node, &[("enforce", Mode::Enforce), ("shadow", Mode::Shadow)], faults),
             "unlisted" => unlisted(node, &mut file, faults),
             "messages" => messages(node, &mut file, faults),
+            "agents" => agents(node, &mut file, faults),
             name => match Section::ALL.into_iter().find(|section| section.as_str() == name) {
                 Some(section) => section_entries(section, node, &mut file.entries, faults),
                 None => stray(key, FILE_KEYS, FILE_KEYS_TO_COME, faults),
@@ -78,6 +81,55 @@ fn messages(node: &Node, file: &mut File, faults: &mut Faults<'_>) {
     }
 }
 
+fn agents(node: &Node, file: &mut File, faults: &mut Faults<'_>) {
+    for (key, node) in mapping(node, "\"agents\"", faults).unwrap_or_default() {
+        match key.name.as_str() {
+            "parameters" => file.agent_parameters = only(key, node, "allow", "a parameter", faults),
+            "tools" => file.tools_deny = only(key, node, "deny", "a tool", faults),
+            _ => stray(key, AGENTS_KEYS, &[], faults),
+        }
+    }
+}
+
+/// The one list of a mapping that must have it.
+fn only(section: &Key, node: &Node, wanted: &str, item: &str, faults: &mut Faults<'_>) -> Option<Names> {
+    let mut list = None;
+    let what = quoted(&section.name);
+    let entries = mapping(node, &what, faults)?;
+    for (key, node) in entries {
+        if key.name == wanted {
+            list = names(key, node, item, faults);
+        } else {
+            stray(key, &[wanted], &[], faults);
+        }
+    }
+    if entries.is_empty() {
+        faults.push(section.spot, says_nothing(&what, &quoted(wanted)));
+    }
+    list
+}
+
+fn tools(section: &Key, node: &Node, faults: &mut Faults<'_>) -> Option<Spotted<Tools>> {
+    let mut tools = Tools::default();
+    let entries = mapping(node, "\"tools\"", faults)?;
+    for (key, node) in entries {
+        match key.name.as_str() {
+            "allow" => tools.allow = names(key, node, "a tool", faults),
+            "deny" => tools.deny = names(key, node, "a tool", faults),
+            _ => stray(key, TOOLS_KEYS, &[], faults),
+        }
+    }
+    if entries.is_empty() {
+        faults.push(section.spot, says_nothing("\"tools\"", "\"allow\" nor \"deny\""));
+    }
+    Some(Spotted { value: tools, spot: section.spot })
+}
+
+fn says_nothing(what: &str, lacking: &str) -> Fault {
+    let neither = if lacking.contains(" nor ") { "neither " } else { "no " };
+    Fault::error(codes::SAYS_NOTHING, format!("{what} has {neither}{lacking}")).help("write a list, or remove the key")
+}
+
 fn section_entries(section: Section, node: &Node, list: &mut Vec<Entry>, faults: &mut Faults<'_>) {
     let what = format!("{:?}", section.as_str());
     for (key, node) in mapping(node, &what, faults).unwrap_or_default() {
@@ -87,7 +139,7 @@ fn section_entries(section: Section, node: &Node, list: &mut Vec<Entry>, faults:
 
 fn entry(section: Section, key: &Key, node: &Node, faults: &mut Faults<'_>) -> Entry {
     let faults_before = faults.count();
-    let mut entry = Entry { section, name: named(key), unrestricted: None, endpoints: None, sound: true };
+    let mut entry = Entry { section, name: named(key), unrestricted: None, endpoints: None, tools: None, sound: true };
     // `ADMIN:` with nothing behind it is how the fork's own documentation writes an entry without restrictions.
     if matches!(node.value, Value::Null) {
         return entry;
@@ -97,6 +149,7 @@ fn entry(section: Section, key: &Key, node: &Node, faults: &mut Faults<'_>) -> E
         match key.name.as_str() {
             "unrestricted" => entry.unrestricted = truth(node, faults),
             "endpoints" => entry.endpoints = Some(Spotted { value: endpoints(node, faults), spot: key.spot }),
+            "tools" => entry.tools = tools(key, node, faults),
             _ => stray(key, ENTRY_KEYS, ENTRY_KEYS_TO_COME, faults),
         }
     }
@@ -123,22 +176,26 @@ fn endpoint(key: &Key, custom: bool, node: &Node, faults: &mut Faults<'_>) -> En
     let what = format!("endpoint {}", quoted(&key.name));
     for (key, node) in mapping(node, &what, faults).unwrap_or_default() {
         match key.name.as_str() {
-            "models" => endpoint.models = models(key, node, faults),
-            "deny" => endpoint.deny = models(key, node, faults),
+            "models" => endpoint.models = names(key, node, "a model", faults),
+            "deny" => endpoint.deny = names(key, node, "a model", faults),
             _ => stray(key, ENDPOINT_KEYS, &[], faults),
         }
     }
     endpoint
 }
 
-fn models(key: &Key, node: &Node, faults: &mut Faults<'_>) -> Option<Spotted<Vec<Spotted<String>>>> {
+fn names(key: &Key, node: &Node, item: &str, faults: &mut Faults<'_>) -> Option<Names> {
     let Value::List(items) = &node.value else {
+        let help = match item {
+            "a model" => "write a list: [gpt-4o, \"o1*\"]",
+            "a tool" => "write a list: [web_search, \"*_mcp_github\"]",
+            _ => "write a list: [service_tier]",
+        };
         let what = format!("{:?}", key.name);
-        faults
-            .push(node.spot_or(key), wrong_type(&what, "a list", &node.value).help("write a list: [gpt-4o, \"o1*\"]"));
+        faults.push(node.spot_or(key), wrong_type(&what, "a list", &node.value).help(help));
         return None;
     };
-    let value = items.iter().filter_map(|item| text(item, "a model", faults)).collect();
+    let value = items.iter().filter_map(|node| text(node, item, faults)).collect();
     Some(Spotted { value, spot: key.spot })
 }
 

@@ -73,6 +73,7 @@ impl Line<'_> {
         self.maybe(r#","conversationId":"#, metadata.conversation_id.as_deref());
         self.maybe(r#","endpoint":"#, metadata.endpoint.as_deref());
         self.maybe(r#","model":"#, metadata.model.as_deref());
+        self.maybe(r#","agent":"#, metadata.agent.as_deref());
         self.maybe(r#","spec":"#, metadata.spec.as_deref());
         self.list_unless_empty(r#","also":"#, &metadata.also);
         // The first member has no comma before it.
@@ -90,6 +91,8 @@ impl Line<'_> {
         self.text(r#","role":"#, &usage.role);
         self.text(r#","endpoint":"#, &usage.endpoint);
         self.text(r#","model":"#, &usage.model);
+        self.maybe(r#","agent":"#, usage.agent.as_deref());
+        self.list_unless_empty(r#","models":"#, &usage.models);
         self.maybe(r#","spec":"#, usage.spec.as_deref());
         self.maybe(r#","conversationId":"#, usage.conversation_id.as_deref());
         self.value(r#","outcome":"#, &usage.outcome)?;

@@ -19,6 +19,7 @@ fn whole(entry: Entry) -> Entry {
                 conversation_id: Some("c".into()),
                 endpoint: Some("openAI".into()),
                 model: Some("gpt-4o".into()),
+                agent: Some("agent_x".into()),
                 spec: Some("smart".into()),
                 also: vec!["anthropic|x".into()],
             };
@@ -26,6 +27,8 @@ fn whole(entry: Entry) -> Entry {
         }
         Entry::Usage(mut usage) => {
             usage.spec = Some("fast".into());
+            usage.agent = Some("agent_x".into());
+            usage.models = vec!["openAI|gpt-4o".into()];
             Entry::Usage(usage)
         }
     }

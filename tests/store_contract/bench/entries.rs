@@ -50,6 +50,8 @@ pub(crate) fn turn(n: u128) -> Entry {
         role: "USER".into(),
         endpoint: "openAI".into(),
         model: "gpt-4o-mini".into(),
+        agent: None,
+        models: Vec::new(),
         spec: None,
         conversation_id: Some("a37a6a5f-8ddd-4d8a-a6f5-32bb2a80de6b".into()),
         outcome: TurnOutcome::Started,

@@ -160,7 +160,8 @@ impl<U: Upstream> Spine<U> {
             (Class::Surface(surface), Some(bearer)) => Box::pin(self.surface(visit, head, body, surface, bearer)).await,
             (Class::Surface(_), None) => Box::pin(self.without_identity(visit, head, body)).await,
             (Class::Admin, bearer) => Box::pin(self.admin(visit, head, body, route, bearer)).await,
-            (Class::Turn, None) => Err(Refusal::Token(TokenFault::Missing)),
+            (Class::Tool, Some(bearer)) => Box::pin(self.tool(visit, head, body, bearer)).await,
+            (Class::Turn | Class::Tool, None) => Err(Refusal::Token(TokenFault::Missing)),
         }
     }
 

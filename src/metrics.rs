@@ -42,7 +42,7 @@ macro_rules! metrics {
 metrics! {
     /// All series of one Tollgate process.
     pub struct Metrics {
-        /// Requests answered, by the class of their route (pass, stream, upload, catalog, turn, surface, admin, closed, none) and outcome (forwarded, refused, failed).
+        /// Requests answered, by the class of their route (pass, stream, upload, catalog, turn, tool, surface, admin, closed, none) and outcome (forwarded, refused, failed).
         pub requests_total: IntCounterVec["class", "outcome"],
         /// Requests refused, by the code of the refusal.
         pub refusals_total: IntCounterVec["code"],

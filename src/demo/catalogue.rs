@@ -45,7 +45,10 @@ fn signed_in_config(state: &State) -> Value {
 }
 
 fn spec(spec: &ModelSpec) -> Value {
-    let mut preset = json!({"endpoint": spec.endpoint, "model": spec.model});
+    let mut preset = match &spec.agent {
+        Some(agent) => json!({"endpoint": spec.endpoint, "agent_id": agent}),
+        None => json!({"endpoint": spec.endpoint, "model": spec.model}),
+    };
     if let (Some(fields), Some(label)) = (preset.as_object_mut(), &spec.model_label) {
         fields.insert("modelLabel".to_owned(), label.clone().into());
     }

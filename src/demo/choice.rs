@@ -74,7 +74,7 @@ pub(super) fn choose(options: &StandInOptions, body: Option<&Value>, path_as_wri
     if let Some((spec, enforced)) = spec(options, body, endpoint)?
         && enforced
     {
-        (endpoint, model, agent) = (&spec.endpoint, Some(spec.model.as_str()), None);
+        (endpoint, model, agent) = (&spec.endpoint, Some(spec.model.as_str()), spec.agent.as_deref());
     }
     if !path_as_written && endpoint != "agents" {
         return Err(Refusal::Text("Error building endpoint option"));

@@ -87,6 +87,8 @@ pub struct ModelSpec {
     pub endpoint: String,
     /// `preset.model`.
     pub model: String,
+    /// `preset.agent_id`: the stored agent that runs where the endpoint is `agents`.
+    pub agent: Option<String>,
     /// `preset.modelLabel`: what an answer's author is called.
     pub model_label: Option<String>,
     /// `preset.promptPrefix`: never shown, and added to every turn that names the spec.

@@ -7,7 +7,8 @@ use crate::metrics::{Histogram, IntCounter, IntCounterVec, Metrics};
 use crate::policy::{Outcome, Verdict};
 
 /// The classes of routes, as labels; the last one is for requests that have no route.
-const CLASSES: [&str; 9] = ["pass", "stream", "upload", "catalog", "turn", "surface", "admin", "closed", "none"];
+const CLASSES: [&str; 10] =
+    ["pass", "stream", "upload", "catalog", "turn", "tool", "surface", "admin", "closed", "none"];
 
 /// The handles.
 pub(super) struct Counted {
@@ -80,13 +81,14 @@ impl Counted {
     }
 
     fn of(&self, class: Option<Class>) -> &Handles {
-        let [pass, stream, upload, catalog, turn, surface, admin, closed, none] = &self.classes;
+        let [pass, stream, upload, catalog, turn, tool, surface, admin, closed, none] = &self.classes;
         match class {
             Some(Class::Pass) => pass,
             Some(Class::Stream) => stream,
             Some(Class::Upload) => upload,
             Some(Class::Catalog(_)) => catalog,
             Some(Class::Turn) => turn,
+            Some(Class::Tool) => tool,
             Some(Class::Surface(_)) => surface,
             Some(Class::Admin) => admin,
             Some(Class::Closed) => closed,

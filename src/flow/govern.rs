@@ -138,6 +138,23 @@ impl<U: Upstream> Spine<U> {
         self.pass(visit, head, body, Some(bearer)).await
     }
 
+    /// A call of a tool by itself. Its body streams through unread: the path says which tool it is. Where the policy says
+    /// nothing about tools, there is nothing to judge.
+    pub(super) async fn tool(
+        &self,
+        visit: &mut Visit<'_>,
+        head: Parts,
+        body: U::Inbound,
+        bearer: Arc<Bearer>,
+    ) -> Result<Response<Body<U>>, Refusal> {
+        if visit.policy.limits_tools() {
+            let tool = tools::called(head.uri.path()).ok_or(Refusal::Closed)?;
+            let caller = self.caller(visit, &bearer).await?;
+            self.judge(visit, &caller, &[tool], Metadata::default())?;
+        }
+        self.pass(visit, head, body, Some(bearer)).await
+    }
+
     /// The remote-agent API: whose key it is cannot be told yet, so that it passes only where nothing is enforced.
     pub(super) async fn without_identity(
         &self,

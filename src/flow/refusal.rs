@@ -194,7 +194,7 @@ impl Refusal {
             Self::Denied { reason: Reason::Agent { agent, .. }, .. } => {
                 phrasing::agent_denied(self.status(), agent, extras)
             }
-            Self::Denied { reason: Reason::Tool(_), .. } => phrasing::tool_denied(extras),
+            Self::Denied { reason: Reason::Tool(_), .. } if in_chat => phrasing::tool_denied(extras),
             Self::Denied { reason: Reason::Surface(surface), .. } if in_chat => {
                 phrasing::surface_denied_in_chat(*surface, extras)
             }

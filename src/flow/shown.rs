@@ -16,7 +16,7 @@ use crate::librechat::answers;
 use crate::librechat::catalog::{self, ModelsAnswer};
 use crate::librechat::routes::Catalog;
 use crate::librechat::specs::Specs;
-use crate::policy::{Outcome, Sight, Surface, Verdict};
+use crate::policy::{Outcome, Sight, Surface, Verdict, View};
 use crate::record::entry::Metadata;
 
 impl<U: Upstream> Spine<U> {
@@ -46,7 +46,8 @@ impl<U: Upstream> Spine<U> {
         visit.decide(&Verdict { outcome: Outcome::Allow, because: Vec::new() }, Metadata::default());
         let answer = self.send(visit, head.clone(), Outgoing::Whole(None), Some(bearer)).await?;
         let policy = Arc::clone(&visit.policy);
-        self.filtered(visit, &head, answer, kind, &policy.view(&caller), Some(bearer), only_head).await
+        let sight = Known { view: policy.view(&caller), agents: self.parts.agents.is_some() };
+        self.filtered(visit, &head, answer, kind, &sight, Some(bearer), only_head).await
     }
 
     /// A catalogue for nobody: LibreChat is asked without a token, and nothing of what it might name is shown.
@@ -168,6 +169,31 @@ impl<U: Upstream> Spine<U> {
         }
         plain(answer.headers())?;
         hold(answer.into_body(), LONGEST_CATALOG, self.parts.patience.response).await.map_err(unfiltered)
+    }
+}
+
+/// Someone who is known.
+struct Known<'a> {
+    view: View<'a>,
+    /// Whether stored agents can be looked up, and so be used by those who may not use everything.
+    agents: bool,
+}
+
+impl Sight for Known<'_> {
+    fn model(&self, endpoint: &str, model: &str) -> bool {
+        self.view.model(endpoint, model)
+    }
+
+    fn surface(&self, surface: Surface) -> bool {
+        self.view.surface(surface)
+    }
+
+    fn agents(&self) -> bool {
+        self.view.agents() && (self.agents || self.view.surface(Surface::Agents))
+    }
+
+    fn everything(&self) -> bool {
+        self.view.everything()
     }
 }
 

@@ -321,6 +321,7 @@ fn action(class: Option<Class>) -> &'static str {
         Some(Class::Catalog(Catalog::Models)) => "catalog.models",
         Some(Class::Catalog(Catalog::Endpoints)) => "catalog.endpoints",
         Some(Class::Catalog(Catalog::Config)) => "catalog.config",
+        Some(Class::Tool) => "tool",
         Some(Class::Surface(surface)) => match surface {
             crate::policy::Surface::Agents => "agents",
             crate::policy::Surface::RemoteApi => "remote-api",

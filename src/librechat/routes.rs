@@ -45,6 +45,8 @@ pub enum Class {
     Catalog(Catalog),
     /// Starts a chat turn: the body chooses the models.
     Turn,
+    /// Calls a tool by itself, without a model: the path names it, see [`super::tools::called`].
+    Tool,
     /// A part of LibreChat that is judged as a whole.
     Surface(Surface),
     /// Administration: only for callers whose LibreChat role is `ADMIN`.

@@ -81,6 +81,13 @@ pub(super) fn of_spec(spec: &Value) -> Option<Vec<Tool>> {
     Some(tools)
 }
 
+/// The tool that a path calls by itself: `/api/agents/tools/<tool>/call`. None for other paths.
+pub fn called(path: &str) -> Option<Target> {
+    let mut segments = path.rsplit('/');
+    let (call, tool) = (segments.next()?, segments.next()?);
+    call.eq_ignore_ascii_case("call").then(|| Target::Tool(Tool::Named(tool.into())))
+}
+
 fn of_ephemeral(agent: &Value, tools: &mut Vec<Tool>) -> Result<(), Unreadable> {
     let agent = match agent {
         Value::Null => return Ok(()),
@@ -168,6 +175,14 @@ mod tests {
         ] {
             assert_eq!(tools(&body).unwrap(), expected, "{body}");
         }
+    }
+
+    #[test]
+    fn a_path_calls_the_tool_it_names() {
+        let named = |name: &str| Some(Target::Tool(Tool::Named(name.into())));
+        assert_eq!(called("/api/agents/tools/execute_code/call"), named("execute_code"));
+        assert_eq!(called("/API/agents/tools/Execute_code/CALL"), named("Execute_code"));
+        assert_eq!(called("/api/agents/tools/calls"), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::snapshot::{List, Lists, Mode, Rules, Snapshot, decide};
+use super::snapshot::{AGENTS, List, Lists, Mode, Rules, Snapshot, decide};
 use super::view::View;
 use super::words::{Ask, Caller, Outcome, RuleId, Surface, Target};
 
@@ -159,8 +159,11 @@ fn tool_statements(view: &View<'_>) -> Vec<Statement> {
 }
 
 fn lists(view: &View<'_>, rules: &Rules, name: &str, endpoint: &Lists) -> impl Iterator<Item = Statement> {
-    let unused = view.unrestricted().is_some() || view.is_replaced(rules);
     let allow = endpoint.allow.as_ref().map(|list| {
+        let unused = match name {
+            AGENTS => !view.allowed_agents().any(|counts| std::ptr::eq(counts, list)),
+            _ => view.unrestricted().is_some() || view.is_replaced(rules),
+        };
         let effect = match () {
             () if unused => Effect::Unused,
             () if list.models.written().is_empty() => Effect::Hides,

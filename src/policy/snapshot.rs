@@ -260,11 +260,11 @@ impl Snapshot {
 impl Rules {
     fn new(name: &str, entry: &Entry) -> Self {
         let path = format!("{}.{name}", entry.section.as_str());
-        let endpoints: IndexMap<_, _> =
+        let endpoints: IndexMap<Box<str>, _> =
             entry.endpoints().iter().map(|endpoint| (endpoint.key().into(), Lists::new(&path, endpoint))).collect();
         // A list of agents narrows what a caller may use, and gives nothing that could stand in for the role's models.
-        let gives = |(name, lists): (&Box<str>, &Lists)| lists.allow.is_some() && **name != *AGENTS;
-        let only_denies = !endpoints.is_empty() && !endpoints.iter().any(gives);
+        let gives = |name: &str, lists: &Lists| lists.allow.is_some() && name != AGENTS;
+        let only_denies = !endpoints.is_empty() && !endpoints.iter().any(|(name, lists)| gives(name, lists));
         Self {
             unrestricted: entry.is_unrestricted().then(|| RuleId::new(format!("{path}.unrestricted"))),
             tools: entry.tools.as_ref().map(|tools| Lists::of_tools(&path, &tools.value)).unwrap_or_default(),

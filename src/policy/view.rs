@@ -178,6 +178,12 @@ impl<'a> View<'a> {
         self.narrowing(|rules| Some(&rules.tools)).filter(move |_| !unrestricted)
     }
 
+    /// The lists of agents that count for the caller.
+    pub(super) fn allowed_agents(&self) -> impl Iterator<Item = &'a List> {
+        let unrestricted = self.unrestricted().is_some();
+        self.narrowing(agent_lists).filter(move |_| !unrestricted)
+    }
+
     /// Judges a model under the endpoint's name and under every spelling of it that the policy has. LibreChat finds a custom
     /// endpoint of an agent whatever the case of its letters (CONTRACT.md B.9).
     fn judge_every_spelling(&self, endpoint: &str, model: &str) -> Judged<'a> {

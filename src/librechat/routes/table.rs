@@ -1,7 +1,7 @@
 //! The route table as plain data, in the order in which LibreChat's routers are mounted and literals before parameters.
 
 use super::Access::{Anonymous, Key, Optional, Token};
-use super::Class::{Admin, Closed, Pass, Stream, Turn, Upload};
+use super::Class::{Admin, Closed, Pass, Stream, Tool, Turn, Upload};
 use super::{Access, Body, Catalog, Class, Methods, Route};
 use crate::policy::words::Surface;
 
@@ -222,7 +222,7 @@ static AGENTS: &[Route] = &[
     row("/api/agents/tools", GET, Pass, Token),
     row("/api/agents/tools/calls", GET, Pass, Token),
     row("/api/agents/tools/:id/auth", GET, Pass, Token),
-    row("/api/agents/tools/:id/call", POST, Pass, Token),
+    row("/api/agents/tools/:id/call", POST, Tool, Token),
     row("/api/agents/actions", GET, Pass, Token),
     row("/api/agents/actions/:agentId", POST, AGENTS_SURFACE, Token),
     row("/api/agents/actions/:agentId/:actionId", DELETE, AGENTS_SURFACE, Token),

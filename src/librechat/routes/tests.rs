@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use Access::{Anonymous, Key, Optional, Token};
-use Class::{Admin, Closed, Pass, Stream, Turn, Upload};
+use Class::{Admin, Closed, Pass, Stream, Tool, Turn, Upload};
 
 const AGENTS: Class = Class::Surface(Surface::Agents);
 const REMOTE: Class = Class::Surface(Surface::RemoteApi);
@@ -97,7 +97,7 @@ const APPENDIX: &[(&str, &[&str], Class, Access, Body)] = &[
     ("GET", &["/api/agents", "/api/agents/categories"], Pass, Token, Body::None),
     ("POST", &["/api/agents"], AGENTS, Token, Body::Json),
     ("GET", &["/api/agents/tools", "/api/agents/tools/calls", "/api/agents/tools/x/auth"], Pass, Token, Body::None),
-    ("POST", &["/api/agents/tools/x/call"], Pass, Token, Body::Json),
+    ("POST", &["/api/agents/tools/x/call"], Tool, Token, Body::Json),
     ("GET", &["/api/agents/actions"], Pass, Token, Body::None),
     ("POST", &["/api/agents/actions/a"], AGENTS, Token, Body::Json),
     ("DELETE", &["/api/agents/actions/a/b"], AGENTS, Token, Body::Json),

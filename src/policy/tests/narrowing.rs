@@ -233,6 +233,22 @@ agents: { tools: { deny: [d] } }";
     assert_eq!(rows(&["g"]), [&denied[..], &stands_in].concat());
 }
 
+#[test]
+fn a_list_of_agents_is_unused_only_where_a_group_has_one() {
+    let text = "roles: { USER: { endpoints: { agents: { models: [agent_x] }, openAI: { models: [mini] } } } }
+groups: { g: { endpoints: { openAI: { models: [small] } } }, h: { endpoints: { agents: { models: [] } } } }";
+    let row = |groups: &[&str]| {
+        let explained = explain::explain(&policy(text), &caller("USER", groups, ""));
+        let mut rows = explained.statements.into_iter();
+        rows.find(|row| row.rule.as_str() == "roles.USER.endpoints.agents.models").map(|row| row.effect)
+    };
+    for (groups, effect) in
+        [(&[][..], explain::Effect::Allows), (&["g"], explain::Effect::Allows), (&["h"], explain::Effect::Unused)]
+    {
+        assert_eq!(row(groups), Some(effect), "{groups:?}");
+    }
+}
+
 /// What an entry says of tools: its allowed and its denied ones.
 type Lists = (Option<Vec<String>>, Option<Vec<String>>);
 

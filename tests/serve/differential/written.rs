@@ -58,10 +58,12 @@ type Add<'a> = dyn FnMut(&str, Vec<u8>, Want) + 'a;
 /// CONTRACT.md D.8, by number. Number 13 needs model specs and is a test of its own.
 fn by_number(add: &mut Add<'_>) {
     let post = |target: &str, body: &str| sent(&format!("POST {target} HTTP/1.1"), &[JSON], body.as_bytes());
+    // Editing agents is closed to users; using them needs LibreChat's database, which this world does not have.
     let no_agents = Refused(403, "surface.agents");
+    let unknown_agent = Refused(403, "agent.no-store");
     let no_assistants = Refused(403, "surface.assistants");
     let no_remote = Refused(403, "surface.remote_api");
-    add("D.8 1", post("/API/AGENTS/CHAT", AGENT), no_agents);
+    add("D.8 1", post("/API/AGENTS/CHAT", AGENT), unknown_agent);
     add("D.8 2", post("/api\\agents/chat#", AGENT), Refused(400, "path-backslash"));
     add("D.8 2 both", post("/api\\agents\\chat#", AGENT), Refused(400, "path-backslash"));
     add("D.8 3", post("http://x/api/agents/chat/", AGENT), Refused(400, "path-form"));
@@ -97,9 +99,9 @@ fn by_number(add: &mut Add<'_>) {
     add("D.8 11 cheap", post("/api/agents/chat/anthropic", CHEAP), Calls(200, MINI));
     let kind = r#"{"text":"hi","endpoint":"openAI","endpointType":"x","model":"gpt-4o-mini"}"#;
     add("D.8 12", chat(&[], kind.as_bytes()), Refused(400, "select-endpoint-type"));
-    add("D.8 14", chat(&[], AGENT.as_bytes()), no_agents);
+    add("D.8 14", chat(&[], AGENT.as_bytes()), unknown_agent);
     let within = r#"{"text":"hi","endpoint":"openAI","model":"gpt-4o-mini","addedConvo":{"agent_id":"agent_dear"}}"#;
-    add("D.8 14 added", chat(&[], within.as_bytes()), no_agents);
+    add("D.8 14 added", chat(&[], within.as_bytes()), unknown_agent);
     let hidden = r#"{"provider":"openAI","model":"gpt-4o-mini","model_parameters":{"modelKwargs":{"model":"gpt-4o"}}}"#;
     add("D.8 15 create", post("/api/agents", hidden), no_agents);
     add("D.8 15 change", sent("PATCH /api/agents/agent_dear HTTP/1.1", &[JSON], hidden.as_bytes()), no_agents);

@@ -71,3 +71,6 @@ async fn follow(store: &dyn Agents, policy: &Snapshot, agent: &str) -> Result<Ve
     }
     Ok(parts)
 }
+
+#[cfg(test)]
+mod tests;

@@ -83,7 +83,7 @@ pub struct Unjudged {
 /// The parts of LibreChat that choose models in ways other than the body of a chat request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Surface {
-    /// Stored agents: a graph of models (CONTRACT.md B.4, B.5, B.7).
+    /// Writing and reading stored agents (CONTRACT.md B.7). Using them is judged by [`Target::Agent`].
     Agents,
     /// The remote-agent API, authenticated by `sk-` keys (CONTRACT.md B.6).
     RemoteApi,

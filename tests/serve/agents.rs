@@ -1,8 +1,11 @@
 //! Chats with stored agents: judged by all that they run, as it stands in LibreChat's database at that moment.
 
+use std::time::Duration;
+
 use http::Method;
 use mongodb::bson::{Bson, Document, doc};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tollgate::demo::{Call, ModelSpec, ModelSpecs, StoredAgent};
 
 use crate::POLICY;
@@ -279,34 +282,43 @@ async fn without_librechats_database_agents_are_for_those_who_may_use_everything
 
 #[tokio::test]
 async fn while_the_database_is_away_no_agent_runs() {
-    with_mongod(async |mongod| {
-        put(mongod, "agent_cheap", doc! {}).await;
-        let relay = Relay::to(server_of(&mongod.uri)).await;
-        let uri = through(&relay, &mongod.uri);
-        // People are remembered for a minute, so that the directory is not what is missed.
-        let plan = with_agents(POLICY, mongod, &uri).settings("identity: { cache: 60s }");
-        let mut world = plan.start().await;
-        for who in ["User", "Admin"] {
-            started(&say(&world, who, &turn("agent_cheap"), "before").await);
-        }
-        relay.set(Way::Cut);
-        world.until("it is not ready", async |world| get(world.admin, "/readyz", &[]).await.status == 503).await;
-        world.stand_in.forget();
-        for who in ["User", "Admin"] {
-            let answer = say(&world, who, &turn("agent_cheap"), who).await;
-            assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "5"), "{}", answer.text());
-            assert!(!answer.text().contains("127.0.0.1"), "{}", answer.text());
-            assert_eq!(world.entry_from(who).await["rules"], json!(["directory.down"]));
-        }
-        assert!(world.reached().is_empty(), "{:?}", world.reached());
-        let plain = json!({"text": "hi", "endpoint": "openAI", "model": "gpt-4o-mini", "conversationId": null});
-        started(&say(&world, "User", &plain, "plain").await);
-        relay.set(Way::Open);
-        world
-            .until("agents run again", async |world| say(world, "User", &turn("agent_cheap"), "x").await.status == 200)
-            .await;
-    })
-    .await;
+    with_mongod(async |mongod| outage(mongod, Way::Cut).await).await;
+}
+
+#[tokio::test]
+async fn a_database_that_says_nothing_is_as_good_as_away() {
+    with_mongod(async |mongod| outage(mongod, Way::Silent).await).await;
+}
+
+/// MongoDB is lost in this way between two turns of an agent, and comes back.
+async fn outage(mongod: &Mongod, way: Way) {
+    put(mongod, "agent_cheap", doc! {}).await;
+    let relay = Relay::to(server_of(&mongod.uri)).await;
+    let uri = through(&relay, &mongod.uri);
+    // People are remembered for a minute, so that the directory is not what is missed.
+    let plan = with_agents(POLICY, mongod, &uri).settings("identity: { cache: 60s }");
+    let mut world = plan.start().await;
+    for who in ["User", "Admin"] {
+        started(&say(&world, who, &turn("agent_cheap"), "before").await);
+    }
+    relay.set(way);
+    world.until("it is not ready", async |world| get(world.admin, "/readyz", &[]).await.status == 503).await;
+    world.stand_in.forget();
+    let asked = Instant::now();
+    let (user, admin) = (turn("agent_cheap"), turn("agent_cheap"));
+    let answers = tokio::join!(say(&world, "User", &user, "User"), say(&world, "Admin", &admin, "Admin"));
+    assert!(asked.elapsed() < Duration::from_secs(7), "nobody waits for long: {:?}", asked.elapsed());
+    for (answer, who) in [(answers.0, "User"), (answers.1, "Admin")] {
+        assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "5"), "{}", answer.text());
+        assert!(!answer.text().contains("127.0.0.1"), "{}", answer.text());
+        assert_eq!(world.entry_from(who).await["rules"], json!(["directory.down"]));
+    }
+    assert!(world.reached().is_empty(), "{:?}", world.reached());
+    let plain = json!({"text": "hi", "endpoint": "openAI", "model": "gpt-4o-mini", "conversationId": null});
+    started(&say(&world, "User", &plain, "plain").await);
+    relay.set(Way::Open);
+    let again = async |world: &mut World| say(world, "User", &turn("agent_cheap"), "x").await.status == 200;
+    world.until("agents run again", again).await;
 }
 
 #[tokio::test]

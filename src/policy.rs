@@ -20,6 +20,7 @@ mod faults;
 mod merge;
 mod message;
 mod pattern;
+mod rules;
 mod tree;
 mod view;
 

@@ -3,39 +3,22 @@
 //! Every finding is a fault with a code of [`codes`], not a guess at what was meant: a rule that cannot do what
 //! its author wanted must not be in force.
 
+mod lists;
+
 use std::collections::HashMap;
 
 use super::codes;
 use super::faults::{Faults, Spot};
 use super::merge::Merged;
 use super::message::Message;
-use super::pattern::covers;
-use super::snapshot::{AGENTS, Fallback};
-use super::written::{Endpoint, Entry, Names, Section, Spotted, Tools};
+use super::rules::AGENTS;
+use super::snapshot::Fallback;
+use super::written::{Endpoint, Entry, Section, Spotted};
 use crate::report::{Fault, is_invisible, nearest, quoted};
 
 /// LibreChat's built-in endpoints by their exact names (CONTRACT.md B.9). All others are custom endpoints.
 pub const BUILT_IN: [&str; 8] =
     ["openAI", "azureOpenAI", "google", "anthropic", "bedrock", "assistants", "azureAssistants", "agents"];
-
-/// Endpoints whose models Tollgate does not judge one by one: only callers without any restriction get there.
-const SURFACES: [&str; 2] = ["assistants", "azureAssistants"];
-
-/// What the ids of LibreChat's stored agents begin with (CONTRACT.md B.4).
-const AGENT_ID: &str = "agent_";
-
-/// Parameters of agents that choose a model, a key or an address (CONTRACT.md B.5). No operator can know them to be harmless.
-const HARMFUL: [&str; 9] = [
-    "model",
-    "modelName",
-    "modelKwargs",
-    "fallbacks",
-    "configuration",
-    "clientOptions",
-    "apiKey",
-    "baseURL",
-    "additionalModelRequestFields",
-];
 
 /// Checks the policy and makes its message.
 pub(super) fn check(merged: &Merged, faults: &mut Faults<'_>) -> Message {
@@ -50,18 +33,17 @@ pub(super) fn check(merged: &Merged, faults: &mut Faults<'_>) -> Message {
                 let what = format!("endpoint {}", quoted(&endpoint.name.value));
                 faults.push_twice(codes::DEFINED_TWICE, &what, first, endpoint.name.spot);
             }
-            lists(entry, endpoint, faults);
+            lists::of_endpoint(entry, endpoint, faults);
         }
         if let Some(written) = &entry.tools {
-            tools(entry, &written.value, faults);
+            lists::of_tools(entry, &written.value, faults);
         }
     }
     if let Some(deny) = &merged.tools_deny {
-        names(deny, "tool", faults);
-        empty_deny(deny, faults);
+        lists::of_denied_tools(deny, faults);
     }
     if let Some(allow) = &merged.agent_parameters {
-        parameters(allow, faults);
+        lists::of_parameters(allow, faults);
     }
     message(merged, faults)
 }
@@ -197,118 +179,5 @@ fn emptiness(merged: &Merged, entry: &Entry, faults: &mut Faults<'_>) {
         let message = format!("{} {} allows nothing at all", entry.section.noun(), quoted(&entry.name.value));
         let help = "name endpoints and models, or write \"unrestricted: true\"";
         faults.push(entry.name.spot, Fault::warning(codes::ALLOWS_NOTHING, message).help(help));
-    }
-}
-
-fn lists(entry: &Entry, endpoint: &Endpoint, faults: &mut Faults<'_>) {
-    for list in [&endpoint.models, &endpoint.deny].into_iter().flatten() {
-        names(list, if endpoint.key() == AGENTS { "agent" } else { "model" }, faults);
-    }
-    if let Some(deny) = endpoint.deny.as_ref().filter(|_| entry.sound) {
-        empty_deny(deny, faults);
-    }
-    if endpoint.key() == AGENTS {
-        [&endpoint.models, &endpoint.deny].into_iter().flatten().for_each(|list| agent_ids(list, faults));
-    }
-    let Some(allowed) = &endpoint.models else { return };
-    unreachable(allowed, endpoint.deny.as_ref(), faults);
-    let is_user = entry.section == Section::Users && endpoint.key() != AGENTS;
-    if is_user && allowed.value.is_empty() && entry.sound {
-        let fault = Fault::error(
-            codes::HIDES_NOTHING,
-            "an empty list takes nothing away from a user: a user's models are added to the role's or groups'",
-        );
-        faults.push(allowed.spot, fault.help("write \"deny: ['*']\" to hide the endpoint from this user"));
-    }
-    if SURFACES.contains(&endpoint.key()) && !allowed.value.is_empty() {
-        let message = format!(
-            "{} stays closed to callers with any restriction, whatever models are listed",
-            quoted(endpoint.key())
-        );
-        let help = "this version does not judge its models one by one; only callers without any restriction get there";
-        faults.push(endpoint.name.spot, Fault::warning(codes::STAYS_CLOSED, message).help(help));
-    }
-}
-
-fn tools(entry: &Entry, tools: &Tools, faults: &mut Faults<'_>) {
-    for list in [&tools.allow, &tools.deny].into_iter().flatten() {
-        names(list, "tool", faults);
-    }
-    if let Some(deny) = tools.deny.as_ref().filter(|_| entry.sound) {
-        empty_deny(deny, faults);
-    }
-    if let Some(allow) = &tools.allow {
-        unreachable(allow, tools.deny.as_ref(), faults);
-    }
-}
-
-fn parameters(list: &Names, faults: &mut Faults<'_>) {
-    names(list, "parameter", faults);
-    if list.value.is_empty() {
-        let fault = Fault::error(codes::SAYS_NOTHING, "this list allows nothing");
-        faults.push(list.spot, fault.help("remove it, or name what to allow"));
-    }
-    for name in &list.value {
-        if name.value.contains('*') {
-            let message = format!("\"*\" has no meaning in the name of a parameter: {}", quoted(&name.value));
-            let help = "name each parameter; what it does must be known";
-            faults.push(name.spot, Fault::error(codes::WILDCARD_IN_NAME, message).help(help));
-        }
-        if HARMFUL.iter().any(|harmful| harmful.eq_ignore_ascii_case(&name.value)) {
-            let message = format!("{} chooses what is called, and is never allowed", quoted(&name.value));
-            let help = "remove it; an agent's model and address belong in its own fields";
-            faults.push(name.spot, Fault::error(codes::HARMFUL_PARAMETER, message).help(help));
-        }
-    }
-}
-
-/// Whoever writes a model for the endpoint `agents` means something else than is done.
-fn agent_ids(list: &Names, faults: &mut Faults<'_>) {
-    for name in list.value.iter().filter(|name| !name.value.starts_with(AGENT_ID) && !name.value.contains('*')) {
-        let message = format!("{} is not the id of an agent", quoted(&name.value));
-        let help = "agents are listed by their ids (agent_...); the models they run are judged by the other endpoints";
-        faults.push(name.spot, Fault::warning(codes::NOT_AN_AGENT, message).help(help));
-    }
-}
-
-fn empty_deny(deny: &Names, faults: &mut Faults<'_>) {
-    if deny.value.is_empty() {
-        let fault = Fault::error(codes::EMPTY_DENY, "this list denies nothing").help("remove it, or name what to deny");
-        faults.push(deny.spot, fault);
-    }
-}
-
-fn unreachable(allowed: &Names, deny: Option<&Names>, faults: &mut Faults<'_>) {
-    for name in &allowed.value {
-        let denied = deny.into_iter().flat_map(|deny| &deny.value).find(|deny| covers(&deny.value, &name.value));
-        if let Some(deny) = denied {
-            let message = format!("{} is never allowed: {} denies all of it", quoted(&name.value), quoted(&deny.value));
-            let fault = Fault::error(codes::UNREACHABLE, message).help("remove one of the two; a denial always wins");
-            faults.push(name.spot, fault);
-        }
-    }
-}
-
-fn names(list: &Names, noun: &str, faults: &mut Faults<'_>) {
-    let everything = list.value.iter().any(|model| model.value == "*");
-    let mut seen: HashMap<&str, Spot> = HashMap::new();
-    let what = format!("the name of a {noun}");
-    for model in &list.value {
-        if !plain_name(model, &what, faults) {
-            continue;
-        }
-        if let Some(first) = seen.insert(&model.value, model.spot) {
-            faults.push_twice(codes::DUPLICATE_MODEL, &format!("{noun} {}", quoted(&model.value)), first, model.spot);
-        } else if model.value.contains("**") {
-            let fault =
-                Fault::error(codes::REDUNDANT_MODEL, format!("{} has several stars in a row", quoted(&model.value)));
-            faults.push(model.spot, fault.help("one star means the same"));
-        } else if everything && model.value != "*" {
-            let fault = Fault::error(
-                codes::REDUNDANT_MODEL,
-                format!("{} stands beside \"*\", which matches it", quoted(&model.value)),
-            );
-            faults.push(model.spot, fault.help("remove one of the two"));
-        }
     }
 }

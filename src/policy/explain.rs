@@ -7,7 +7,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::snapshot::{AGENTS, List, Lists, Mode, Rules, Snapshot, decide};
+use super::rules::{AGENTS, List, Lists, Rules};
+use super::snapshot::{Mode, Snapshot, decide};
 use super::view::View;
 use super::words::{Ask, Caller, Outcome, RuleId, Surface, Target};
 

@@ -7,12 +7,13 @@
 //!    them names the endpoint, `unlisted.endpoint` does.
 //! 5. Otherwise the role's entry decides in the same way; a role without an entry follows `unlisted.role`.
 //!
-//! Agents by their ids and tools by their names are the other way round: what no list is about is allowed, because what an
-//! agent runs is judged by itself. See [`View::judge_narrowed`].
+//! Agents by their ids and tools by their names are the other way round, see [`narrowed`].
 
-use super::pattern::Models;
-use super::snapshot::{AGENTS, Fallback, List, Lists, Mode, Rules, Snapshot, Unlisted};
-use super::words::{Caller, Part, RuleId, Sight, Surface, Target, Tool};
+mod narrowed;
+
+use super::rules::{List, Lists, Rules};
+use super::snapshot::{Fallback, Mode, Snapshot, Unlisted};
+use super::words::{Caller, Part, RuleId, Sight, Surface, Target};
 
 /// What one caller may see.
 #[derive(Debug)]
@@ -108,82 +109,6 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Judges an agent by its id, without what it runs: by the lists of the endpoint `agents`.
-    pub(super) fn judge_agent(&self, agent: &str) -> Judged<'a> {
-        let matches = |models: &Models| models.matches(agent);
-        self.judge_narrowed(agent_lists, None, matches, matches, self.snapshot.agents_rule())
-    }
-
-    /// Whether there can be an agent that the caller may use, by its id.
-    pub(super) fn judge_agents(&self) -> Judged<'a> {
-        let (none, any) = (Models::is_everything, |models: &Models| !models.written().is_empty());
-        self.judge_narrowed(agent_lists, None, none, any, self.snapshot.agents_rule())
-    }
-
-    /// Judges a tool. All tools of a server are allowed if none of them can be denied and each must be on a list, if there is
-    /// a list.
-    pub(super) fn judge_tool(&self, tool: &Tool) -> Judged<'a> {
-        let lists = |rules: &'a Rules| Some(&rules.tools);
-        let (global, open) = (self.snapshot.tools_deny(), self.snapshot.tools_rule());
-        match tool {
-            Tool::Named(name) => {
-                let matches = |models: &Models| models.matches(name);
-                self.judge_narrowed(lists, global, matches, matches, open)
-            }
-            Tool::Ending(end) => {
-                let (some, all) = (|models: &Models| models.some_end(end), |models: &Models| models.all_end(end));
-                self.judge_narrowed(lists, global, some, all, open)
-            }
-        }
-    }
-
-    /// Judges by lists that narrow what is allowed anyway. A denial of any entry wins; `unrestricted` lifts all other lists;
-    /// then the user's own list and those of the groups count, or the role's where no group has one. Where none of them has
-    /// any, `open` allows.
-    fn judge_narrowed(
-        &self,
-        lists: impl Fn(&'a Rules) -> Option<&'a Lists>,
-        global_deny: Option<&'a List>,
-        denies: impl Fn(&Models) -> bool,
-        allows: impl Fn(&Models) -> bool,
-        open: &'a RuleId,
-    ) -> Judged<'a> {
-        let denied = self.entries().filter_map(|rules| lists(rules)?.deny.as_ref()).chain(global_deny);
-        if let Some(list) = denied.into_iter().find(|list| denies(&list.models)) {
-            return Judged::denied(&list.rule);
-        }
-        if let Some(rule) = self.unrestricted() {
-            return Judged::allowed(rule);
-        }
-        let mut last = None;
-        for list in self.narrowing(lists) {
-            if allows(&list.models) {
-                return Judged::allowed(&list.rule);
-            }
-            last = Some(list);
-        }
-        last.map_or_else(|| Judged::allowed(open), |list| Judged::denied(&list.rule))
-    }
-
-    /// The lists that narrow what is allowed anyway.
-    fn narrowing(&self, lists: impl Fn(&'a Rules) -> Option<&'a Lists>) -> impl Iterator<Item = &'a List> {
-        let allow = move |rules: &'a Rules| lists(rules)?.allow.as_ref();
-        let role = self.role.filter(|_| !self.groups.iter().any(|group| allow(group).is_some()));
-        self.users().chain(self.groups.iter()).chain(role).filter_map(allow)
-    }
-
-    /// The lists of tools that count for the caller.
-    pub(super) fn allowed_tools(&self) -> impl Iterator<Item = &'a List> {
-        let unrestricted = self.unrestricted().is_some();
-        self.narrowing(|rules| Some(&rules.tools)).filter(move |_| !unrestricted)
-    }
-
-    /// The lists of agents that count for the caller.
-    pub(super) fn allowed_agents(&self) -> impl Iterator<Item = &'a List> {
-        let unrestricted = self.unrestricted().is_some();
-        self.narrowing(agent_lists).filter(move |_| !unrestricted)
-    }
-
     /// Judges a model under the endpoint's name and under every spelling of it that the policy has. LibreChat finds a custom
     /// endpoint of an agent whatever the case of its letters (CONTRACT.md B.9).
     fn judge_every_spelling(&self, endpoint: &str, model: &str) -> Judged<'a> {
@@ -194,13 +119,6 @@ impl<'a> View<'a> {
         let named = self.entries().flat_map(|rules| rules.endpoints.keys());
         let others = named.filter(|name| ***name != *endpoint && name.eq_ignore_ascii_case(endpoint));
         others.map(|name| self.judge(name, model)).find(|judged| !judged.allowed).unwrap_or(judged)
-    }
-
-    /// Whether any tool could be denied to the caller.
-    fn limits_tools(&self) -> bool {
-        let unrestricted = self.unrestricted().is_some();
-        let limits = |lists: &Lists| lists.deny.is_some() || (lists.allow.is_some() && !unrestricted);
-        self.snapshot.tools_deny().is_some() || self.entries().any(|rules| limits(&rules.tools))
     }
 
     /// The statement by which the caller may use everything there is, if there is one.
@@ -328,10 +246,6 @@ fn allowed<'a>(rules: &'a Rules, endpoint: &str) -> Option<&'a List> {
 
 fn denied<'a>(rules: &'a Rules, endpoint: &str) -> Option<&'a List> {
     of_endpoint(rules, endpoint)?.deny.as_ref()
-}
-
-fn agent_lists(rules: &Rules) -> Option<&Lists> {
-    of_endpoint(rules, AGENTS)
 }
 
 fn of_endpoint<'a>(rules: &'a Rules, endpoint: &str) -> Option<&'a Lists> {

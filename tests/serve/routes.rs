@@ -41,6 +41,8 @@ fn wanted(row: &Route) -> [Want; 3] {
     match row.class {
         Class::Closed => [Refused(404, "route.closed"); 3],
         Class::Pass | Class::Stream | Class::Upload | Class::Catalog(_) => [nobody, Passes, Passes],
+        // This policy says nothing about tools.
+        Class::Tool => [nobody, Passes, Passes],
         // The dear model, that is: the cheap one is tried beside it.
         Class::Turn => [nobody, Refused(403, "roles.USER.endpoints.openAI.models"), Passes],
         Class::Surface(Surface::RemoteApi) => [Refused(403, "surface.remote_api"); 3],
@@ -163,6 +165,7 @@ test fails where the page is not what the table says.
 | Upload | passes as it arrives, whatever its size |
 | Catalog | the answer is filtered |
 | Turn | the body is read and judged; LibreChat receives what was judged |
+| Tool | calls a tool by itself: judged by its name, where the policy says anything about tools; passes unread |
 | Surface | judged as a whole: a part of LibreChat that chooses models by itself |
 | Admin | for LibreChat's administrators |
 | Closed | never passes |

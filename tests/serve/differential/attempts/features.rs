@@ -33,7 +33,8 @@ fn specs(add: &mut Add<'_>) {
 }
 
 fn agents(add: &mut Add<'_>) {
-    let no_agents = Refused(403, "surface.agents");
+    // Without LibreChat's database no agent can be looked into, so that none is believed; `tests/serve/agents.rs` has one.
+    let no_agents = Refused(403, "agent.no-store");
     let agent = |id: &str| format!(r#"{{"text":"hi","endpoint":"agents","agent_id":"{id}"}}"#);
     add(33, "within addedConvo", chat(&[], &cheap_with(r#""addedConvo":{"agent_id":"agent_dear"}"#)), no_agents);
     let hidden = r#""addedConvo":{"endpoint":"openAI","model":"gpt-4o-mini","agent_id":"agent_dear"}"#;
@@ -41,7 +42,6 @@ fn agents(add: &mut Add<'_>) {
     add(34, "of a dear model", chat(&[], agent("agent_dear").as_bytes()), no_agents);
     let cheap = r#"{"text":"hi","endpoint":"agents","agent_id":"agent_dear","model":"gpt-4o-mini"}"#;
     add(34, "with a cheap model beside it", chat(&[], cheap.as_bytes()), no_agents);
-    // Who hands over to whom is in the agent's document, which nobody reads: no agent is believed.
     add(35, "that hands over", chat(&[], agent("agent_3jQ3rziVxJnmR5ZaSC0E0").as_bytes()), no_agents);
     let tools = r#""ephemeralAgent":{"mcp":["server"],"execute_code":true,"web_search":true,"model":"gpt-4o"}"#;
     add(36, "tools", chat(&[], &cheap_with(tools)), Calls(200, MINI));

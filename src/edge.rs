@@ -1,6 +1,6 @@
 //! The chassis: pingora's server, services and load balancing, hyper as the HTTP engine on both sides.
 //!
-//! This room opens the data plane's socket, reads requests, hands each to the spine and writes its answer; it connects to
+//! This room opens the data plane's socket, reads requests strictly, hands each to the spine and writes its answer; it connects to
 //! LibreChat for whatever has become a passage; it stops without cutting an answer. It knows nothing of why a request is refused.
 
 use std::io;
@@ -22,12 +22,16 @@ use crate::lifecycle::{InFlight, Readiness};
 use crate::metrics::Metrics;
 
 mod connection;
+mod inbound;
+mod last_word;
 mod lazy_timer;
 mod link;
 mod patient;
 mod stop;
+mod strict;
 mod upstream;
 
+pub use inbound::Inbound;
 pub use upstream::{Address, LibreChat, Limits as UpstreamLimits};
 
 use connection::Connections;

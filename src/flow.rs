@@ -33,13 +33,14 @@ mod counted;
 pub mod gate;
 mod govern;
 mod headers;
+mod malformed;
 mod passage;
 mod refusal;
 mod reply;
 mod shown;
 mod visit;
 
-pub use passage::{Moved, Outgoing, Passage, Upstream, UpstreamFault};
+pub use passage::{BodyFault, Moved, Outgoing, Passage, Upstream, UpstreamFault};
 pub use reply::{Cut, Reply};
 
 use catalogue::Catalogue;
@@ -145,7 +146,6 @@ impl<U: Upstream> Spine<U> {
     }
 
     async fn live(&self, visit: &mut Visit<'_>, head: Parts, body: U::Inbound) -> Result<Response<Body<U>>, Refusal> {
-        gate::check(&head)?;
         let path = CanonicalPath::of(&head.uri)?;
         let (route, target) = self.route(&head.method, &head.uri, &path)?;
         visit.class = Some(route.class);
@@ -285,10 +285,10 @@ fn octets(ip: IpAddr) -> [u8; 16] {
     }
 }
 
-fn unfiltered(fault: Unheld) -> Refusal {
+fn unfiltered(fault: Unheld<impl std::fmt::Display>) -> Refusal {
     Refusal::Unfiltered(match fault {
         Unheld::TooLarge => "LibreChat's answer is too large".to_owned(),
         Unheld::Slow => "LibreChat's answer came too slowly".to_owned(),
-        Unheld::Broken(cause) => cause,
+        Unheld::Broken(cause) => cause.to_string(),
     })
 }

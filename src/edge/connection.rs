@@ -1,4 +1,4 @@
-//! Client connections: hyper's HTTP/1.1 server over pingora's streams.
+//! Client connections: hyper's HTTP/1.1 server over pingora's streams, with the strict gate between them.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -9,21 +9,27 @@ use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::Request;
+use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use pingora_core::apps::ServerApp;
 use pingora_core::protocols::Stream;
 use pingora_core::server::ShutdownWatch;
+use tokio::io::AsyncWriteExt;
 
+use super::inbound::Inbound;
+use super::last_word;
 use super::lazy_timer::LazyTimer;
 use super::patient::Patient;
+use super::strict::{Strict, Tally};
 use super::upstream::LibreChat;
 use super::{BUFFER, Limits};
-use crate::flow::{self, Cut, Spine};
+use crate::flow::gate::GateFault;
+use crate::flow::{self, Cut, Reply, Spine};
 use crate::lifecycle::{InFlight, InFlightGuard};
 use crate::metrics::{IntCounter, IntGauge, Metrics};
 
@@ -89,33 +95,83 @@ impl ServerApp for Connections {
             return None;
         }
         let peer = peer_of(&stream);
+        let tally = Tally::default();
         let service = service_fn(|request: Request<Incoming>| {
             let guard = self.counted();
-            let spine = Arc::clone(&self.spine);
+            let (spine, tally) = (&self.spine, &tally);
             // Boxed, so that an idle connection or a long stream does not carry the room of a whole request.
-            let answer: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
-                let response = spine.serve(request, peer).await;
+            let answer: Pin<Box<dyn Future<Output = _> + Send + '_>> = Box::pin(async move {
+                let response = spine.serve(request.map(Inbound::from), peer).await;
+                tally.answered();
                 Ok::<_, Infallible>(response.map(|body| Tracked { body, _guard: guard }))
             });
             answer
         });
-        let io = TokioIo::new(Patient::new(stream, self.limits.write_stall));
-        let mut connection = pin!(self.engine.serve_connection(io, service));
-        let mut shutdown = shutdown.clone();
-        tokio::select! {
-            biased;
-            // An error here is a client that left or spoke no HTTP: hyper has answered what could be answered.
-            ended = connection.as_mut() => if ended.is_err_and(|error| error.is_parse()) {
-                self.malformed.inc();
-            },
-            () = stopped(&mut shutdown) => {
-                connection.as_mut().graceful_shutdown();
-                let _ = connection.await;
-            }
-        }
+        let stream = Strict::new(Patient::new(stream, self.limits.write_stall), self.limits.head, &tally);
+        let mut connection = self.engine.serve_connection(TokioIo::new(stream), service);
+        let ended = serve(&mut connection, &tally, stopped(&mut shutdown.clone())).await;
+        let (stream, refused) = connection.into_parts().io.into_inner().into_inner();
+        self.end(stream, peer, refused, ended).await;
         drop(open);
         None
     }
+}
+
+impl Connections {
+    /// The end of a connection, with the last word on what was no request.
+    async fn end(&self, mut stream: Patient<Stream>, peer: IpAddr, refused: Option<GateFault>, ended: hyper::Result<()>) {
+        let answer = match refused {
+            Some(fault) => self.spine.malformed(fault, peer),
+            None => {
+                // An error here is a client that left. If it is one of HTTP, gate and engine do not agree: hyper has answered.
+                match ended {
+                    Err(error) if error.is_parse() => self.malformed.inc(),
+                    Err(_) => {}
+                    // Who has left already has no use for a proper end.
+                    Ok(()) => drop(stream.shutdown().await),
+                }
+                return;
+            }
+        };
+        // Behind an answer that broke off, more bytes would be taken for its rest.
+        if ended.is_ok()
+            && let (head, Reply::Whole(Some(body))) = answer.into_parts()
+        {
+            // The same: whoever does not take it is gone.
+            let _ = last_word::say(stream, &Response::from_parts(head, body)).await;
+        }
+    }
+}
+
+/// Serves until the connection ends. It is ended when something was refused and everything before it has its answer, and when
+/// the listeners have closed.
+async fn serve<I, S, B, F>(
+    connection: &mut http1::Connection<I, S>,
+    tally: &Tally,
+    stopped: impl Future<Output = ()>,
+) -> hyper::Result<()>
+where
+    I: Read + Write + Unpin,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future = F> + Unpin,
+    F: Future<Output = Result<Response<B>, Infallible>> + Unpin,
+    B: Body<Error: std::error::Error + Send + Sync + 'static> + 'static,
+{
+    let mut stopped = pin!(stopped);
+    let mut told = false;
+    std::future::poll_fn(|cx| {
+        loop {
+            let polled = connection.poll_without_shutdown(cx);
+            if polled.is_ready() || told {
+                return polled;
+            }
+            told = tally.is_over() || stopped.as_mut().poll(cx).is_ready();
+            if !told {
+                return polled;
+            }
+            Pin::new(&mut *connection).graceful_shutdown();
+        }
+    })
+    .await
 }
 
 /// Returns when the listeners have closed.

@@ -25,7 +25,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::BUFFER;
-use crate::flow::{Outgoing, UpstreamFault};
+use super::inbound::Inbound;
+use crate::flow::{BodyFault, Outgoing, UpstreamFault};
 
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(4);
@@ -53,7 +54,7 @@ pub struct Answer {
 /// An open connection.
 #[derive(Debug)]
 struct Link {
-    sender: SendRequest<Outgoing<Incoming>>,
+    sender: SendRequest<Outgoing<Inbound>>,
     driver: Driver,
 }
 
@@ -62,7 +63,7 @@ struct Link {
 struct Driver(Option<Pin<Box<Http>>>);
 
 /// hyper's half of a connection that moves bytes.
-type Http = Connection<TokioIo<TcpStream>, Outgoing<Incoming>>;
+type Http = Connection<TokioIo<TcpStream>, Outgoing<Inbound>>;
 
 /// An unused connection, and since when.
 #[derive(Debug)]
@@ -74,7 +75,7 @@ struct Idle {
 /// How sending went wrong.
 enum Unsent {
     /// Not a byte went out: here is the request, for another connection.
-    Back(Box<Request<Outgoing<Incoming>>>),
+    Back(Box<Request<Outgoing<Inbound>>>),
     /// It may have gone out.
     Gone(hyper::Error),
 }
@@ -90,21 +91,21 @@ impl Instance {
     /// Sends a request and returns the head of the answer; the body comes on the same connection.
     pub(super) async fn exchange(
         self: &Arc<Self>,
-        mut request: Box<Request<Outgoing<Incoming>>>,
+        mut request: Box<Request<Outgoing<Inbound>>>,
         connect: Duration,
     ) -> Result<Response<Answer>, UpstreamFault> {
         while let Some(link) = self.take() {
             match link.send(request).await {
                 Ok((answer, link)) => return Ok(self.answered(answer, link)),
                 Err(Unsent::Back(unsent)) => request = unsent,
-                Err(Unsent::Gone(error)) => return Err(UpstreamFault::Broken(chain(&error))),
+                Err(Unsent::Gone(error)) => return Err(fault(&error)),
             }
         }
         // Boxed: most requests find a kept connection and should not carry the room for making one.
         match Box::pin(Link::open(self.address, connect)).await?.send(request).await {
             Ok((answer, link)) => Ok(self.answered(answer, link)),
             Err(Unsent::Back(_)) => Err(UpstreamFault::Broken("closed before the request was sent".to_owned())),
-            Err(Unsent::Gone(error)) => Err(UpstreamFault::Broken(chain(&error))),
+            Err(Unsent::Gone(error)) => Err(fault(&error)),
         }
     }
 
@@ -169,7 +170,7 @@ impl Link {
         (!ended && self.sender.is_ready()).then_some(self)
     }
 
-    async fn send(mut self, request: Box<Request<Outgoing<Incoming>>>) -> Result<(Response<Incoming>, Self), Unsent> {
+    async fn send(mut self, request: Box<Request<Outgoing<Inbound>>>) -> Result<(Response<Incoming>, Self), Unsent> {
         let mut answer = pin!(self.sender.try_send_request(*request));
         let driver = &mut self.driver;
         let answer = std::future::poll_fn(|cx| {
@@ -239,6 +240,14 @@ impl Body for Answer {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// Whose fault it is that a request did not get through.
+fn fault(error: &hyper::Error) -> UpstreamFault {
+    match std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<BodyFault>()) {
+        Some(fault) => UpstreamFault::Request(fault.clone()),
+        None => UpstreamFault::Broken(chain(error)),
     }
 }
 

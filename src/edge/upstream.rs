@@ -11,7 +11,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::{Response, Uri};
-use hyper::body::Incoming;
 use pingora_core::services::background::GenBackgroundService;
 use pingora_load_balancing::discovery::ServiceDiscovery;
 use pingora_load_balancing::health_check::HttpHealthCheck;
@@ -19,6 +18,7 @@ use pingora_load_balancing::selection::Consistent;
 use pingora_load_balancing::{Backend, Backends, LoadBalancer};
 use pingora_timeout::timeout;
 
+use super::inbound::Inbound;
 use super::link::{Answer, Instance};
 use crate::flow::{Moved, Passage, Upstream, UpstreamFault};
 
@@ -112,10 +112,10 @@ impl LibreChat {
 }
 
 impl Upstream for LibreChat {
-    type Inbound = Incoming;
+    type Inbound = Inbound;
     type Outbound = Answer;
 
-    async fn send(&self, passage: Passage<Incoming>) -> Result<Response<Answer>, UpstreamFault> {
+    async fn send(&self, passage: Passage<Inbound>) -> Result<Response<Answer>, UpstreamFault> {
         let (request, sticky, patience) = passage.into_parts();
         let instance = self.choose(sticky).ok_or(UpstreamFault::NoneKnown)?;
         let moved = request.body().moved();

@@ -7,7 +7,7 @@ use http::request::Parts;
 use http::{HeaderValue, Response, header};
 use tokio::sync::SemaphorePermit;
 
-use super::passage::{Outgoing, Upstream};
+use super::passage::{BodyFault, Outgoing, Upstream};
 use super::refusal::{self, Refusal};
 use super::reply::{Reply, Unheld, hold};
 use super::visit::{Visit, about_turn};
@@ -216,10 +216,10 @@ fn as_our_json(mut head: Parts, body: &Bytes) -> Parts {
     head
 }
 
-fn unheld(fault: Unheld) -> Refusal {
+fn unheld(fault: Unheld<BodyFault>) -> Refusal {
     match fault {
         Unheld::TooLarge => Refusal::Unreadable(Unreadable::TooLarge),
         Unheld::Slow => Refusal::Slow,
-        Unheld::Broken(cause) => Refusal::BrokenOff(cause),
+        Unheld::Broken(fault) => fault.into(),
     }
 }

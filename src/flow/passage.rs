@@ -14,6 +14,8 @@ use http::request::Parts;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 
+use super::gate::GateFault;
+
 /// A request that may go to LibreChat.
 pub struct Passage<B> {
     /// Boxed: it is handed on through many hands on its way.
@@ -39,6 +41,17 @@ pub enum Outgoing<B> {
 #[derive(Clone, Debug, Default)]
 pub struct Moved(Arc<AtomicBool>);
 
+/// Why the body of a request did not come whole.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyFault {
+    /// Its framing is not well formed.
+    #[error("{0}")]
+    Gate(GateFault),
+    /// The client broke off.
+    #[error("{0}")]
+    BrokenOff(String),
+}
+
 /// Why LibreChat gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UpstreamFault {
@@ -50,12 +63,15 @@ pub enum UpstreamFault {
     Broken(String),
     /// No instance of LibreChat is known (the name does not resolve).
     NoneKnown,
+    /// The client's body, which was being passed on, did not come whole. LibreChat has a part of it, and has seen the connection
+    /// close.
+    Request(BodyFault),
 }
 
 /// The way to LibreChat. The edge implements it.
 pub trait Upstream: Send + Sync + 'static {
     /// The body of a client's request.
-    type Inbound: Body<Data = Bytes, Error: std::fmt::Display> + Send + Unpin + 'static;
+    type Inbound: Body<Data = Bytes, Error = BodyFault> + Send + Unpin + 'static;
     /// The body of LibreChat's answer.
     type Outbound: Body<Data = Bytes, Error: std::fmt::Display> + Send + Unpin + 'static;
 
@@ -103,6 +119,7 @@ impl UpstreamFault {
             Self::Timeout => "timeout",
             Self::Broken(_) => "broken",
             Self::NoneKnown => "none-known",
+            Self::Request(_) => "request",
         }
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::gate::GateFault;
-use super::passage::UpstreamFault;
+use super::passage::{BodyFault, UpstreamFault};
 use crate::identity::TokenFault;
 use crate::librechat::agents;
 use crate::librechat::catalog::Misshapen;
@@ -25,7 +25,7 @@ const AGENT: &str = "policy.agent";
 /// Why a request is not forwarded, or its answer not passed on.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// The request head is malformed or ambiguous.
+    /// The request is malformed or ambiguous.
     Gate(GateFault),
     /// The request target is malformed or ambiguous.
     Path(PathFault),
@@ -131,7 +131,7 @@ impl Refusal {
             Self::NoSuchSpec => "select.no-such-spec",
             Self::Upstream(UpstreamFault::Timeout) => "upstream.timeout",
             Self::Upstream(UpstreamFault::Connect(_)) => "upstream.connect",
-            Self::Upstream(UpstreamFault::Broken(_)) => "upstream.broken",
+            Self::Upstream(UpstreamFault::Broken(_) | UpstreamFault::Request(_)) => "upstream.broken",
             Self::Upstream(UpstreamFault::NoneKnown) => "upstream.none-known",
             Self::Misshapen(_) => "upstream.misshapen",
             Self::Unfiltered(_) => "upstream.unreadable",
@@ -208,8 +208,8 @@ impl Refusal {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::Gate(GateFault::Method) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Gate(_) | Self::Path(_) | Self::BrokenOff(_) => StatusCode::BAD_REQUEST,
+            Self::Gate(fault) => fault.status(),
+            Self::Path(_) | Self::BrokenOff(_) => StatusCode::BAD_REQUEST,
             Self::NoRoute(_) | Self::Closed => StatusCode::NOT_FOUND,
             Self::Denied { reason, .. } if is_missing(reason) => StatusCode::NOT_FOUND,
             Self::Token(_) | Self::Nobody => StatusCode::UNAUTHORIZED,
@@ -318,7 +318,20 @@ impl From<Unreadable> for Refusal {
 
 impl From<UpstreamFault> for Refusal {
     fn from(fault: UpstreamFault) -> Self {
-        Self::Upstream(fault)
+        match fault {
+            // Not LibreChat's fault: what was on its way to it did not come whole.
+            UpstreamFault::Request(fault) => fault.into(),
+            fault => Self::Upstream(fault),
+        }
+    }
+}
+
+impl From<BodyFault> for Refusal {
+    fn from(fault: BodyFault) -> Self {
+        match fault {
+            BodyFault::Gate(fault) => Self::Gate(fault),
+            BodyFault::BrokenOff(cause) => Self::BrokenOff(cause),
+        }
     }
 }
 

@@ -40,13 +40,13 @@ pub enum Cut {
 
 /// Why a body could not be held.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unheld {
+pub(super) enum Unheld<E> {
     /// It is longer than the limit.
     TooLarge,
     /// Nothing came for too long.
     Slow,
     /// It broke off.
-    Broken(String),
+    Broken(E),
 }
 
 // === impl Reply ===
@@ -132,9 +132,9 @@ const PAUSES: u32 = 10;
 ///
 /// # Errors
 /// [`Unheld`].
-pub(super) async fn hold<B>(body: B, limit: usize, idle: Duration) -> Result<Bytes, Unheld>
+pub(super) async fn hold<B>(body: B, limit: usize, idle: Duration) -> Result<Bytes, Unheld<B::Error>>
 where
-    B: Body<Data = Bytes, Error: std::fmt::Display>,
+    B: Body<Data = Bytes>,
 {
     let mut body = pin!(body);
     // The announced length decides before a byte is read.
@@ -146,7 +146,7 @@ where
     let mut end = None;
     loop {
         let Some(frame) = next_frame(body.as_mut(), idle, &mut end).await? else { break };
-        let frame = frame.map_err(|error| Unheld::Broken(error.to_string()))?;
+        let frame = frame.map_err(Unheld::Broken)?;
         let Ok(data) = frame.into_data() else { continue };
         let held = rest.as_ref().map_or(first.len(), BytesMut::len);
         if held + data.len() > limit {
@@ -178,7 +178,7 @@ async fn next_frame<B>(
     mut body: Pin<&mut B>,
     idle: Duration,
     end: &mut Option<Instant>,
-) -> Result<Option<Result<Frame<Bytes>, B::Error>>, Unheld>
+) -> Result<Option<Result<Frame<Bytes>, B::Error>>, Unheld<B::Error>>
 where
     B: Body<Data = Bytes>,
 {
@@ -244,7 +244,7 @@ mod tests {
         let silent = Pieces(VecDeque::from([Ok(Bytes::from_static(b"x"))]), true);
         assert_eq!(hold(silent, 10, idle).await, Err(Unheld::Slow));
         let broken = Pieces(VecDeque::from([Ok(Bytes::from_static(b"x")), Err("reset")]), false);
-        assert_eq!(hold(broken, 10, idle).await, Err(Unheld::Broken("reset".to_owned())));
+        assert_eq!(hold(broken, 10, idle).await, Err(Unheld::Broken("reset")));
     }
 
     #[tokio::test(start_paused = true)]

@@ -25,6 +25,7 @@ mod agents;
 mod catalogue;
 mod commands;
 mod demo;
+mod desync;
 mod differential;
 mod gate;
 mod hostile;

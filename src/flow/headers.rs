@@ -171,7 +171,8 @@ fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
 /// Whether a request header is one that only Tollgate says to LibreChat, or that concerns only the client's connection.
 fn is_ours_to_say(name: &str) -> bool {
     if name.bytes().any(|byte| byte == b'_') {
-        return is_ours_to_say(&name.replace('_', "-"));
+        let folded = name.replace('_', "-");
+        return folded == "content-length" || folded == "content-type" || is_ours_to_say(&folded);
     }
     matches!(
         name,

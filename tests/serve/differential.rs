@@ -25,8 +25,8 @@ use crate::world::{World, token};
 enum Want {
     /// Refused with this status, and recorded with this rule or code.
     Refused(u16, &'static str),
-    /// Refused by the HTTP engine, before it is a request that could be recorded.
-    Unread(u16),
+    /// Refused by the strict gate with this status and code, before it is a request of which anything could be recorded.
+    Unread(u16, &'static str),
     /// LibreChat answers with this status, and calls exactly these models.
     Calls(u16, &'static [&'static str]),
     /// Somebody answers with this status after LibreChat was reached, and this finds nothing odd about it.
@@ -76,7 +76,12 @@ async fn differences(world: &mut World, who: &str, cases: &[Case]) -> Vec<String
                 recorded.push((agent, code, status_and_rule(&outcome), told.clone()));
                 wanted == *status && reached.is_empty() && calls.is_empty()
             }
-            Want::Unread(wanted) => wanted == *status && body.is_empty() && reached.is_empty() && calls.is_empty(),
+            Want::Unread(wanted, code) => {
+                wanted == *status
+                    && status_and_rule(&outcome).1.as_deref() == Some(code)
+                    && reached.is_empty()
+                    && calls.is_empty()
+            }
             Want::Calls(wanted, models) => {
                 differences.extend(reached.iter().filter_map(|seen| odd(seen).map(|odd| format!("{told}: {odd}"))));
                 wanted == *status && calls == models && !reached.is_empty()
@@ -245,10 +250,10 @@ async fn librechat_receives_the_canonical_text_of_what_was_judged() {
     let world = World::with(POLICY).start().await;
     let body = "\t{ \"text\" : \"h\\u0069 \\/ \\ud83d\\ude00 \u{e4}\\u00e4\\t\" ,\r\n \"\\u006dodel\":\"gpt-4o-mini\", \
                 \"endpoint\":\"openAI\",\"n\":[1.50, -0, 1E5 ,true,null , { } , [ ]],\"x\":{\"y\" : 1}}\n ";
-    let headers = ["Content-Type: APPLICATION/JSON;charset=\"UTF-8\"", "Transfer-Encoding: chunked"];
+    let headers = ["Content-Type: APPLICATION/JSON;charset=\"UTF-8\"", "Transfer-Encoding: chunked", "Trailer: X-Trailer"];
     let chunks = [&body.as_bytes()[..7], &body.as_bytes()[7..]]
-        .map(|chunk| [format!("{:x};ext=\"1\"\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
-    let chunked = [&chunks[0][..], &chunks[1], b"0\r\nX-Trailer: x\r\n\r\n"].concat();
+        .map(|chunk| [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
+    let chunked = [&chunks[0][..], &chunks[1], b"0\r\n\r\n"].concat();
     let bytes = written::bare("POST /API/Agents/Chat/openAI// HTTP/1.1", &headers, &chunked);
     let case = Case { name: "canonical".to_owned(), bytes, want: Want::Calls(200, &["openAI|gpt-4o-mini"]) };
     let outcome = outcome(&world, "Bob", "canonical", &case).await;

@@ -44,16 +44,6 @@ fn rule(wire: &Wire) -> String {
     body["rule"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Who refuses.
-enum By {
-    /// The HTTP engine: an empty answer, and the connection is closed.
-    Engine(&'static str),
-    /// Tollgate, with this status and code.
-    Tollgate(&'static str, &'static str),
-    /// The HTTP engine, which takes it for no HTTP/1 at all and closes the connection.
-    Nobody,
-}
-
 #[tokio::test]
 async fn malformed_and_ambiguous_heads_never_reach_librechat() {
     let mut world = World::with(POLICY).start().await;
@@ -68,127 +58,163 @@ async fn malformed_and_ambiguous_heads_never_reach_librechat() {
     let many = "X-Many: 1\r\n".repeat(101);
     let long = format!("X-Long: {}\r\n", "x".repeat(17 * 1024));
     let models = "GET /api/models HTTP/1.1";
-    let cases: Vec<(&str, Vec<u8>, By)> = vec![
-        ("no Host", get(models, ""), By::Tollgate("400", "gate.host")),
-        ("two Hosts", get(models, "Host: t\r\nHost: u\r\n"), By::Tollgate("400", "gate.host")),
-        ("the same Host twice", get(models, "Host: t\r\nHost: t\r\n"), By::Tollgate("400", "gate.host")),
-        ("empty Host", get(models, "Host: \r\n"), By::Tollgate("400", "gate.host")),
-        ("Host with a path", get(models, "Host: t/x\r\n"), By::Tollgate("400", "gate.host")),
-        ("HTTP/1.0 without Host", get("GET /api/models HTTP/1.0", ""), By::Tollgate("400", "gate.host")),
-        ("two lengths that differ", post("Content-Length: 5\r\nContent-Length: 6\r\n", TURN), By::Engine("400")),
-        ("length list", post(&format!("Content-Length: {length}, {length}\r\n"), TURN), By::Engine("400")),
-        ("length with plus", post(&format!("Content-Length: +{length}\r\n"), TURN), By::Engine("400")),
-        ("length with minus", post("Content-Length: -1\r\n", TURN), By::Engine("400")),
-        ("length in hex", post("Content-Length: 0x37\r\n", TURN), By::Engine("400")),
-        ("empty length", post("Content-Length: \r\n", TURN), By::Engine("400")),
+    let cases: Vec<(&str, Vec<u8>, (&str, &str))> = vec![
+        ("no Host", get(models, ""), ("400", "gate.host")),
+        ("two Hosts", get(models, "Host: t\r\nHost: u\r\n"), ("400", "gate.host")),
+        ("the same Host twice", get(models, "Host: t\r\nHost: t\r\n"), ("400", "gate.host")),
+        ("empty Host", get(models, "Host: \r\n"), ("400", "gate.host")),
+        ("Host with a path", get(models, "Host: t/x\r\n"), ("400", "gate.host")),
+        ("HTTP/1.0 without Host", get("GET /api/models HTTP/1.0", ""), ("400", "gate.host")),
+        ("two lengths that differ", post("Content-Length: 5\r\nContent-Length: 6\r\n", TURN), ("400", "gate.length")),
+        ("length list", post(&format!("Content-Length: {length}, {length}\r\n"), TURN), ("400", "gate.length")),
+        ("length with plus", post(&format!("Content-Length: +{length}\r\n"), TURN), ("400", "gate.length")),
+        ("length with minus", post("Content-Length: -1\r\n", TURN), ("400", "gate.length")),
+        ("length in hex", post("Content-Length: 0x37\r\n", TURN), ("400", "gate.length")),
+        ("empty length", post("Content-Length: \r\n", TURN), ("400", "gate.length")),
         (
             "length led by zero",
             post(&format!("Content-Length: 0{length}\r\n"), TURN),
-            By::Tollgate("400", "gate.length"),
+            ("400", "gate.length"),
         ),
-        ("length beyond u64", post("Content-Length: 99999999999999999999\r\n", TURN), By::Engine("400")),
-        ("xchunked", post("Transfer-Encoding: xchunked\r\n", &chunked), By::Engine("400")),
+        ("length beyond u64", post("Content-Length: 99999999999999999999\r\n", TURN), ("400", "gate.length")),
+        ("xchunked", post("Transfer-Encoding: xchunked\r\n", &chunked), ("400", "gate.transfer-encoding")),
         (
             "gzip, chunked",
             post("Transfer-Encoding: gzip, chunked\r\n", &chunked),
-            By::Tollgate("400", "gate.transfer-encoding"),
+            ("400", "gate.transfer-encoding"),
         ),
         (
             "chunked, chunked",
             post("Transfer-Encoding: chunked, chunked\r\n", &chunked),
-            By::Tollgate("400", "gate.transfer-encoding"),
+            ("400", "gate.transfer-encoding"),
         ),
-        ("chunked, identity", post("Transfer-Encoding: chunked, identity\r\n", &chunked), By::Engine("400")),
+        ("chunked, identity", post("Transfer-Encoding: chunked, identity\r\n", &chunked), ("400", "gate.transfer-encoding")),
         (
             "chunked twice",
             post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", &chunked),
-            By::Tollgate("400", "gate.transfer-encoding"),
+            ("400", "gate.transfer-encoding"),
         ),
-        ("chunked with VT", post("Transfer-Encoding: \x0bchunked\r\n", &chunked), By::Engine("400")),
-        ("space before colon", post("Transfer-Encoding : chunked\r\n", &chunked), By::Engine("400")),
-        ("space before a name", post(" Transfer-Encoding: chunked\r\n", &chunked), By::Engine("400")),
-        ("folded line", post("X-Folded: a\r\n b\r\n", TURN), By::Engine("400")),
-        ("no colon", post("X-Nothing\r\n", TURN), By::Engine("400")),
-        ("empty name", post(": x\r\n", TURN), By::Engine("400")),
+        ("chunked with VT", post("Transfer-Encoding: \x0bchunked\r\n", &chunked), ("400", "gate.field-value")),
+        ("space before colon", post("Transfer-Encoding : chunked\r\n", &chunked), ("400", "gate.field-name")),
+        ("space before a name", post(" Transfer-Encoding: chunked\r\n", &chunked), ("400", "gate.field-name")),
+        ("folded line", post("X-Folded: a\r\n b\r\n", TURN), ("400", "gate.field-name")),
+        ("no colon", post("X-Nothing\r\n", TURN), ("400", "gate.field-name")),
+        ("empty name", post(": x\r\n", TURN), ("400", "gate.field-name")),
         (
             "chunked in HTTP/1.0",
             format!("POST /api/agents/chat HTTP/1.0\r\nHost: t\r\n{auth}Transfer-Encoding: chunked\r\n\r\n{chunked}")
                 .into_bytes(),
-            By::Engine("400"),
+            ("400", "gate.transfer-encoding"),
         ),
         (
             "bad chunk size",
             post("Transfer-Encoding: chunked\r\n", "zz\r\n{}\r\n0\r\n\r\n"),
-            By::Tollgate("400", "body.broken-off"),
+            ("400", "gate.chunk"),
         ),
         (
             "chunk size beyond u64",
             post("Transfer-Encoding: chunked\r\n", "ffffffffffffffffff\r\n{}\r\n0\r\n\r\n"),
-            By::Tollgate("400", "body.broken-off"),
+            ("400", "gate.chunk"),
         ),
         (
             "chunk with a wrong end",
             post("Transfer-Encoding: chunked\r\n", "2\r\n{}xx0\r\n\r\n"),
-            By::Tollgate("400", "body.broken-off"),
+            ("400", "gate.chunk"),
         ),
-        ("absolute form", get("GET http://t/api/models HTTP/1.1", "Host: t\r\n"), By::Tollgate("400", "path-form")),
+        ("absolute form", get("GET http://t/api/models HTTP/1.1", "Host: t\r\n"), ("400", "gate.target")),
         (
             "absolute form, other host",
             get("GET http://evil/api/models HTTP/1.1", "Host: t\r\n"),
-            By::Tollgate("400", "path-form"),
+            ("400", "gate.target"),
         ),
-        ("authority form", get("GET t:80 HTTP/1.1", "Host: t\r\n"), By::Tollgate("400", "path-form")),
-        ("asterisk", get("OPTIONS * HTTP/1.1", "Host: t\r\n"), By::Tollgate("400", "path-form")),
-        ("asterisk for GET", get("GET * HTTP/1.1", "Host: t\r\n"), By::Tollgate("400", "path-form")),
-        ("lower-case method", get("get /api/models HTTP/1.1", "Host: t\r\n"), By::Tollgate("405", "gate.method")),
-        ("TRACE", get("TRACE /api/models HTTP/1.1", "Host: t\r\n"), By::Tollgate("405", "gate.method")),
-        ("CONNECT", get("CONNECT t:443 HTTP/1.1", "Host: t\r\n"), By::Tollgate("405", "gate.method")),
-        ("PROPFIND", get("PROPFIND /api/models HTTP/1.1", "Host: t\r\n"), By::Tollgate("405", "gate.method")),
-        ("method with a bad byte", get("GE(T /api/models HTTP/1.1", "Host: t\r\n"), By::Engine("400")),
-        ("HTTP/0.9", b"GET /api/models\r\n\r\n".to_vec(), By::Engine("400")),
-        ("HTTP/1.2", get("GET /api/models HTTP/1.2", "Host: t\r\n"), By::Engine("400")),
-        ("HTTP/2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec(), By::Nobody),
-        ("two spaces", get("GET  /api/models HTTP/1.1", "Host: t\r\n"), By::Engine("400")),
-        ("tab in the line", get("GET\t/api/models HTTP/1.1", "Host: t\r\n"), By::Engine("400")),
-        ("NUL in the target", get("GET /api/mod\0els HTTP/1.1", "Host: t\r\n"), By::Engine("400")),
-        ("ESC in the target", get("GET /api/mod\x1bels HTTP/1.1", "Host: t\r\n"), By::Engine("400")),
-        ("DEL in the target", get("GET /api/mod\x7fels HTTP/1.1", "Host: t\r\n"), By::Engine("400")),
-        ("NUL in a value", get(models, "Host: t\r\nX-A: a\0b\r\n"), By::Engine("400")),
-        ("CTL in a value", get(models, "Host: t\r\nX-A: a\x01b\r\n"), By::Engine("400")),
-        ("CR in a value", get(models, "Host: t\r\nX-A: a\rX-B: b\r\n"), By::Engine("400")),
-        ("a head beyond 16 KiB", get(models, &format!("Host: t\r\n{long}")), By::Engine("431")),
-        ("101 header lines", get(models, &format!("Host: t\r\n{many}")), By::Engine("431")),
-        ("GET with a body", get(models, "Host: t\r\nContent-Length: 2\r\n"), By::Tollgate("400", "gate.body")),
-        ("GET with chunks", get(models, "Host: t\r\nTransfer-Encoding: chunked\r\n"), By::Tollgate("400", "gate.body")),
+        ("authority form", get("GET t:80 HTTP/1.1", "Host: t\r\n"), ("400", "gate.target")),
+        ("asterisk", get("OPTIONS * HTTP/1.1", "Host: t\r\n"), ("400", "gate.target")),
+        ("asterisk for GET", get("GET * HTTP/1.1", "Host: t\r\n"), ("400", "gate.target")),
+        ("lower-case method", get("get /api/models HTTP/1.1", "Host: t\r\n"), ("405", "gate.method")),
+        ("TRACE", get("TRACE /api/models HTTP/1.1", "Host: t\r\n"), ("405", "gate.method")),
+        ("CONNECT", get("CONNECT t:443 HTTP/1.1", "Host: t\r\n"), ("405", "gate.method")),
+        ("PROPFIND", get("PROPFIND /api/models HTTP/1.1", "Host: t\r\n"), ("405", "gate.method")),
+        ("method with a bad byte", get("GE(T /api/models HTTP/1.1", "Host: t\r\n"), ("400", "gate.request-line")),
+        ("HTTP/0.9", b"GET /api/models\r\n\r\n".to_vec(), ("400", "gate.request-line")),
+        ("HTTP/1.2", get("GET /api/models HTTP/1.2", "Host: t\r\n"), ("400", "gate.version")),
+        ("HTTP/2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec(), ("405", "gate.method")),
+        ("two spaces", get("GET  /api/models HTTP/1.1", "Host: t\r\n"), ("400", "gate.target")),
+        ("tab in the line", get("GET\t/api/models HTTP/1.1", "Host: t\r\n"), ("400", "gate.request-line")),
+        ("NUL in the target", get("GET /api/mod\0els HTTP/1.1", "Host: t\r\n"), ("400", "gate.target")),
+        ("ESC in the target", get("GET /api/mod\x1bels HTTP/1.1", "Host: t\r\n"), ("400", "gate.target")),
+        ("DEL in the target", get("GET /api/mod\x7fels HTTP/1.1", "Host: t\r\n"), ("400", "gate.target")),
+        ("NUL in a value", get(models, "Host: t\r\nX-A: a\0b\r\n"), ("400", "gate.field-value")),
+        ("CTL in a value", get(models, "Host: t\r\nX-A: a\x01b\r\n"), ("400", "gate.field-value")),
+        ("CR in a value", get(models, "Host: t\r\nX-A: a\rX-B: b\r\n"), ("400", "gate.line-end")),
+        ("a head beyond 16 KiB", get(models, &format!("Host: t\r\n{long}")), ("431", "gate.too-long")),
+        ("101 header lines", get(models, &format!("Host: t\r\n{many}")), ("431", "gate.headers")),
+        ("GET with a body", get(models, "Host: t\r\nContent-Length: 2\r\n"), ("400", "gate.body")),
+        ("GET with chunks", get(models, "Host: t\r\nTransfer-Encoding: chunked\r\n"), ("400", "gate.body")),
         (
             "another expectation",
             post("Expect: 200-ok\r\nContent-Length: 2\r\n", "{}"),
-            By::Tollgate("400", "gate.expect"),
+            ("400", "gate.expect"),
+        ),
+        ("length, then chunked", post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", &chunked), ("400", "gate.length")),
+        ("chunked, then length", post("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", &chunked), ("400", "gate.length")),
+        (
+            "the same length twice",
+            post(&format!("Content-Length: {length}\r\nContent-Length: {length}\r\n"), TURN),
+            ("400", "gate.length"),
+        ),
+        (
+            "bare line feeds",
+            String::from_utf8_lossy(&post(&format!("Content-Length: {length}\r\n"), TURN)).replace("\r\n", "\n").into_bytes(),
+            ("400", "gate.line-end"),
+        ),
+        ("empty lines before", [b"\r\n\r\n", get(models, "Host: t\r\n").as_slice()].concat(), ("400", "gate.line-end")),
+        ("a fragment", get("GET /api/models#x HTTP/1.1", "Host: t\r\n"), ("400", "gate.target")),
+        ("__proto__", get(models, "Host: t\r\n__proto__: x\r\n"), ("400", "gate.field-name")),
+        ("TLS", b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03".to_vec(), ("400", "gate.request-line")),
+        (
+            "chunk extension",
+            post("Transfer-Encoding: chunked\r\n", &format!("{length:x};a=b\r\n{TURN}\r\n0\r\n\r\n")),
+            ("400", "gate.chunk"),
+        ),
+        (
+            "a trailer",
+            post("Transfer-Encoding: chunked\r\n", &format!("{length:x}\r\n{TURN}\r\n0\r\nAuthorization: Bearer x\r\n\r\n")),
+            ("400", "gate.trailer"),
         ),
     ];
     let mut refusals = Vec::new();
-    for (name, bytes, by) in cases {
+    for (name, bytes, (status, code)) in cases {
         let answers = answers(&send_raw(world.addr, &bytes).await);
         assert!(seen(&world).is_empty(), "{name} reached LibreChat");
-        let [answer] = answers.as_slice() else {
-            assert!(answers.is_empty() && matches!(by, By::Nobody), "{name}: {answers:?}");
-            continue;
-        };
-        match by {
-            By::Nobody => panic!("{name}: {answer:?}"),
-            By::Engine(status) => {
-                assert_eq!((answer.status.as_str(), answer.body.as_str()), (status, ""), "{name}: {answer:?}");
-                assert!(answer.head.contains("connection: close"), "{name}: {}", answer.head);
-            }
-            By::Tollgate(status, code) => {
-                assert_eq!((answer.status.as_str(), rule(answer).as_str()), (status, code), "{name}: {answer:?}");
-                refusals.push((name, code, serde_json::from_str::<Value>(&answer.body).unwrap()));
-            }
-        }
+        let [answer] = answers.as_slice() else { panic!("{name}: {answers:?}") };
+        assert_eq!((answer.status.as_str(), rule(answer).as_str()), (status, code), "{name}: {answer:?}");
+        assert!(answer.head.contains("connection: close"), "{name}: {}", answer.head);
+        assert_eq!(answer.head.contains("allow: GET, HEAD, POST"), status == "405", "{name}: {}", answer.head);
+        assert!(answer.head.contains("\r\ndate: "), "{name}: {}", answer.head);
+        refusals.push((name, status, code, serde_json::from_str::<Value>(&answer.body).unwrap()));
     }
-    for (name, code, refusal) in refusals {
-        assert_eq!(world.entry_of(&refusal).await["rules"], json!([code]), "{name}");
+    let count = refusals.len();
+    for (name, status, code, refusal) in refusals {
+        let entry = world.entry_of(&refusal).await;
+        assert_eq!((&entry["rules"], &entry["decision"]), (&json!([code]), &json!("deny")), "{name}");
+        assert_eq!((&entry["category"], &entry["severity"]), (&json!("SECURITY"), &json!("WARNING")), "{name}");
+        let details = &entry["details"];
+        assert_eq!((&details["ip"], details["response"]["status"].to_string()), (&json!("127.0.0.1"), status.to_owned()));
+        // What was no head at all is not written down, a request whose body was bad is known.
+        let known = matches!(code, "gate.chunk" | "gate.trailer");
+        let wanted = if known { ("POST", "/api/agents/chat") } else { ("-", "*") };
+        assert_eq!((&details["method"], &details["path"]), (&json!(wanted.0), &json!(wanted.1)), "{name}");
     }
+    let metrics = get_text(world.admin).await;
+    let refused = metrics.lines().filter_map(|line| line.strip_prefix("tollgate_refusals_total{code=\"gate."));
+    let refused = refused.filter_map(|line| line.rsplit_once(' ')?.1.parse::<usize>().ok());
+    assert_eq!(refused.sum::<usize>(), count, "{metrics}");
+    assert_eq!(world.metric("tollgate_malformed_total").await, "0", "nothing was left to the engine");
+}
+
+/// All series.
+async fn get_text(admin: std::net::SocketAddr) -> String {
+    crate::support::get(admin, "/metrics", &[]).await.text()
 }
 
 #[tokio::test]
@@ -199,67 +225,6 @@ async fn ninety_header_lines_are_not_too_many() {
     let request = format!("GET /api/user HTTP/1.1\r\nHost: t\r\nAuthorization: {bob}\r\n{many}\r\n");
     assert_eq!(answers(&send_raw(world.addr, request.as_bytes()).await)[0].status, "200");
     assert_eq!(seen(&world)[0].headers.get_all("x-many").iter().count(), 88);
-}
-
-/// What the engine settles before the gate can see it. None of it can be read in two ways any more: LibreChat receives
-/// one request, framed anew, with the body that was judged, and a connection that claimed two lengths is closed.
-#[tokio::test]
-async fn what_the_engine_settles_is_settled_for_everybody() {
-    let world = World::with(POLICY).start().await;
-    let bob = world.bearer("Bob");
-    let auth = format!("Authorization: {bob}\r\nContent-Type: application/json\r\n");
-    let length = TURN.len();
-    let chunked = format!("{length:x}\r\n{TURN}\r\n0\r\n\r\n");
-    let post =
-        |headers: &str, body: &str| format!("POST /api/agents/chat HTTP/1.1\r\nHost: t\r\n{auth}{headers}\r\n{body}");
-    let smuggled = format!("GET /api/user HTTP/1.1\r\nHost: t\r\nAuthorization: {bob}\r\n\r\n");
-    let both = format!("{chunked}{smuggled}");
-    for (name, bytes, closed) in [
-        (
-            "length, then chunked",
-            post(&format!("Content-Length: {}\r\nTransfer-Encoding: chunked\r\n", both.len()), &both),
-            true,
-        ),
-        (
-            "chunked, then length",
-            post(&format!("Transfer-Encoding: chunked\r\nContent-Length: {}\r\n", both.len()), &both),
-            true,
-        ),
-        ("length, then chunked, short", post("Content-Length: 2\r\nTransfer-Encoding: chunked\r\n", &both), true),
-        (
-            "the same length twice",
-            post(&format!("Content-Length: {length}\r\nContent-Length: {length}\r\n"), TURN),
-            false,
-        ),
-        ("bare line feeds", post(&format!("Content-Length: {length}\r\n"), TURN).replace("\r\n", "\n"), false),
-        ("empty lines before", format!("\r\n\r\n{}", post(&format!("Content-Length: {length}\r\n"), TURN)), false),
-        (
-            "chunk extension and trailer",
-            post(
-                "Transfer-Encoding: chunked\r\nTrailer: X-Late\r\n",
-                &format!("{length:x};a=\"b\"\r\n{TURN}\r\n0\r\nX-Late: 1\r\nAuthorization: Bearer x\r\n\r\n"),
-            ),
-            false,
-        ),
-    ] {
-        world.stand_in.forget();
-        let answers = answers(&send_raw(world.addr, bytes.as_bytes()).await);
-        assert_eq!(answers.len(), 1, "{name}: {answers:?}");
-        assert_eq!(answers[0].status, "200", "{name}: {answers:?}");
-        assert_eq!(answers[0].head.contains("connection: close"), closed, "{name}: {answers:?}");
-        let seen = seen(&world);
-        assert_eq!(seen.len(), 1, "{name}: what was hidden in the body is no request");
-        assert_eq!(seen[0].body, TURN, "{name}");
-        assert_eq!(
-            seen[0].headers.get_all("content-length").iter().collect::<Vec<_>>(),
-            [&length.to_string()],
-            "{name}"
-        );
-        assert_eq!(seen[0].headers["authorization"], bob, "{name}");
-        for gone in ["transfer-encoding", "trailer", "x-late"] {
-            assert!(!seen[0].headers.contains_key(gone), "{name}: {gone}");
-        }
-    }
 }
 
 #[tokio::test]
@@ -284,6 +249,72 @@ async fn pipelined_requests_are_judged_one_by_one_and_answered_in_order() {
     assert_eq!(calls, ["gpt-4o-mini", "gpt-4o-mini"], "nothing but what was judged");
     let targets: Vec<_> = seen(&world).into_iter().map(|seen| seen.target).collect();
     assert_eq!(targets, ["/api/agents/chat", "/api/user", "/api/agents/chat"]);
+}
+
+/// What was good before it is answered first, and nothing behind it is read.
+#[tokio::test]
+async fn the_last_word_comes_after_the_answers_due() {
+    let mut world = World::with(POLICY).start().await;
+    let bob = world.bearer("Bob");
+    let user = format!("GET /api/user HTTP/1.1\r\nHost: t\r\nAuthorization: {bob}\r\n\r\n");
+    let turn = format!(
+        "POST /api/agents/chat HTTP/1.1\r\nHost: t\r\nAuthorization: {bob}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{TURN}",
+        TURN.len()
+    );
+    for (name, bad) in [("an empty line", "\r\n"), ("rubbish", "\0\0\0"), ("a half request", "GET /x HTTP/1.1\r\nA : b\r\n\r\n")] {
+        world.stand_in.forget();
+        let all = [user.as_str(), &turn, &user, bad, &turn].concat();
+        let answers = answers(&send_raw(world.addr, all.as_bytes()).await);
+        let statuses: Vec<_> = answers.iter().map(|answer| answer.status.as_str()).collect();
+        assert_eq!(statuses, ["200", "200", "200", "400"], "{name}");
+        for answer in &answers[..3] {
+            assert!(!answer.head.contains("connection: close"), "{name}: the client would not read on: {}", answer.head);
+        }
+        assert!(rule(&answers[3]).starts_with("gate."), "{name}: {:?}", answers[3]);
+        assert_eq!(seen(&world).len(), 3, "{name}");
+    }
+    let close = user.replace("Host", "Connection: close\r\nHost");
+    for behind in ["\0\0\0", turn.as_str(), "\r\n\r\n"] {
+        world.stand_in.forget();
+        let answers = answers(&send_raw(world.addr, [close.as_str(), behind].concat().as_bytes()).await);
+        let statuses: Vec<_> = answers.iter().map(|answer| answer.status.as_str()).collect();
+        assert_eq!(statuses, ["200"], "nothing behind the last request is read: {behind:?}");
+        assert_eq!(seen(&world).len(), 1);
+    }
+    world.until("every connection is closed", async |world| world.metric("tollgate_connections").await == "0").await;
+}
+
+/// Nothing is ever tunnelled: an upgrade is not answered, and what follows it is the next request.
+#[tokio::test]
+async fn an_upgrade_is_a_request_like_any_other() {
+    let world = World::with(POLICY).start().await;
+    let bob = world.bearer("Bob");
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+    let forbidden = format!(
+        "POST /api/agents/chat HTTP/1.1\r\nHost: t\r\nAuthorization: {bob}\r\nContent-Type: application/json\r\n\
+         {upgrade}Content-Length: {}\r\n\r\n{FORBIDDEN}",
+        FORBIDDEN.len()
+    );
+    let user = format!("GET /api/user HTTP/1.1\r\nHost: t\r\nAuthorization: {bob}\r\n{upgrade}\r\n");
+    let answers = answers(&send_raw(world.addr, [user.as_str(), &forbidden, &user].concat().as_bytes()).await);
+    let statuses: Vec<_> = answers.iter().map(|answer| answer.status.as_str()).collect();
+    assert_eq!(statuses, ["200", "403", "200"]);
+    for seen in seen(&world) {
+        assert!(!seen.headers.contains_key("upgrade") && !seen.headers.contains_key("connection"), "{:?}", seen.headers);
+    }
+}
+
+/// What other programs fold into a field that frames the body or says who asks does not reach LibreChat.
+#[tokio::test]
+async fn names_with_underscores_say_nothing() {
+    let world = World::with(POLICY).start().await;
+    let bob = world.bearer("Bob");
+    let folded = "Content_Length: 5\r\nTransfer_Encoding: chunked\r\nX_Forwarded_For: 1.2.3.4\r\nX_Request_Id: 1\r\nMy_Own: 1\r\n";
+    let request = format!("GET /api/user HTTP/1.1\r\nHost: t\r\nAuthorization: {bob}\r\n{folded}\r\n");
+    assert_eq!(answers(&send_raw(world.addr, request.as_bytes()).await)[0].status, "200");
+    let names: Vec<_> = seen(&world)[0].headers.keys().map(|name| name.as_str().to_owned()).filter(|name| name.contains('_')).collect();
+    assert_eq!(names, ["my_own"]);
 }
 
 /// A refusal that comes before the body was read: what follows on the connection is either that body or a new request, and

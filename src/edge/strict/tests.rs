@@ -15,6 +15,20 @@ async fn written(bytes: &[u8], piece: usize) -> (tokio::io::DuplexStream, tokio:
     (server, writing)
 }
 
+/// What comes next, or nothing once something was refused.
+async fn unless_refused(strict: &mut Strict<'_, tokio::io::DuplexStream>) -> Option<Vec<u8>> {
+    std::future::poll_fn(|cx| {
+        let mut room = [0; 4096];
+        let mut some = ReadBuf::new(&mut room);
+        match Pin::new(&mut *strict).poll_read(cx, &mut some) {
+            Poll::Ready(read) => Poll::Ready(read.map(|()| Some(some.filled().to_vec())).unwrap()),
+            Poll::Pending if strict.tally.refused.load(Ordering::Relaxed) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
 #[tokio::test]
 async fn what_is_good_goes_on_byte_for_byte() {
     let stream = [GET, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", GET].concat();
@@ -57,13 +71,8 @@ async fn nothing_goes_on_behind_a_fault_and_its_time_comes_after_the_answers() {
         let tally = Tally::default();
         let mut strict = Strict::new(server, 1024, &tally);
         let mut on = Vec::new();
-        let mut some = [0; 4096];
-        loop {
-            tokio::select! {
-                biased;
-                count = strict.read(&mut some) => on.extend_from_slice(&some[..count.unwrap()]),
-                () = async {}, if tally.refused.load(Ordering::Relaxed) => break,
-            }
+        while let Some(some) = unless_refused(&mut strict).await {
+            on.extend_from_slice(&some);
         }
         assert_eq!(on, GET, "{piece}");
         assert!(!tally.is_over(), "the first request has no answer yet");
@@ -97,6 +106,7 @@ async fn nothing_is_read_behind_the_last_request() {
     let mut strict = Strict::new(server, 1024, &tally);
     let mut on = [0; 4096];
     assert_eq!(strict.read(&mut on).await.unwrap(), last.len());
+    assert_eq!(unless_refused(&mut strict).await, None);
     tally.answered();
     assert!(tally.is_over());
     assert_eq!(strict.into_inner().1, None, "it is no fault");

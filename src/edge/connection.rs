@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
@@ -101,8 +102,11 @@ impl ServerApp for Connections {
             let (spine, tally) = (&self.spine, &tally);
             // Boxed, so that an idle connection or a long stream does not carry the room of a whole request.
             let answer: Pin<Box<dyn Future<Output = _> + Send + '_>> = Box::pin(async move {
-                let response = spine.serve(request.map(Inbound::from), peer).await;
+                let mut response = spine.serve(request.map(Inbound::from), peer).await;
                 tally.answered();
+                if tally.is_broken() {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
                 Ok::<_, Infallible>(response.map(|body| Tracked { body, _guard: guard }))
             });
             answer

@@ -30,6 +30,8 @@ pub(super) struct Tally {
     answered: AtomicUsize,
     /// Nothing goes on any more.
     refused: AtomicBool,
+    /// The last body that went on did not come whole.
+    broken: AtomicBool,
 }
 
 /// A stream on which only well-formed requests come.
@@ -61,6 +63,11 @@ impl Tally {
     /// A request has got the head of its answer.
     pub(super) fn answered(&self) {
         self.answered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether the connection ends with the answer to come, because the body of its request was refused.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
     }
 
     /// Whether something was refused, and everything before it has got its answer.
@@ -97,7 +104,10 @@ impl<'a, S> Strict<'a, S> {
             Rest::Nothing | Rest::Incomplete => return,
             Rest::Behind => Some(Stopped::Behind),
             Rest::NoRequest(fault) => Some(Stopped::NoRequest(fault)),
-            Rest::NoBody(fault) => Some(Stopped::NoBody(fault)),
+            Rest::NoBody(fault) => {
+                self.tally.broken.store(true, Ordering::Relaxed);
+                Some(Stopped::NoBody(fault))
+            }
         };
         self.tally.refused.store(true, Ordering::Relaxed);
     }

@@ -79,7 +79,7 @@ impl GateFault {
             Self::TooLong => ("gate.too-long", "The head of the request is too long."),
             Self::Host => ("gate.host", "The request needs exactly one valid Host header."),
             Self::Length => ("gate.length", "The length of the request body is ambiguous."),
-            Self::Encoding => ("gate.transfer-encoding", "The only transfer encoding accepted is chunked, in HTTP/1.1."),
+            Self::Encoding => ("gate.transfer-encoding", "The only transfer encoding accepted is chunked."),
             Self::Expect => ("gate.expect", "The only expectation accepted is 100-continue."),
             Self::Body => ("gate.body", "This method takes no request body."),
             Self::Chunk => ("gate.chunk", "A chunk of the request body is not well formed."),

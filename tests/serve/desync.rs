@@ -40,6 +40,9 @@ async fn run(world: World, node: &mut Node, streams: Vec<Vec<u8>>, at_once: usiz
     let mut findings = Findings::of(&sent, &understood, &node.faults(), &entries);
     if disagreed != "0" {
         findings.add("engine", format!("the engine refused {disagreed} heads that the gate let through"));
+        for one in sent.iter().filter(|one| one.unexplained) {
+            findings.add("engine", String::from_utf8_lossy(&one.bytes).into_owned());
+        }
     }
     let refused = sent.iter().filter(|sent| sent.rules.iter().any(|rule| rule.starts_with("gate."))).count();
     Run { findings, sent, reached, refused }

@@ -104,11 +104,13 @@ impl Head {
         self.bodiless = match method {
             b"GET" | b"HEAD" | b"OPTIONS" => true,
             b"POST" | b"PUT" | b"PATCH" | b"DELETE" => false,
-            token if !token.is_empty() && token.iter().all(|&byte| is_token(byte)) => return Err(GateFault::Method),
+            token if !token.is_empty() && token.iter().all(|&byte| is_in(&TOKEN, byte)) => return Err(GateFault::Method),
             _ => return Err(GateFault::Line),
         };
         let (target, version) = split_at(rest, b' ').ok_or(GateFault::Line)?;
-        if target.first() != Some(&b'/') || !target.iter().all(|&byte| is_target(byte)) {
+        let (path, query) = split_at(target, b'?').unwrap_or((target, b""));
+        let fits = path.iter().all(|&byte| is_in(&PATH, byte)) && query.iter().all(|&byte| is_in(&QUERY, byte));
+        if !fits || path.first() != Some(&b'/') {
             return Err(if target.contains(&b'\r') { GateFault::LineEnd } else { GateFault::Target });
         }
         self.old = match version {
@@ -126,7 +128,7 @@ impl Head {
         if self.lines > MOST_LINES {
             return Err(GateFault::Headers);
         }
-        let colon = line.iter().position(|&byte| !is_token(byte)).filter(|&at| at > 0);
+        let colon = line.iter().position(|&byte| !is_in(&TOKEN, byte)).filter(|&at| at > 0);
         let (name, rest) = colon.and_then(|at| line.split_at_checked(at)).ok_or(GateFault::Name)?;
         let Some((b':', value)) = rest.split_first() else {
             return Err(if rest.starts_with(b"\r") { GateFault::LineEnd } else { GateFault::Name });
@@ -235,18 +237,18 @@ fn unless_control(text: &[u8]) -> Result<(), GateFault> {
 }
 
 /// RFC 9110 5.6.2.
-fn is_token(byte: u8) -> bool {
-    TOKEN.get(usize::from(byte)).copied().unwrap_or(false)
-}
-
-/// What a target may hold at all: visible ASCII, without what ends a target for some readers (`#`) and what no client leaves
-/// unencoded. What of it a path may hold is LibreChat's matter.
-fn is_target(byte: u8) -> bool {
-    TARGET.get(usize::from(byte)).copied().unwrap_or(false)
-}
-
 const TOKEN: [bool; 256] = table(b"!#$%&'*+-.^_`|~");
-const TARGET: [bool; 256] = table(b"!$%&'()*+,-./:;=?@[\\]^_`{|}~");
+
+/// What a path may hold at all: visible ASCII, without what ends a target for some readers (`#`) and what no client leaves
+/// unencoded. What of it a path of LibreChat may hold is judged when it is known to be one.
+const PATH: [bool; 256] = table(b"!$%&'()*+,-./:;=@[\\]^_{|}~");
+
+/// The same for a query, in which browsers leave more unencoded.
+const QUERY: [bool; 256] = table(b"!$%&'()*+,-./:;=?@[\\]^_`{|}~");
+
+fn is_in(table: &[bool; 256], byte: u8) -> bool {
+    table.get(usize::from(byte)).copied().unwrap_or(false)
+}
 
 /// Letters, digits and these.
 #[expect(clippy::indexing_slicing, reason = "worked out by the compiler, which refuses an index out of bounds")]

@@ -83,7 +83,7 @@ async fn the_mutations_find_out_a_careless_proxy() {
     let streams = (0..2_000).map(|_| numbers.stream(&seeds)).collect();
     let sent = streams::send(proxy.addr, streams, 256).await;
     let findings = Findings::of(&sent, &node.understood().await, &node.faults(), &[]);
-    for kind in ["untagged", "altered", "half", "parser"] {
-        assert!(findings.count(kind) >= 20, "{kind}: {:#?}", findings.apart_from(&[]));
+    for (kind, least) in [("untagged", 20), ("altered", 5), ("tagged twice", 5), ("half", 20), ("parser", 20)] {
+        assert!(findings.count(kind) >= least, "{kind}: {:#?}", findings.apart_from(&[]));
     }
 }

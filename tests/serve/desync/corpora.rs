@@ -40,7 +40,7 @@ async fn no_payload_of_the_corpora_becomes_another_request() {
     let run = run(world, &mut node, payloads.into_iter().map(|payload| payload.bytes).collect(), 512).await;
     println!("{} payloads, {} refused by the gate, {} requests at Node", run.sent.len(), run.refused, run.reached);
     assert!(run.findings.apart_from(&[]).is_empty(), "{:#?}", run.findings.apart_from(&[]));
-    assert!(run.refused > 4000 && run.reached > 20, "{} refused, {} reached", run.refused, run.reached);
+    assert!(run.refused > 5000 && run.reached > 0, "{} refused, {} reached", run.refused, run.reached);
 }
 
 /// The same bodies and tricks on a route that takes a body and streams it. A client that breaks off there leaves half a request by
@@ -55,7 +55,7 @@ async fn no_payload_becomes_another_request_on_a_streamed_route() {
     let findings = run.findings.apart_from(&["half", "parser"]);
     assert!(findings.is_empty(), "{findings:#?}");
     assert_eq!(run.findings.count("parser"), run.findings.count("half"), "each half request ended its connection");
-    assert!(run.reached > 100, "{} reached", run.reached);
+    assert!(run.reached > 10, "{} reached", run.reached);
 }
 
 /// The payload with its first target replaced.

@@ -21,6 +21,8 @@ pub(super) struct Sent {
     pub(super) statuses: Vec<String>,
     /// The rules of the refusals among them.
     pub(super) rules: Vec<String>,
+    /// Whether the engine refused something by itself: it says nothing then.
+    pub(super) unexplained: bool,
 }
 
 /// The faults found, by kind.
@@ -32,7 +34,8 @@ pub(super) struct Findings(BTreeMap<&'static str, Vec<String>>);
 impl Sent {
     /// A stream and the bytes that came back.
     pub(super) fn new(bytes: Vec<u8>, answers: &[u8]) -> Self {
-        Self { bytes, tags: values(answers, "x-seen"), statuses: statuses(answers), rules: rules(answers) }
+        let unexplained = values(answers, "content-length").iter().any(|length| length == "0");
+        Self { bytes, tags: values(answers, "x-seen"), statuses: statuses(answers), rules: rules(answers), unexplained }
     }
 }
 
@@ -128,14 +131,17 @@ fn is_same(written: &Written, one: &Understood) -> bool {
     let json = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).ok();
     let same_body = written.body == one.body
         || (one.target.starts_with("/api/agents/chat") && json(&one.body).is_some() && json(&written.body) == json(&one.body));
-    written.method == one.method && canonical(&written.target) == one.target && same_body
+    written.method == one.method && is_same_target(&written.target, &one.target) && same_body
 }
 
-fn canonical(target: &str) -> String {
-    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-    let path = match path.to_ascii_lowercase() {
-        lower if lower.starts_with("/api") => lower.trim_end_matches('/').to_owned(),
-        _ => path.to_owned(),
+/// Below `/api` neither case nor slashes at the end make another path; an id keeps its case.
+fn is_same_target(written: &str, there: &str) -> bool {
+    let parts = |target: &str| target.split_once('?').map_or((target.to_owned(), None), |(path, query)| (path.to_owned(), Some(query.to_owned())));
+    let ((path, query), (path_there, query_there)) = (parts(written), parts(there));
+    let same = if path_there.starts_with("/api") {
+        path.trim_end_matches('/').eq_ignore_ascii_case(&path_there)
+    } else {
+        path == path_there
     };
-    query.map_or(path.clone(), |query| format!("{path}?{query}"))
+    same && query == query_there
 }

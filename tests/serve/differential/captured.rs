@@ -134,7 +134,7 @@ const ROWS: &[Row] = &[
     both("73_body-double-gzip", Refused(415, "content-encoding")),
     both("74_body-zstd", Refused(415, "content-encoding")),
     row("75_chunked", Refused(403, LIST), Calls(200, FULL)),
-    row("76_chunked-split", Refused(403, LIST), Calls(200, FULL)),
+    both("76_chunked-split", Refused(400, "gate.chunk")),
     both("77_cl-and-te", Unread(400, "gate.length")),
     both("78_te-obfuscated", Unread(400, "gate.transfer-encoding")),
     both("79_two-cl", Unread(400, "gate.length")),

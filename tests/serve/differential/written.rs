@@ -64,8 +64,8 @@ fn by_number(add: &mut Add<'_>) {
     let no_assistants = Refused(403, "surface.assistants");
     let no_remote = Refused(403, "surface.remote_api");
     add("D.8 1", post("/API/AGENTS/CHAT", AGENT), unknown_agent);
-    add("D.8 2", post("/api\\agents/chat#", AGENT), Refused(400, "path-backslash"));
-    add("D.8 2 both", post("/api\\agents\\chat#", AGENT), Refused(400, "path-backslash"));
+    add("D.8 2", post("/api\\agents/chat#", AGENT), Unread(400, "gate.target"));
+    add("D.8 2 both", post("/api\\agents\\chat#", AGENT), Unread(400, "gate.target"));
     add("D.8 3", post("http://x/api/agents/chat/", AGENT), Unread(400, "gate.target"));
     let form = "endpoint=openAI&model=gpt-4o-mini&text=hi&addedConvo%5Bendpoint%5D=openAI&addedConvo%5Bmodel%5D=gpt-4o";
     let form_type = "Content-Type: application/x-www-form-urlencoded";
@@ -148,7 +148,6 @@ fn targets(add: &mut Add<'_>) {
         "/api/agents/chat/openAI/",
         "/api/agents/chat?x=1",
         "/api/agents/chat?",
-        "/api/agents/chat#fragment",
         "/api/agents/chat/duplicate",
         "/api/agents/chat/revert",
         "/api/agents/chat?model=gpt-4o-mini&endpoint=openAI",

@@ -63,6 +63,8 @@ fn request_lines() {
         ("GET ?a HTTP/1.1", Err(Target)),
         ("GET /a#b HTTP/1.1", Err(Target)),
         ("GET /a?b#c HTTP/1.1", Err(Target)),
+        ("GET /?`{}` HTTP/1.1", counted(0)),
+        ("GET /` HTTP/1.1", Err(Target)),
         ("GET /\"a\" HTTP/1.1", Err(Target)),
         ("GET /<a> HTTP/1.1", Err(Target)),
         ("GET /\u{e9} HTTP/1.1", Err(Target)),
@@ -235,5 +237,19 @@ fn the_pieces_in_which_a_head_comes_make_no_difference() {
         });
         let wanted = (head.len() - 4, Framing { body: Length::Counted(7), last: true });
         assert_eq!(found, Some(wanted), "{step}");
+    }
+}
+
+/// The engine would answer by itself, without a word and without a record.
+#[test]
+fn the_engine_can_read_every_target_that_is_let_in() {
+    for byte in 0..=u8::MAX {
+        for target in [[b'/', byte].as_slice(), &[b'/', b'?', byte]] {
+            let head = [b"GET ", target, b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
+            if judge(&head).is_ok() {
+                let uri = http::Uri::try_from(target).unwrap_or_else(|fault| panic!("{target:?}: {fault}"));
+                assert_eq!(uri.to_string().as_bytes(), target, "and reads all of it");
+            }
+        }
     }
 }

@@ -15,6 +15,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -49,6 +50,8 @@ pub struct Answer {
     /// is not wanted any more.
     link: Option<Link>,
     home: Arc<Instance>,
+    /// Whether the connection is not to be used again, although the answer is whole.
+    doubtful: bool,
 }
 
 /// An open connection.
@@ -96,27 +99,37 @@ impl Instance {
     ) -> Result<Response<Answer>, UpstreamFault> {
         while let Some(link) = self.take() {
             match link.send(request).await {
-                Ok((answer, link)) => return Ok(self.answered(answer, link)),
+                Ok((answer, link)) => return self.answered(answer, link),
                 Err(Unsent::Back(unsent)) => request = unsent,
                 Err(Unsent::Gone(error)) => return Err(fault(&error)),
             }
         }
         // Boxed: most requests find a kept connection and should not carry the room for making one.
         match Box::pin(Link::open(self.address, connect)).await?.send(request).await {
-            Ok((answer, link)) => Ok(self.answered(answer, link)),
+            Ok((answer, link)) => self.answered(answer, link),
             Err(Unsent::Back(_)) => Err(UpstreamFault::Broken("closed before the request was sent".to_owned())),
             Err(Unsent::Gone(error)) => Err(fault(&error)),
         }
     }
 
-    fn answered(self: &Arc<Self>, answer: Response<Incoming>, link: Link) -> Response<Answer> {
-        answer.map(|body| {
-            let mut answer = Answer { body, link: Some(link), home: Arc::clone(self) };
+    /// The answer, if it is one: Tollgate never asks for another protocol.
+    fn answered(
+        self: &Arc<Self>,
+        answer: Response<Incoming>,
+        link: Link,
+    ) -> Result<Response<Answer>, UpstreamFault> {
+        if answer.status().is_informational() {
+            return Err(UpstreamFault::Broken(format!("answered {}, which was not asked for", answer.status())));
+        }
+        // A length beside chunks: what the two ends take for the end of the answer may differ (RFC 9112 6.3).
+        let doubtful = answer.body().size_hint().exact().is_none() && answer.headers().contains_key(CONTENT_LENGTH);
+        Ok(answer.map(|body| {
+            let mut answer = Answer { body, link: Some(link), home: Arc::clone(self), doubtful };
             if answer.body.is_end_stream() {
                 answer.give_back();
             }
             answer
-        })
+        }))
     }
 
     /// An unused connection. LibreChat may have closed it: then the request comes back unsent.
@@ -205,7 +218,8 @@ impl Driver {
 impl Answer {
     /// Keeps the connection for the next request, if it can be used again.
     fn give_back(&mut self) {
-        if let Some(link) = self.link.take().and_then(Link::still_open) {
+        let link = self.link.take().filter(|_| !self.doubtful);
+        if let Some(link) = link.and_then(Link::still_open) {
             self.home.keep(link);
         }
     }

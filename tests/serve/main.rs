@@ -22,6 +22,7 @@ mod support;
 mod world;
 
 mod agents;
+mod answers;
 mod catalogue;
 mod commands;
 mod demo;

@@ -123,7 +123,13 @@ impl ServerApp for Connections {
 
 impl Connections {
     /// The end of a connection, with the last word on what was no request.
-    async fn end(&self, mut stream: Patient<Stream>, peer: IpAddr, refused: Option<GateFault>, ended: hyper::Result<()>) {
+    async fn end(
+        &self,
+        mut stream: Patient<Stream>,
+        peer: IpAddr,
+        refused: Option<GateFault>,
+        ended: hyper::Result<()>,
+    ) {
         let answer = match refused {
             Some(fault) => self.spine.malformed(fault, peer),
             None => {

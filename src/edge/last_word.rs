@@ -29,7 +29,9 @@ where
     stream.shutdown().await?;
     let mut rest = stream.take(MOST_DROPPED);
     // Whoever has not left by then is left.
-    timeout(LINGER, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await.map_or(Ok(()), |dropped| dropped.map(|_| ()))
+    timeout(LINGER, tokio::io::copy(&mut rest, &mut tokio::io::sink()))
+        .await
+        .map_or(Ok(()), |dropped| dropped.map(|_| ()))
 }
 
 /// The answer as bytes of HTTP/1.1, the last of its connection.

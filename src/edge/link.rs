@@ -113,11 +113,7 @@ impl Instance {
     }
 
     /// The answer, if it is one: Tollgate never asks for another protocol.
-    fn answered(
-        self: &Arc<Self>,
-        answer: Response<Incoming>,
-        link: Link,
-    ) -> Result<Response<Answer>, UpstreamFault> {
+    fn answered(self: &Arc<Self>, answer: Response<Incoming>, link: Link) -> Result<Response<Answer>, UpstreamFault> {
         if answer.status().is_informational() {
             return Err(UpstreamFault::Broken(format!("answered {}, which was not asked for", answer.status())));
         }

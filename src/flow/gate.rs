@@ -72,7 +72,9 @@ impl GateFault {
             Self::Method => ("gate.method", "This method is not used by LibreChat."),
             Self::Target => ("gate.target", "The request target must be a path in plain, percent-encoded characters."),
             Self::Version => ("gate.version", "Only HTTP/1.1 and HTTP/1.0 are spoken here."),
-            Self::LineEnd => ("gate.line-end", "Lines of a request must end in CR LF, and none may be empty before it."),
+            Self::LineEnd => {
+                ("gate.line-end", "Lines of a request must end in CR LF, and none may be empty before it.")
+            }
             Self::Name => ("gate.field-name", "A header line must begin with a valid name and a colon."),
             Self::Value => ("gate.field-value", "A header value holds a control character."),
             Self::Headers => ("gate.headers", "The request has too many header lines."),

@@ -42,24 +42,54 @@ fn wrong_answers() -> Vec<(&'static str, &'static str, String, Want)> {
     vec![
         ("CL and TE", "GET", ok(both, "4\r\ngood\r\n0\r\n\r\n"), Answer("200", "good")),
         ("TE and CL", "GET", ok(turned, "4\r\ngood\r\n0\r\n\r\n"), Answer("200", "good")),
-        ("CL and TE, the length holds an answer", "GET", {
-            let evil = format!("0\r\n\r\n{EVIL}");
-            ok(&format!("content-length: {}\r\ntransfer-encoding: chunked\r\n", evil.len()), &evil)
-        }, Answer("200", "")),
+        (
+            "CL and TE, the length holds an answer",
+            "GET",
+            {
+                let evil = format!("0\r\n\r\n{EVIL}");
+                ok(&format!("content-length: {}\r\ntransfer-encoding: chunked\r\n", evil.len()), &evil)
+            },
+            Answer("200", ""),
+        ),
         ("two lengths", "GET", ok("content-length: 4\r\ncontent-length: 9\r\n", &format!("good{EVIL}")), broken),
         ("a length list", "GET", ok("content-length: 4, 9\r\n", &format!("good{EVIL}")), broken),
         ("a signed length", "GET", ok("content-length: +4\r\n", &format!("good{EVIL}")), broken),
         ("a length beyond 64 bits", "GET", ok("content-length: 18446744073709551620\r\n", "good"), broken),
-        ("an answer behind the answer", "GET", ok("content-length: 4\r\n", &format!("good{EVIL}")), Answer("200", "good")),
-        ("an answer behind the last chunk", "GET", chunked(&format!("4\r\ngood\r\n0\r\n\r\n{EVIL}")), Answer("200", "good")),
+        (
+            "an answer behind the answer",
+            "GET",
+            ok("content-length: 4\r\n", &format!("good{EVIL}")),
+            Answer("200", "good"),
+        ),
+        (
+            "an answer behind the last chunk",
+            "GET",
+            chunked(&format!("4\r\ngood\r\n0\r\n\r\n{EVIL}")),
+            Answer("200", "good"),
+        ),
         ("a late 100", "GET", ok("content-length: 4\r\n", "goodHTTP/1.1 100 Continue\r\n\r\n"), Answer("200", "good")),
         ("a body for HEAD", "HEAD", ok("content-length: 48\r\n", EVIL), Answer("200", "")),
         ("a body in chunks for HEAD", "HEAD", chunked("4\r\nEVIL\r\n0\r\n\r\n"), Answer("200", "")),
-        ("a body in 204", "GET", format!("HTTP/1.1 204 No Content\r\ncontent-length: 48\r\n\r\n{EVIL}"), Answer("204", "")),
-        ("a body in 304", "GET", format!("HTTP/1.1 304 Not Modified\r\ncontent-length: 48\r\n\r\n{EVIL}"), Answer("304", "")),
+        (
+            "a body in 204",
+            "GET",
+            format!("HTTP/1.1 204 No Content\r\ncontent-length: 48\r\n\r\n{EVIL}"),
+            Answer("204", ""),
+        ),
+        (
+            "a body in 304",
+            "GET",
+            format!("HTTP/1.1 304 Not Modified\r\ncontent-length: 48\r\n\r\n{EVIL}"),
+            Answer("304", ""),
+        ),
         ("a flood of 1xx", "GET", format!("{hints}{}", ok("content-length: 4\r\n", "good")), Sound("200", "good")),
         ("1xx and nothing more", "GET", hints.clone(), broken),
-        ("an upgrade nobody asked for", "GET", format!("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n{EVIL}"), broken),
+        (
+            "an upgrade nobody asked for",
+            "GET",
+            format!("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n{EVIL}"),
+            broken,
+        ),
         ("half a head", "GET", "HTTP/1.1 200 OK\r\ncontent-le".to_owned(), broken),
         ("an endless head", "GET", ok(&format!("x: {}\r\n", "x".repeat(2_000_000)), ""), broken),
         ("endless lines", "GET", ok(&"x: y\r\n".repeat(100_000), ""), broken),
@@ -70,7 +100,12 @@ fn wrong_answers() -> Vec<(&'static str, &'static str, String, Want)> {
         ("a chunk longer than it says", "GET", chunked("2\r\ngoEVIL\r\n0\r\n\r\n"), Cut),
         ("no last chunk", "GET", chunked("4\r\ngood\r\n"), Cut),
         ("a body that is short", "GET", ok("content-length: 9\r\n", "good"), Cut),
-        ("a trailer", "GET", chunked(&format!("4\r\ngood\r\n0\r\ncontent-length: 9\r\n\r\n{EVIL}")), Answer("200", "good")),
+        (
+            "a trailer",
+            "GET",
+            chunked(&format!("4\r\ngood\r\n0\r\ncontent-length: 9\r\n\r\n{EVIL}")),
+            Answer("200", "good"),
+        ),
     ]
 }
 
@@ -118,7 +153,9 @@ async fn no_byte_of_an_answer_stands_in_another_one() {
         for round in 0..3 {
             let (status, body, whole) = ask(&world, method, "/evil").await;
             match want {
-                Want::Answer(wanted, text) | Want::Sound(wanted, text) => assert_eq!((status.as_str(), body.as_str(), whole), (wanted, text, true), "{name}"),
+                Want::Answer(wanted, text) | Want::Sound(wanted, text) => {
+                    assert_eq!((status.as_str(), body.as_str(), whole), (wanted, text, true), "{name}")
+                }
                 Want::Refused(rule) => {
                     let body: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
                     assert_eq!((status.as_str(), body["rule"].as_str()), ("502", Some(rule)), "{name}");
@@ -135,7 +172,10 @@ async fn no_byte_of_an_answer_stands_in_another_one() {
         let asked = asked.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut spoilt = HashSet::new();
         for (connection, path) in asked {
-            assert!(!spoilt.contains(&connection), "{name}: {path} went over a connection on which something was wrong");
+            assert!(
+                !spoilt.contains(&connection),
+                "{name}: {path} went over a connection on which something was wrong"
+            );
             if path == "/evil" && !matches!(want, Want::Sound(..)) {
                 spoilt.insert(connection);
             }

@@ -4,6 +4,7 @@
 //! Each stream has a connection of its own. What Node has understood is held against what was sent and against Tollgate's own
 //! record by [`oracle`]; [`control`] shows that the oracle finds faults where there are some.
 
+mod classes;
 mod control;
 mod corpora;
 mod fuzz;
@@ -46,6 +47,25 @@ async fn run(world: World, node: &mut Node, streams: Vec<Vec<u8>>, at_once: usiz
     }
     let refused = sent.iter().filter(|sent| sent.rules.iter().any(|rule| rule.starts_with("gate."))).count();
     Run { findings, sent, reached, refused }
+}
+
+// === impl Run ===
+
+impl Run {
+    /// What a test says of it when it is asked to (`--nocapture`).
+    fn summary(&self) -> String {
+        let Self { findings, sent, reached, refused } = self;
+        let (half, parser) = (findings.count("half"), findings.count("parser"));
+        let sent = sent.len();
+        format!(
+            "{sent} streams: {refused} refused by the gate, {reached} requests at Node, {half} half ones, {parser} parser faults"
+        )
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the figures are what these tests show")]
+fn say(what: &str) {
+    eprintln!("{what}");
 }
 
 /// An installation with Node behind it.

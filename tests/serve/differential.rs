@@ -250,7 +250,8 @@ async fn librechat_receives_the_canonical_text_of_what_was_judged() {
     let world = World::with(POLICY).start().await;
     let body = "\t{ \"text\" : \"h\\u0069 \\/ \\ud83d\\ude00 \u{e4}\\u00e4\\t\" ,\r\n \"\\u006dodel\":\"gpt-4o-mini\", \
                 \"endpoint\":\"openAI\",\"n\":[1.50, -0, 1E5 ,true,null , { } , [ ]],\"x\":{\"y\" : 1}}\n ";
-    let headers = ["Content-Type: APPLICATION/JSON;charset=\"UTF-8\"", "Transfer-Encoding: chunked", "Trailer: X-Trailer"];
+    let headers =
+        ["Content-Type: APPLICATION/JSON;charset=\"UTF-8\"", "Transfer-Encoding: chunked", "Trailer: X-Trailer"];
     let chunks = [&body.as_bytes()[..7], &body.as_bytes()[7..]]
         .map(|chunk| [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
     let chunked = [&chunks[0][..], &chunks[1], b"0\r\n\r\n"].concat();

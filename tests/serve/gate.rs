@@ -71,24 +71,20 @@ async fn malformed_and_ambiguous_heads_never_reach_librechat() {
         ("length with minus", post("Content-Length: -1\r\n", TURN), ("400", "gate.length")),
         ("length in hex", post("Content-Length: 0x37\r\n", TURN), ("400", "gate.length")),
         ("empty length", post("Content-Length: \r\n", TURN), ("400", "gate.length")),
-        (
-            "length led by zero",
-            post(&format!("Content-Length: 0{length}\r\n"), TURN),
-            ("400", "gate.length"),
-        ),
+        ("length led by zero", post(&format!("Content-Length: 0{length}\r\n"), TURN), ("400", "gate.length")),
         ("length beyond u64", post("Content-Length: 99999999999999999999\r\n", TURN), ("400", "gate.length")),
         ("xchunked", post("Transfer-Encoding: xchunked\r\n", &chunked), ("400", "gate.transfer-encoding")),
-        (
-            "gzip, chunked",
-            post("Transfer-Encoding: gzip, chunked\r\n", &chunked),
-            ("400", "gate.transfer-encoding"),
-        ),
+        ("gzip, chunked", post("Transfer-Encoding: gzip, chunked\r\n", &chunked), ("400", "gate.transfer-encoding")),
         (
             "chunked, chunked",
             post("Transfer-Encoding: chunked, chunked\r\n", &chunked),
             ("400", "gate.transfer-encoding"),
         ),
-        ("chunked, identity", post("Transfer-Encoding: chunked, identity\r\n", &chunked), ("400", "gate.transfer-encoding")),
+        (
+            "chunked, identity",
+            post("Transfer-Encoding: chunked, identity\r\n", &chunked),
+            ("400", "gate.transfer-encoding"),
+        ),
         (
             "chunked twice",
             post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", &chunked),
@@ -106,21 +102,13 @@ async fn malformed_and_ambiguous_heads_never_reach_librechat() {
                 .into_bytes(),
             ("400", "gate.transfer-encoding"),
         ),
-        (
-            "bad chunk size",
-            post("Transfer-Encoding: chunked\r\n", "zz\r\n{}\r\n0\r\n\r\n"),
-            ("400", "gate.chunk"),
-        ),
+        ("bad chunk size", post("Transfer-Encoding: chunked\r\n", "zz\r\n{}\r\n0\r\n\r\n"), ("400", "gate.chunk")),
         (
             "chunk size beyond u64",
             post("Transfer-Encoding: chunked\r\n", "ffffffffffffffffff\r\n{}\r\n0\r\n\r\n"),
             ("400", "gate.chunk"),
         ),
-        (
-            "chunk with a wrong end",
-            post("Transfer-Encoding: chunked\r\n", "2\r\n{}xx0\r\n\r\n"),
-            ("400", "gate.chunk"),
-        ),
+        ("chunk with a wrong end", post("Transfer-Encoding: chunked\r\n", "2\r\n{}xx0\r\n\r\n"), ("400", "gate.chunk")),
         ("absolute form", get("GET http://t/api/models HTTP/1.1", "Host: t\r\n"), ("400", "gate.target")),
         (
             "absolute form, other host",
@@ -150,13 +138,17 @@ async fn malformed_and_ambiguous_heads_never_reach_librechat() {
         ("101 header lines", get(models, &format!("Host: t\r\n{many}")), ("431", "gate.headers")),
         ("GET with a body", get(models, "Host: t\r\nContent-Length: 2\r\n"), ("400", "gate.body")),
         ("GET with chunks", get(models, "Host: t\r\nTransfer-Encoding: chunked\r\n"), ("400", "gate.body")),
+        ("another expectation", post("Expect: 200-ok\r\nContent-Length: 2\r\n", "{}"), ("400", "gate.expect")),
         (
-            "another expectation",
-            post("Expect: 200-ok\r\nContent-Length: 2\r\n", "{}"),
-            ("400", "gate.expect"),
+            "length, then chunked",
+            post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", &chunked),
+            ("400", "gate.length"),
         ),
-        ("length, then chunked", post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", &chunked), ("400", "gate.length")),
-        ("chunked, then length", post("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", &chunked), ("400", "gate.length")),
+        (
+            "chunked, then length",
+            post("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", &chunked),
+            ("400", "gate.length"),
+        ),
         (
             "the same length twice",
             post(&format!("Content-Length: {length}\r\nContent-Length: {length}\r\n"), TURN),
@@ -164,7 +156,9 @@ async fn malformed_and_ambiguous_heads_never_reach_librechat() {
         ),
         (
             "bare line feeds",
-            String::from_utf8_lossy(&post(&format!("Content-Length: {length}\r\n"), TURN)).replace("\r\n", "\n").into_bytes(),
+            String::from_utf8_lossy(&post(&format!("Content-Length: {length}\r\n"), TURN))
+                .replace("\r\n", "\n")
+                .into_bytes(),
             ("400", "gate.line-end"),
         ),
         ("empty lines before", [b"\r\n\r\n", get(models, "Host: t\r\n").as_slice()].concat(), ("400", "gate.line-end")),
@@ -178,7 +172,10 @@ async fn malformed_and_ambiguous_heads_never_reach_librechat() {
         ),
         (
             "a trailer",
-            post("Transfer-Encoding: chunked\r\n", &format!("{length:x}\r\n{TURN}\r\n0\r\nAuthorization: Bearer x\r\n\r\n")),
+            post(
+                "Transfer-Encoding: chunked\r\n",
+                &format!("{length:x}\r\n{TURN}\r\n0\r\nAuthorization: Bearer x\r\n\r\n"),
+            ),
             ("400", "gate.trailer"),
         ),
     ];
@@ -199,7 +196,10 @@ async fn malformed_and_ambiguous_heads_never_reach_librechat() {
         assert_eq!((&entry["rules"], &entry["decision"]), (&json!([code]), &json!("deny")), "{name}");
         assert_eq!((&entry["category"], &entry["severity"]), (&json!("SECURITY"), &json!("WARNING")), "{name}");
         let details = &entry["details"];
-        assert_eq!((&details["ip"], details["response"]["status"].to_string()), (&json!("127.0.0.1"), status.to_owned()));
+        assert_eq!(
+            (&details["ip"], details["response"]["status"].to_string()),
+            (&json!("127.0.0.1"), status.to_owned())
+        );
         // What was no head at all is not written down, a request whose body was bad is known.
         let known = matches!(code, "gate.chunk" | "gate.trailer");
         let wanted = if known { ("POST", "/api/agents/chat") } else { ("-", "*") };
@@ -262,14 +262,20 @@ async fn the_last_word_comes_after_the_answers_due() {
          Content-Length: {}\r\n\r\n{TURN}",
         TURN.len()
     );
-    for (name, bad) in [("an empty line", "\r\n"), ("rubbish", "\0\0\0"), ("a half request", "GET /x HTTP/1.1\r\nA : b\r\n\r\n")] {
+    for (name, bad) in
+        [("an empty line", "\r\n"), ("rubbish", "\0\0\0"), ("a half request", "GET /x HTTP/1.1\r\nA : b\r\n\r\n")]
+    {
         world.stand_in.forget();
         let all = [user.as_str(), &turn, &user, bad, &turn].concat();
         let answers = answers(&send_raw(world.addr, all.as_bytes()).await);
         let statuses: Vec<_> = answers.iter().map(|answer| answer.status.as_str()).collect();
         assert_eq!(statuses, ["200", "200", "200", "400"], "{name}");
         for answer in &answers[..3] {
-            assert!(!answer.head.contains("connection: close"), "{name}: the client would not read on: {}", answer.head);
+            assert!(
+                !answer.head.contains("connection: close"),
+                "{name}: the client would not read on: {}",
+                answer.head
+            );
         }
         assert!(rule(&answers[3]).starts_with("gate."), "{name}: {:?}", answers[3]);
         assert_eq!(seen(&world).len(), 3, "{name}");
@@ -301,7 +307,11 @@ async fn an_upgrade_is_a_request_like_any_other() {
     let statuses: Vec<_> = answers.iter().map(|answer| answer.status.as_str()).collect();
     assert_eq!(statuses, ["200", "403", "200"]);
     for seen in seen(&world) {
-        assert!(!seen.headers.contains_key("upgrade") && !seen.headers.contains_key("connection"), "{:?}", seen.headers);
+        assert!(
+            !seen.headers.contains_key("upgrade") && !seen.headers.contains_key("connection"),
+            "{:?}",
+            seen.headers
+        );
     }
 }
 
@@ -313,7 +323,8 @@ async fn names_with_underscores_say_nothing() {
     let folded = "Content_Length: 5\r\nTransfer_Encoding: chunked\r\nX_Forwarded_For: 1.2.3.4\r\nX_Request_Id: 1\r\nMy_Own: 1\r\n";
     let request = format!("GET /api/user HTTP/1.1\r\nHost: t\r\nAuthorization: {bob}\r\n{folded}\r\n");
     assert_eq!(answers(&send_raw(world.addr, request.as_bytes()).await)[0].status, "200");
-    let names: Vec<_> = seen(&world)[0].headers.keys().map(|name| name.as_str().to_owned()).filter(|name| name.contains('_')).collect();
+    let names: Vec<_> =
+        seen(&world)[0].headers.keys().map(|name| name.as_str().to_owned()).filter(|name| name.contains('_')).collect();
     assert_eq!(names, ["my_own"]);
 }
 

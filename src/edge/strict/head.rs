@@ -104,7 +104,9 @@ impl Head {
         self.bodiless = match method {
             b"GET" | b"HEAD" | b"OPTIONS" => true,
             b"POST" | b"PUT" | b"PATCH" | b"DELETE" => false,
-            token if !token.is_empty() && token.iter().all(|&byte| is_in(&TOKEN, byte)) => return Err(GateFault::Method),
+            token if !token.is_empty() && token.iter().all(|&byte| is_in(&TOKEN, byte)) => {
+                return Err(GateFault::Method);
+            }
             _ => return Err(GateFault::Line),
         };
         let (target, version) = split_at(rest, b' ').ok_or(GateFault::Line)?;

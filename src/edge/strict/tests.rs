@@ -1,14 +1,19 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinSet;
 
 use super::*;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// A connection to which these bytes are written at once or one by one.
-async fn written(bytes: &[u8], piece: usize) -> (tokio::io::DuplexStream, tokio::task::JoinHandle<tokio::io::DuplexStream>) {
+/// The client's end, which keeps its connection open when it has written.
+type Client = JoinSet<tokio::io::DuplexStream>;
+
+/// A connection to which these bytes are written, `piece` of them at a time.
+fn written(bytes: &[u8], piece: usize) -> (tokio::io::DuplexStream, Client) {
     let (mut client, server) = tokio::io::duplex(piece);
     let bytes = bytes.to_vec();
-    let writing = tokio::spawn(async move {
+    let mut writing = JoinSet::new();
+    writing.spawn(async move {
         client.write_all(&bytes).await.unwrap();
         client
     });
@@ -34,7 +39,7 @@ async fn what_is_good_goes_on_byte_for_byte() {
     let stream = [GET, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", GET].concat();
     for piece in [1, 5, 64, 4096] {
         for room in [1, 7, 4096] {
-            let (server, writing) = written(&stream, piece).await;
+            let (server, mut writing) = written(&stream, piece);
             let tally = Tally::default();
             let mut strict = Strict::new(server, 1024, &tally);
             let mut on = Vec::new();
@@ -46,7 +51,7 @@ async fn what_is_good_goes_on_byte_for_byte() {
             assert_eq!(on, stream, "{piece} {room}");
             assert_eq!((tally.heads.load(Ordering::Relaxed), tally.is_over()), (3, false));
             assert_eq!(strict.held.capacity(), 0, "nothing is held between requests");
-            drop(writing.await.unwrap());
+            drop(writing.join_next().await);
             assert_eq!(strict.read(&mut [0]).await.unwrap(), 0, "the end is handed on");
         }
     }
@@ -54,12 +59,12 @@ async fn what_is_good_goes_on_byte_for_byte() {
 
 #[tokio::test]
 async fn half_a_head_never_goes_on() {
-    let (server, writing) = written(&[GET, b"GET / HTTP/1.1\r\nHost: a\r\nX"].concat(), 4096).await;
+    let (server, mut writing) = written(&[GET, b"GET / HTTP/1.1\r\nHost: a\r\nX"].concat(), 4096);
     let tally = Tally::default();
     let mut strict = Strict::new(server, 1024, &tally);
     let mut on = [0; 4096];
     assert_eq!(strict.read(&mut on).await.unwrap(), GET.len());
-    drop(writing.await.unwrap());
+    drop(writing.join_next().await);
     assert_eq!(strict.read(&mut on).await.unwrap(), 0, "the client has left");
     assert_eq!(strict.into_inner().1, None);
 }
@@ -67,7 +72,7 @@ async fn half_a_head_never_goes_on() {
 #[tokio::test]
 async fn nothing_goes_on_behind_a_fault_and_its_time_comes_after_the_answers() {
     for piece in [1, 4096] {
-        let (server, writing) = written(&[GET, b"\r\n", GET].concat(), piece).await;
+        let (server, _writing) = written(&[GET, b"\r\n", GET].concat(), piece);
         let tally = Tally::default();
         let mut strict = Strict::new(server, 1024, &tally);
         let mut on = Vec::new();
@@ -79,14 +84,13 @@ async fn nothing_goes_on_behind_a_fault_and_its_time_comes_after_the_answers() {
         tally.answered();
         assert!(tally.is_over());
         assert_eq!(strict.into_inner().1, Some(GateFault::LineEnd));
-        writing.abort();
     }
 }
 
 #[tokio::test]
 async fn a_fault_in_a_body_breaks_it_for_its_reader() {
     let head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let (server, _writing) = written(&[&head[..], b"5\r\nhello\r\n0;x\r\n\r\n"].concat(), 4096).await;
+    let (server, _writing) = written(&[&head[..], b"5\r\nhello\r\n0;x\r\n\r\n"].concat(), 4096);
     let tally = Tally::default();
     let mut strict = Strict::new(server, 1024, &tally);
     let mut on = [0; 4096];
@@ -101,7 +105,7 @@ async fn a_fault_in_a_body_breaks_it_for_its_reader() {
 #[tokio::test]
 async fn nothing_is_read_behind_the_last_request() {
     let last = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-    let (server, _writing) = written(&[&last[..], b"\0\0\0"].concat(), 4096).await;
+    let (server, _writing) = written(&[&last[..], b"\0\0\0"].concat(), 4096);
     let tally = Tally::default();
     let mut strict = Strict::new(server, 1024, &tally);
     let mut on = [0; 4096];

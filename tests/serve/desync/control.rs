@@ -25,7 +25,8 @@ impl Careless {
             let (mut connections, mut number) = (JoinSet::new(), 0);
             while let Ok((client, _)) = listener.accept().await {
                 number += 1;
-                let upstream = TcpStream::connect(node.strip_prefix("http://").expect("a URL")).await.expect("Node listens");
+                let upstream =
+                    TcpStream::connect(node.strip_prefix("http://").expect("a URL")).await.expect("Node listens");
                 connections.spawn(forward(client, upstream, number));
             }
         });
@@ -52,7 +53,8 @@ fn tag(mut rest: &[u8], number: usize) -> Vec<u8> {
         tagged.extend_from_slice(&rest[..end]);
         tagged.extend_from_slice(format!("\r\nx-request-id: {number}-{count}\r\n\r\n").as_bytes());
         let head = String::from_utf8_lossy(&rest[..end]).to_ascii_lowercase();
-        let length = head.split("content-length:").nth(1).and_then(|value| value.split("\r\n").next()?.trim().parse().ok());
+        let length =
+            head.split("content-length:").nth(1).and_then(|value| value.split("\r\n").next()?.trim().parse().ok());
         let body = (end + 4 + length.unwrap_or(0)).min(rest.len());
         tagged.extend_from_slice(&rest[end + 4..body]);
         rest = &rest[body..];
@@ -67,8 +69,10 @@ async fn a_proxy_that_believes_another_length_is_found_out() {
     let proxy = Careless::before(node.url()).await;
     let smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
     let body = format!("0\r\n\r\n{smuggled}");
-    let stream =
-        format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\nTransfer-Encoding: chunked\r\n\r\n{body}", body.len());
+    let stream = format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\nTransfer-Encoding: chunked\r\n\r\n{body}",
+        body.len()
+    );
     let sent = streams::send(proxy.addr, vec![stream.into_bytes()], 1).await;
     let findings = Findings::of(&sent, &node.understood().await, &node.faults(), &[]);
     assert_eq!(findings.count("untagged"), 1, "{:#?}", findings.apart_from(&[]));

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::streams::decode;
-use super::{installation, run};
+use super::{installation, run, say};
 
 /// Beside the repository.
 const CORPORA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/corpora");
@@ -21,7 +21,7 @@ struct Payload {
 fn corpus(file: &str) -> Option<Vec<Payload>> {
     let path = Path::new(CORPORA).join(file);
     let Ok(text) = fs::read_to_string(&path) else {
-        eprintln!("{} is not at hand: nothing is shown here", path.display());
+        say(&format!("{} is not at hand: nothing is shown here", path.display()));
         return None;
     };
     let payload = |line: &str| {
@@ -37,8 +37,8 @@ async fn no_payload_of_the_corpora_becomes_another_request() {
     let Some(payloads) = corpus("http-framing.jsonl") else { return };
     assert_eq!(payloads.len(), 5547);
     let (world, mut node) = installation().await;
-    let run = run(world, &mut node, payloads.into_iter().map(|payload| payload.bytes).collect(), 512).await;
-    println!("{} payloads, {} refused by the gate, {} requests at Node", run.sent.len(), run.refused, run.reached);
+    let run = run(world, &mut node, payloads.into_iter().map(|payload| payload.bytes).collect(), 1024).await;
+    say(&run.summary());
     assert!(run.findings.apart_from(&[]).is_empty(), "{:#?}", run.findings.apart_from(&[]));
     assert!(run.refused > 5000 && run.reached > 0, "{} refused, {} reached", run.refused, run.reached);
 }
@@ -50,8 +50,8 @@ async fn no_payload_becomes_another_request_on_a_streamed_route() {
     let Some(payloads) = corpus("http-framing.jsonl") else { return };
     let (world, mut node) = installation().await;
     let streams = payloads.into_iter().map(|payload| retarget(&payload.bytes)).collect();
-    let run = run(world, &mut node, streams, 512).await;
-    println!("{} payloads, {} refused by the gate, {} requests at Node", run.sent.len(), run.refused, run.reached);
+    let run = run(world, &mut node, streams, 1024).await;
+    say(&run.summary());
     let findings = run.findings.apart_from(&["half", "parser"]);
     assert!(findings.is_empty(), "{findings:#?}");
     assert_eq!(run.findings.count("parser"), run.findings.count("half"), "each half request ended its connection");

@@ -61,7 +61,7 @@ pub(super) fn values(answers: &[u8], field: &str) -> Vec<String> {
 pub(super) fn rules(answers: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(answers);
     let bodies = text.match_indices("{\"").filter_map(|(at, _)| {
-        let mut values = serde_json::Deserializer::from_str(&text[at..]).into_iter::<Value>();
+        let mut values = serde_json::Deserializer::from_str(text.get(at..)?).into_iter::<Value>();
         values.next()?.ok()?["rule"].as_str().map(ToOwned::to_owned)
     });
     bodies.collect()
@@ -70,7 +70,7 @@ pub(super) fn rules(answers: &[u8]) -> Vec<String> {
 /// The statuses of answers.
 pub(super) fn statuses(answers: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(answers);
-    let lines = text.match_indices("HTTP/1.").filter_map(|(at, _)| text[at..].split(' ').nth(1));
+    let lines = text.match_indices("HTTP/1.").filter_map(|(at, _)| text.get(at..)?.split(' ').nth(1));
     lines.map(|status| status.chars().take(3).collect()).collect()
 }
 
@@ -91,7 +91,8 @@ fn read_one(stream: &[u8]) -> Option<(Written, &[u8])> {
     let mut words = lines.next()?.split(' ');
     let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
     let field = |name: &str| {
-        let mut values = lines.clone().filter_map(|line| line.split_once(':')).filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        let mut values =
+            lines.clone().filter_map(|line| line.split_once(':')).filter(|(known, _)| known.eq_ignore_ascii_case(name));
         values.next().map(|(_, value)| value.trim_matches(' ').to_owned())
     };
     let (body, rest) = match (field("content-length"), field("transfer-encoding")) {
@@ -141,11 +142,15 @@ pub(super) fn decode(text: &str) -> Vec<u8> {
 fn the_harness_reads_what_it_is_given() {
     assert_eq!(decode("UFVUIC91cmwgSA=="), b"PUT /url H");
     assert_eq!(decode("AP//"), b"\0\xff\xff");
-    let stream = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\nPOST /b HTTP/1.1\r\nContent-Length: 2\r\n\r\nxyPOST /c HTTP/1.1\r\n\
+    let stream =
+        b"GET /a HTTP/1.1\r\nHost: a\r\n\r\nPOST /b HTTP/1.1\r\nContent-Length: 2\r\n\r\nxyPOST /c HTTP/1.1\r\n\
         Transfer-Encoding: chunked\r\n\r\n2\r\nvw\r\n0\r\n\r\nGET /half";
     let seen: Vec<_> = read(stream).into_iter().map(|one| (one.method, one.target, one.body)).collect();
     let wanted = [("GET", "/a", ""), ("POST", "/b", "xy"), ("POST", "/c", "vw")];
-    assert_eq!(seen, wanted.map(|(method, target, body)| (method.to_owned(), target.to_owned(), body.as_bytes().to_vec())));
+    assert_eq!(
+        seen,
+        wanted.map(|(method, target, body)| (method.to_owned(), target.to_owned(), body.as_bytes().to_vec()))
+    );
     let answers = b"HTTP/1.1 200 OK\r\nx-seen: t\r\n\r\n{\"seen\":true}HTTP/1.1 400 Bad Request\r\na: b\r\n\r\n{\"rule\":\"gate.host\"}";
     assert_eq!((values(answers, "x-seen"), rules(answers)), (vec!["t".to_owned()], vec!["gate.host".to_owned()]));
     assert_eq!(statuses(answers), ["200", "400"]);

@@ -300,7 +300,11 @@ fn framing(add: &mut Add<'_>) {
     for both in [[JSON, "Content-Length: 5", te], [JSON, te, "Content-Length: 5"]] {
         add(&format!("two framings {both:?}"), bare(line, &both, chunked.as_bytes()), Unread(400, "gate.length"));
     }
-    add("xchunked", sent(line, &[JSON, "Transfer-Encoding: xchunked"], CHEAP.as_bytes()), Unread(400, "gate.transfer-encoding"));
+    add(
+        "xchunked",
+        sent(line, &[JSON, "Transfer-Encoding: xchunked"], CHEAP.as_bytes()),
+        Unread(400, "gate.transfer-encoding"),
+    );
     add("two lengths", sent(line, &[JSON, "Content-Length: 5"], CHEAP.as_bytes()), Unread(400, "gate.length"));
     add("no body", sent(line, &[JSON], b""), Refused(400, "body-not-json"));
     add("no length", bare(line, &[JSON], b""), Refused(400, "body-not-json"));

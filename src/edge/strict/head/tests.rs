@@ -232,9 +232,10 @@ fn the_pieces_in_which_a_head_comes_make_no_difference() {
     let head = b"POST /a HTTP/1.1\r\nHost: a\r\nCookie: a=b\r\nContent-Length: 7\r\nConnection: close\r\n\r\nBODY";
     for step in [1, 2, 3, 7] {
         let mut reader = Head::default();
-        let found = (1..=head.len()).step_by(step).chain([head.len()]).find_map(|end| {
-            reader.read(&head[..end], LIMIT).unwrap_or_else(|fault| panic!("{end}: {fault}"))
-        });
+        let found = (1..=head.len())
+            .step_by(step)
+            .chain([head.len()])
+            .find_map(|end| reader.read(&head[..end], LIMIT).unwrap_or_else(|fault| panic!("{end}: {fault}")));
         let wanted = (head.len() - 4, Framing { body: Length::Counted(7), last: true });
         assert_eq!(found, Some(wanted), "{step}");
     }

@@ -12,8 +12,9 @@ fn scan(bytes: &[u8]) -> Found {
 fn in_pieces(bytes: &[u8], sizes: &[usize]) -> (Vec<u8>, usize, Option<GateFault>) {
     let mut scanner = Scanner::new(LIMIT);
     let (mut on, mut heads, mut held, mut rest) = (Vec::new(), 0, Vec::new(), bytes);
-    for size in sizes.iter().copied().cycle() {
-        let (piece, after) = rest.split_at(size.clamp(1, rest.len().max(1)).min(rest.len()));
+    let mut sizes = sizes.iter().copied().cycle();
+    loop {
+        let (piece, after) = rest.split_at(sizes.next().unwrap_or(1).min(rest.len()));
         rest = after;
         held.extend_from_slice(piece);
         let found = scanner.scan(&held);
@@ -30,7 +31,6 @@ fn in_pieces(bytes: &[u8], sizes: &[usize]) -> (Vec<u8>, usize, Option<GateFault
             return (on, heads, None);
         }
     }
-    unreachable!("sizes are cycled")
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn each_request_of_a_connection_is_read_and_nothing_behind_the_last() {
         ("one", get.to_owned(), get, 1, Rest::Nothing),
         ("three", [get, post, chunked].concat(), "*", 3, Rest::Nothing),
         ("half", [get, "GET / HT"].concat(), get, 1, Rest::Incomplete),
-        ("half a body", post[..60].to_owned(), "*", 1, Rest::Nothing),
+        ("half a body", post.replace("\r\n30", ""), "*", 1, Rest::Nothing),
         ("behind the last", [close, get].concat(), close, 1, Rest::Behind),
         ("rubbish behind the last", [close, "\0\0"].concat(), close, 1, Rest::Behind),
         ("a body too long", [post, "xx / HTTP/1.1\r\n\r\n"].concat(), post, 1, Rest::NoRequest(GateFault::Method)),

@@ -1,11 +1,12 @@
 //! The spine: the life of a request, read top to bottom.
 //!
 //! ```text
-//! arrive -> gate -> classify -> identify -> pass ----------------------------> forward -> answer
-//!                                        -> govern: select -> decide -> forward -> filter/watch -> record
+//! arrive -> classify -> identify -> pass ----------------------------> forward -> answer
+//!                                -> govern: select -> decide -> forward -> filter/watch -> record
 //! ```
 //!
-//! Types in and out are those of `http` and `bytes`; this room knows neither the HTTP engine nor a store's driver. Only what
+//! What arrives has been through the strict gate, which stands in the edge: its form is beyond doubt ([`gate`] has the names of
+//! what it refuses). Types in and out are those of `http` and `bytes`; this room knows neither the HTTP engine nor a store's driver. Only what
 //! has become a [`Passage`] reaches LibreChat.
 
 use std::net::IpAddr;

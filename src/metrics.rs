@@ -56,7 +56,7 @@ metrics! {
         pub connections: IntGauge,
         /// Connections closed at once because the limit of open connections was reached.
         pub connections_shed_total: IntCounter,
-        /// Client connections that ended because what came was no HTTP that the engine reads; they leave no entry.
+        /// Requests that the HTTP engine could not read although the strict gate had let them through; they leave no entry, and there should be none.
         pub malformed_total: IntCounter,
         /// Failures towards LibreChat, by kind (connect, timeout, broken, none-known).
         pub upstream_errors_total: IntCounterVec["kind"],

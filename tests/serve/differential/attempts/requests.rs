@@ -9,12 +9,11 @@ const JSON: &str = "Content-Type: application/json";
 const MODELS: &str = "GET /api/models HTTP/1.1";
 
 // What the gate says, before anything else is asked.
-const TARGET: Want = Refused(400, "path-form");
-const GARBLED: Want = Unread(400);
-const METHOD: Want = Refused(405, "gate.method");
-const BODY: Want = Refused(400, "gate.body");
-const HOST: Want = Refused(400, "gate.host");
-const TOO_LONG: Want = Unread(431);
+const TARGET: Want = Unread(400, "gate.target");
+const METHOD: Want = Unread(405, "gate.method");
+const BODY: Want = Unread(400, "gate.body");
+const HOST: Want = Unread(400, "gate.host");
+const TOO_LONG: Want = Unread(431, "gate.too-long");
 
 pub(super) fn fill(add: &mut Add<'_>) {
     targets(add);
@@ -37,8 +36,6 @@ fn targets(add: &mut Add<'_>) {
         (88, "/api/agents/chat?"),
         (88, "/api/agents/chat?/../models"),
         (88, "/api/agents/chat?x=/api/models"),
-        // The HTTP engine drops a fragment; LibreChat gets the rest.
-        (88, "/api/agents/chat#frag"),
     ] {
         add(number, &format!("dear {target}"), post(target, DEAR), Refused(403, LIST));
         add(number, &format!("cheap {target}"), post(target, CHEAP), Calls(200, MINI));
@@ -60,15 +57,17 @@ fn targets(add: &mut Add<'_>) {
         (87, "/%61pi/agents/chat", path("path-encoded-plain")),
         (87, "/api/agents/%63hat", path("path-encoded-plain")),
         (89, "/api\\agents\\chat", path("path-backslash")),
-        (89, "/api\\agents/chat#", path("path-backslash")),
+        (89, "/api\\agents/chat#", TARGET),
+        (88, "/api/agents/chat#frag", TARGET),
     ] {
         for (kind, body) in [("cheap", CHEAP), ("dear", DEAR)] {
             add(number, &format!("{kind} {target}"), post(target, body), want);
         }
     }
-    for target in ["/api/agents/ch\tat", "/api/agents/chat\0", "/api/agents/chat x", "/api/agents/chat\u{b}"] {
-        add(90, &format!("{}", target.escape_default()), post(target, CHEAP), GARBLED);
+    for target in ["/api/agents/ch\tat", "/api/agents/chat\0", "/api/agents/chat\u{b}"] {
+        add(90, &format!("{}", target.escape_default()), post(target, CHEAP), TARGET);
     }
+    add(90, "a space", post("/api/agents/chat x", CHEAP), Unread(400, "gate.request-line"));
 }
 
 fn methods(add: &mut Add<'_>) {
@@ -160,11 +159,12 @@ fn headers(add: &mut Add<'_>) {
         (102, "with underscores", &underscored[..], ours_alone),
         (103, "another tenant", &tenant[..], |outcome| none_of(outcome, &["x-tenant-id", "x_tenant_id"])),
         (104, "nominated", &nominating[..], ours_alone),
-        (106, "__proto__", &["__proto__: x", "constructor: x"][..], ours_alone),
+        (106, "constructor", &["constructor: x"][..], ours_alone),
     ] {
         add(number, &format!("{name}, cheap"), chat(lines, CHEAP.as_bytes()), Judged(200, check));
         add(number, &format!("{name}, dear"), chat(lines, DEAR.as_bytes()), Refused(403, LIST));
     }
+    add(106, "__proto__", chat(&["__proto__: x"], CHEAP.as_bytes()), Unread(400, "gate.field-name"));
     // A role that somebody claims for himself is worth nothing.
     add(102, "a role of one's own", chat(&role, DEAR.as_bytes()), Refused(403, LIST));
     add(105, "two hosts", chat(&["Host: evil.example"], CHEAP.as_bytes()), HOST);

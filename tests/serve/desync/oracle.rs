@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde_json::Value;
 
 use super::node::Understood;
-use super::streams::{Written, read, rules, statuses, values};
+use super::streams::{Written, read, refusals, statuses, values};
 
 /// A stream that was sent, and what came back.
 pub(super) struct Sent {
@@ -21,6 +21,8 @@ pub(super) struct Sent {
     pub(super) statuses: Vec<String>,
     /// The rules of the refusals among them.
     pub(super) rules: Vec<String>,
+    /// The ids of the requests that were sent to Node and for whose answer Tollgate did not wait any longer.
+    pub(super) given_up: Vec<String>,
     /// Whether the engine refused something by itself: it says nothing then.
     pub(super) unexplained: bool,
 }
@@ -34,8 +36,15 @@ pub(super) struct Findings(BTreeMap<&'static str, Vec<String>>);
 impl Sent {
     /// A stream and the bytes that came back.
     pub(super) fn new(bytes: Vec<u8>, answers: &[u8]) -> Self {
-        let unexplained = values(answers, "content-length").iter().any(|length| length == "0");
-        Self { bytes, tags: values(answers, "x-seen"), statuses: statuses(answers), rules: rules(answers), unexplained }
+        let given_up = refusals(answers).into_iter().filter(|(rule, _)| rule.starts_with("upstream."));
+        Self {
+            bytes,
+            tags: values(answers, "x-seen"),
+            statuses: statuses(answers),
+            rules: refusals(answers).into_iter().map(|(rule, _)| rule).collect(),
+            given_up: given_up.map(|(_, id)| id).collect(),
+            unexplained: values(answers, "content-length").iter().any(|length| length == "0"),
+        }
     }
 }
 
@@ -87,6 +96,8 @@ impl Findings {
                 }
             }
         }
+        // On a machine that stands still for seconds Node may have had a request whose answer was not waited for.
+        claimed.extend(sent.iter().flat_map(|stream| stream.given_up.iter().map(String::as_str)));
         for (tag, one) in known.iter().filter(|(tag, one)| one.whole && !claimed.contains(**tag)) {
             self.add("unclaimed", format!("{tag}: {} {}", one.method, one.target));
         }

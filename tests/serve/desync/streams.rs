@@ -57,12 +57,13 @@ pub(super) fn values(answers: &[u8], field: &str) -> Vec<String> {
     text.split("\r\n").filter_map(|line| line.strip_prefix(field.as_str())).map(ToOwned::to_owned).collect()
 }
 
-/// The rules of the refusals among answers.
-pub(super) fn rules(answers: &[u8]) -> Vec<String> {
+/// The rule and the request's id of each refusal among answers.
+pub(super) fn refusals(answers: &[u8]) -> Vec<(String, String)> {
     let text = String::from_utf8_lossy(answers);
     let bodies = text.match_indices("{\"").filter_map(|(at, _)| {
         let mut values = serde_json::Deserializer::from_str(text.get(at..)?).into_iter::<Value>();
-        values.next()?.ok()?["rule"].as_str().map(ToOwned::to_owned)
+        let body = values.next()?.ok()?;
+        Some((body["rule"].as_str()?.to_owned(), body["request_id"].as_str().unwrap_or_default().to_owned()))
     });
     bodies.collect()
 }
@@ -151,7 +152,10 @@ fn the_harness_reads_what_it_is_given() {
         seen,
         wanted.map(|(method, target, body)| (method.to_owned(), target.to_owned(), body.as_bytes().to_vec()))
     );
-    let answers = b"HTTP/1.1 200 OK\r\nx-seen: t\r\n\r\n{\"seen\":true}HTTP/1.1 400 Bad Request\r\na: b\r\n\r\n{\"rule\":\"gate.host\"}";
-    assert_eq!((values(answers, "x-seen"), rules(answers)), (vec!["t".to_owned()], vec!["gate.host".to_owned()]));
+    let answers = b"HTTP/1.1 200 OK\r\nx-seen: t\r\n\r\n{\"seen\":true}HTTP/1.1 400 Bad Request\r\na: b\r\n\r\n{\"rule\":\"gate.host\",\"request_id\":\"r\"}";
+    assert_eq!(
+        (values(answers, "x-seen"), refusals(answers)),
+        (vec!["t".to_owned()], vec![("gate.host".to_owned(), "r".to_owned())])
+    );
     assert_eq!(statuses(answers), ["200", "400"]);
 }

@@ -1,6 +1,7 @@
 //! Whether what Tollgate judged is what Express sees.
 
 use serde_json::Value;
+use tollgate::librechat::agents;
 use tollgate::librechat::selection::TurnRequest;
 use tollgate::policy::{Surface, Target};
 
@@ -15,8 +16,9 @@ pub(crate) fn difference(judged: &TurnRequest, seen: &Answer) -> Option<String> 
     }
     let (endpoint, model) = (text(&turn["endpoint"]), text(&turn["model"]));
     let added = &turn["addedConvo"];
+    let agent = text(&turn["agent_id"]);
     let targets: Vec<Target> =
-        primary(endpoint.as_deref(), model.as_deref()).into_iter().chain(second(added)).collect();
+        primary(endpoint.as_deref(), model.as_deref(), agent).into_iter().chain(second(added)).collect();
     let told = |what: &str, judged: &dyn std::fmt::Debug, seen: &dyn std::fmt::Debug| {
         Some(format!("{what}: judged {judged:?}, LibreChat sees {seen:?}"))
     };
@@ -42,16 +44,16 @@ pub(crate) fn difference(judged: &TurnRequest, seen: &Answer) -> Option<String> 
     None
 }
 
-fn primary(endpoint: Option<&str>, model: Option<&str>) -> Option<Target> {
+fn primary(endpoint: Option<&str>, model: Option<&str>, agent: Option<String>) -> Option<Target> {
     match (endpoint?, model) {
-        ("agents", _) => Some(Target::Surface(Surface::Agents)),
+        ("agents", _) => Some(agents::named(&agent?)),
         (endpoint, model) => pair(endpoint, model?),
     }
 }
 
 fn second(added: &Value) -> Option<Target> {
     match text(&added["agent_id"]) {
-        Some(agent) if agent.starts_with("agent_") && agent != "agent_" => Some(Target::Surface(Surface::Agents)),
+        Some(agent) if agent.starts_with("agent_") && agent != "agent_" => Some(agents::named(&agent)),
         _ => pair(&text(&added["endpoint"])?, &text(&added["model"])?),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -24,7 +25,12 @@ pub struct Admin {
     pub directory: Arc<dyn Directory>,
     /// How many instances of LibreChat are healthy.
     pub upstreams: Box<dyn Fn() -> usize + Send + Sync>,
+    /// How old the identity provider's keys are, where there is one.
+    pub keys: Option<Age>,
 }
+
+/// Tells how old something is; `None` where it is not there yet.
+pub type Age = Box<dyn Fn() -> Option<Duration> + Send + Sync>;
 
 // === impl Admin ===
 
@@ -54,12 +60,13 @@ async fn live() -> &'static str {
 }
 
 /// Whether requests can be sent here, and which part says no. LibreChat's own health is told but does not count: a
-/// restarting LibreChat must not take Tollgate out of service, whose refusals tell the callers what is wrong.
+/// restarting LibreChat must not take Tollgate out of service, whose refusals tell the callers what is wrong. The same holds for
+/// the identity provider: its last keys stay good, and LibreChat's own tokens need none.
 async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     let serving = admin.readiness.ready();
     let directory = admin.directory.ping().await;
     let status = if serving && directory.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = json!({
+    let mut body = json!({
         "ready": status == StatusCode::OK,
         "serving": serving,
         "directory": match directory {
@@ -68,12 +75,20 @@ async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
         },
         "healthyUpstreams": (admin.upstreams)(),
     });
+    if let (Some(age), Some(body)) = (&admin.keys, body.as_object_mut()) {
+        let told = age().map_or_else(|| "none yet".to_owned(), |age| format!("{} s old", age.as_secs()));
+        body.insert("identityProviderKeys".to_owned(), told.into());
+    }
     (status, axum::Json(body))
 }
 
 /// All series in Prometheus' text format.
 async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     admin.metrics.upstreams_healthy.set(i64::try_from((admin.upstreams)()).unwrap_or(i64::MAX));
+    if let Some(age) = &admin.keys {
+        let age = age().map_or(-1, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+        admin.metrics.oidc_keys_age_seconds.set(age);
+    }
     match admin.metrics.render() {
         Ok(text) => Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)),
         Err(error) => {
@@ -95,6 +110,9 @@ mod tests {
         async fn person(&self, _id: &str) -> Result<Option<Person>, StoreError> {
             Ok(None)
         }
+        async fn holder(&self, _subject: &crate::store::Subject) -> Result<crate::store::Holder, StoreError> {
+            Ok(crate::store::Holder::Nobody)
+        }
         async fn ping(&self) -> Result<(), StoreError> {
             let error = StoreError { store: "told", message: "down".to_owned(), transient: true };
             if self.0 { Ok(()) } else { Err(error) }
@@ -108,7 +126,7 @@ mod tests {
             readiness.stopping();
         }
         let metrics = Arc::new(Metrics::new().unwrap());
-        let admin = Admin { readiness, metrics, directory: Arc::new(Told(directory)), upstreams: Box::new(|| 0) };
+        let admin = Admin { readiness, metrics, directory: Arc::new(Told(directory)), upstreams: Box::new(|| 0), keys: None };
         ready(State(Arc::new(admin))).await.into_response().status()
     }
 

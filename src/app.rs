@@ -11,10 +11,11 @@ use crate::clock::Clock;
 use crate::config::{Settings, SinkKind};
 use crate::edge::{self, Edge, LibreChat, UpstreamLimits};
 use crate::flow::{Patience, Spine, SpineParts};
-use crate::identity::Identity;
+use crate::identity::{Federation, Identity, Oidc, Pace};
 use crate::lifecycle::{House, Readiness};
 use crate::metrics::{self, Metrics};
 use crate::policy::{Mode, Snapshot};
+use crate::provider::{CertificatesFault, Provider};
 use crate::record::{Recorder, RecorderOptions, Sink};
 use crate::store::embedded::Embedded;
 use crate::store::mongo::Mongo;
@@ -35,6 +36,9 @@ pub enum StartFault {
     /// A store cannot be opened.
     #[error("{0}")]
     Store(#[from] StoreError),
+    /// The certificates for the identity provider cannot be used.
+    #[error("oidc.ca_file: {0}")]
+    Certificates(#[from] CertificatesFault),
     /// The metrics are declared wrongly.
     #[error("the metrics cannot be registered: {0}")]
     Metrics(#[from] metrics::Error),
@@ -87,6 +91,8 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
     let addresses = settings.upstream.iter().map(|at| edge::Address { host: at.host.clone(), port: at.port }).collect();
     let librechat = LibreChat::at(addresses, UpstreamLimits { connect: settings.timeouts.connect });
     house.wait_for(librechat.resolve());
+    let provider = provider(settings, &clock, &metrics)?;
+    let keeping = provider.clone().map(|provider| house.spawn(async move { provider.keep().await }));
     let readiness = Readiness::default();
     let pages = house.spawn(
         Admin {
@@ -97,13 +103,16 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
                 let librechat = librechat.clone();
                 move || librechat.healthy()
             }),
+            keys: provider.clone().map(|provider| -> crate::admin::Age { Box::new(move || provider.age_of_keys()) }),
         }
         .serve(sockets.admin),
     );
     let secret = settings.jwt_secret.reveal();
+    let federation = settings.oidc.as_ref().zip(provider);
+    let federation = federation.map(|(oidc, of)| Federation::new(of, oidc.refresh_secret.reveal(), &clock));
     let parts = SpineParts {
         upstream: librechat.clone(),
-        identity: Identity::new(secret, stores.directory, settings.remember, &clock, &metrics),
+        identity: Identity::new(secret, stores.directory, settings.remember, &clock, &metrics).with(federation),
         agents: stores.agents,
         policy: Arc::new(ArcSwap::from_pointee(policy)),
         recorder: recorder.clone(),
@@ -131,11 +140,21 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
     let served = edge.run(Arc::new(Spine::new(parts, &metrics)), &librechat, &metrics);
     house.wait_for(recorder.stop(LAST_WORDS));
     pages.abort();
+    if let Some(keeping) = keeping {
+        keeping.abort();
+    }
     if house.wait_for(working).is_err() {
         tracing::error!("the recorder ended badly: its last entries may be missing");
     }
     house.close();
     served.map_err(|error| StartFault::Machine(format!("the data plane's socket cannot be used: {error}")))
+}
+
+/// The identity provider whose tokens count, where the settings name one.
+fn provider(settings: &Settings, clock: &Clock, metrics: &Metrics) -> Result<Option<Arc<Oidc>>, StartFault> {
+    let Some(oidc) = &settings.oidc else { return Ok(None) };
+    let documents = Provider::new(oidc.ca_file.as_deref(), oidc.insecure_http)?;
+    Ok(Some(Arc::new(Oidc::new(oidc.trust.clone(), Arc::new(documents), Pace::USUAL, clock, metrics))))
 }
 
 async fn stores(settings: &Settings) -> Result<Stores, StartFault> {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::flow::UnknownRoutes;
+use crate::identity::Trust;
 use crate::report::Report;
 
 mod environment;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub policies: PathBuf,
     /// LibreChat's `JWT_SECRET`.
     pub jwt_secret: Secret,
+    /// The identity provider whose tokens LibreChat takes in place of its own (`OPENID_REUSE_TOKENS`). Default none.
+    pub oidc: Option<Oidc>,
     /// How long role and groups of a user are remembered. Default 5 s.
     pub remember: Duration,
     /// LibreChat's database, where one is used as directory.
@@ -75,6 +78,19 @@ pub struct Mongo {
     pub uri: Secret,
     /// Tollgate's own database on the same server. Default `tollgate`.
     pub database: String,
+}
+
+/// An identity provider whose tokens LibreChat takes in place of its own.
+#[derive(Clone, Debug)]
+pub struct Oidc {
+    /// Whose tokens count, and for what.
+    pub trust: Trust,
+    /// LibreChat's `JWT_REFRESH_SECRET`.
+    pub refresh_secret: Secret,
+    /// Certificates of the authorities that vouch for the provider (PEM). Default: the public ones.
+    pub ca_file: Option<PathBuf>,
+    /// Whether `http://` is spoken to other machines.
+    pub insecure_http: bool,
 }
 
 /// Time limits. All are explicit; none is endless.

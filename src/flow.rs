@@ -150,8 +150,8 @@ impl<U: Upstream> Spine<U> {
         let path = CanonicalPath::of(&head.uri)?;
         let (route, target) = self.route(&head.method, &head.uri, &path)?;
         visit.class = Some(route.class);
-        let bearer = self.bearer(visit, route, &head.headers)?;
-        let head = self.towards_librechat(visit, head, target, bearer.as_deref());
+        let bearer = self.bearer(visit, route, &head.headers).await?;
+        let head = self.towards_librechat(visit, head, target, route.access, bearer.as_deref());
         // The rare ways are boxed, so that a request on a common way does not carry their room.
         match (route.class, bearer) {
             (Class::Closed, _) => Err(Refusal::Closed),
@@ -185,32 +185,50 @@ impl<U: Upstream> Spine<U> {
     }
 
     /// The bearer, where the route needs one.
-    fn bearer(
+    async fn bearer(
         &self,
         visit: &mut Visit<'_>,
         route: &Route,
         headers: &HeaderMap,
     ) -> Result<Option<Arc<Bearer>>, Refusal> {
-        let bearer = match route.access {
-            Access::Anonymous | Access::Key => return Ok(None),
-            Access::Optional => self.parts.identity.bearer(headers).ok(),
-            Access::Token => Some(self.parts.identity.bearer(headers)?),
+        if matches!(route.access, Access::Anonymous | Access::Key) {
+            return Ok(None);
+        }
+        let identity = &self.parts.identity;
+        let read = match identity.bearer(headers) {
+            // The one token that is waited for, and not for long: its key may be a new one.
+            Err(TokenFault::Key) => Box::pin(identity.bearer_with_new_keys(headers)).await,
+            read => read,
+        };
+        let bearer = match (route.access, read) {
+            (_, Ok(bearer)) => Some(bearer),
+            (Access::Optional, Err(_)) => None,
+            (_, Err(fault)) if identity.is_federated() => return Err(Refusal::Unproven(fault)),
+            (_, Err(fault)) => return Err(Refusal::Token(fault)),
         };
         visit.bearer.clone_from(&bearer);
         Ok(bearer)
     }
 
     /// Rewrites the head for LibreChat: canonical target, our own words about the client, the one token that was checked.
-    fn towards_librechat(&self, visit: &Visit<'_>, mut head: Parts, target: Uri, bearer: Option<&Bearer>) -> Parts {
+    fn towards_librechat(
+        &self,
+        visit: &Visit<'_>,
+        mut head: Parts,
+        target: Uri,
+        access: Access,
+        bearer: Option<&Bearer>,
+    ) -> Parts {
         headers::towards_librechat(&mut head.headers, &visit.client, visit.id);
         head.uri = target;
         head.version = http::Version::HTTP_11;
-        match (bearer, visit.class) {
+        match (bearer, access) {
             (Some(bearer), _) => {
                 head.headers.insert(header::AUTHORIZATION, bearer.authorization.clone());
+                self.parts.identity.settle_cookies(&mut head.headers, bearer);
             }
             // Who counts as nobody here must be nobody there: a token that was not accepted does not reach LibreChat.
-            (None, Some(Class::Catalog(_))) => {
+            (None, Access::Optional) => {
                 head.headers.remove(header::AUTHORIZATION);
             }
             (None, _) => {}
@@ -235,6 +253,8 @@ impl<U: Upstream> Spine<U> {
     async fn caller(&self, visit: &mut Visit<'_>, bearer: &Bearer) -> Result<Arc<Caller>, Refusal> {
         let caller = self.parts.identity.caller(bearer).await.map_err(|unknown| match unknown {
             Unknown::Nobody => Refusal::Nobody,
+            Unknown::Unlinked => Refusal::Unproven(TokenFault::Unlinked),
+            Unknown::Another => Refusal::Unproven(TokenFault::Mismatch),
             Unknown::NoAnswer(error) => Refusal::NoDirectory(error),
         })?;
         visit.caller = Some(Arc::clone(&caller));

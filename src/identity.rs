@@ -1,7 +1,7 @@
 //! Credentials to callers: who sent this request, and what the directory knows of them now.
 //!
-//! Two steps, because most requests need only the first. [`Tokens`] checks the bearer token and does no I/O; [`Known`] asks the
-//! directory for role and groups, through a cache that forgets within seconds. Must not know routes.
+//! Two steps, because most requests need only the first. [`Tokens`] and [`Oidc`] check the bearer token and do no I/O; [`Known`]
+//! asks the directory for role and groups, through a cache that forgets within seconds. Must not know routes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +13,26 @@ use crate::metrics::Metrics;
 use crate::policy::Caller;
 use crate::store::Directory;
 
+mod cookies;
+mod federation;
+mod jose;
 mod known;
+mod oidc;
+mod strict;
 mod token;
 
+pub use federation::Federation;
 pub use known::{Known, Unknown};
-pub use token::{Bearer, TokenFault, Tokens};
+pub use oidc::{Algorithm, Documents, FetchFault, Login, Oidc, Pace, TokenKind, Trust};
+pub use token::{Bearer, Federated, TokenFault, Tokens};
 
 /// Everything needed to tell who is asking.
 ///
-/// Other credentials (an identity provider's tokens, keys of the remote-agent API) join here: each turns a header into a
-/// [`Bearer`], the look-up that follows is the same.
+/// Other credentials (keys of the remote-agent API) join here: each turns a header into a [`Bearer`], the look-up that
+/// follows is the same.
 pub struct Identity {
     tokens: Tokens,
+    federation: Option<Federation>,
     known: Known,
 }
 
@@ -39,15 +47,50 @@ impl Identity {
         clock: &Clock,
         metrics: &Metrics,
     ) -> Self {
-        Self { tokens: Tokens::new(secret, clock, metrics), known: Known::new(directory, remember, clock, metrics) }
+        let tokens = Tokens::new(secret, clock, metrics);
+        Self { tokens, federation: None, known: Known::new(directory, remember, clock, metrics) }
+    }
+
+    /// The same, with an identity provider whose tokens count, too.
+    #[must_use]
+    pub fn with(mut self, federation: Option<Federation>) -> Self {
+        self.federation = federation;
+        self
     }
 
     /// The bearer of a request, from its `Authorization` header. No I/O.
     ///
     /// # Errors
-    /// [`TokenFault`] saying what is wrong with the credentials.
+    /// [`TokenFault`] saying what is wrong with the credentials; [`TokenFault::Key`] where a look for new keys may mend it.
     pub fn bearer(&self, headers: &HeaderMap) -> Result<Arc<Bearer>, TokenFault> {
-        self.tokens.read(headers)
+        match &self.federation {
+            Some(federation) => federation.bearer(headers, &self.tokens),
+            None => self.tokens.read(headers),
+        }
+    }
+
+    /// The same after a look for new keys of the identity provider: for a token whose key is not known.
+    ///
+    /// # Errors
+    /// [`TokenFault`].
+    pub async fn bearer_with_new_keys(&self, headers: &HeaderMap) -> Result<Arc<Bearer>, TokenFault> {
+        match &self.federation {
+            Some(federation) => federation.bearer_with_new_keys(headers).await,
+            None => Err(TokenFault::Key),
+        }
+    }
+
+    /// Whether tokens of an identity provider count. What is wrong with a token is then not told to who sent it.
+    pub fn is_federated(&self) -> bool {
+        self.federation.is_some()
+    }
+
+    /// Makes the cookies agree with how the bearer token was read, so that LibreChat reads it in the same way.
+    pub fn settle_cookies(&self, headers: &mut HeaderMap, bearer: &Bearer) {
+        if self.federation.is_some() {
+            let signed = bearer.federated.as_ref().map(|federated| &*federated.signed_user);
+            cookies::settle(headers, signed);
+        }
     }
 
     /// What the directory knows of the bearer now (at most a few seconds ago).
@@ -55,6 +98,9 @@ impl Identity {
     /// # Errors
     /// [`Unknown`]: there is no such user (any more), or the directory does not answer.
     pub async fn caller(&self, bearer: &Bearer) -> Result<Arc<Caller>, Unknown> {
-        self.known.caller(&bearer.user).await
+        let Some(federated) = &bearer.federated else { return self.known.caller(&bearer.user).await };
+        let caller = self.known.holder(&federated.login.subject).await?;
+        // LibreChat would not take the token either: the cookie names somebody else.
+        if caller.user == bearer.user { Ok(caller) } else { Err(Unknown::Another) }
     }
 }

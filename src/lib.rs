@@ -14,6 +14,7 @@ pub mod librechat;
 pub mod lifecycle;
 pub mod metrics;
 pub mod policy;
+pub mod provider;
 pub mod record;
 pub mod reload;
 pub mod report;

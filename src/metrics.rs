@@ -66,6 +66,12 @@ metrics! {
         pub directory_lookups_total: IntCounterVec["result"],
         /// Checks of a bearer token, by result (hit, good, bad).
         pub token_checks_total: IntCounterVec["result"],
+        /// Fetches of the identity provider's keys, by result (good, failed).
+        pub oidc_fetches_total: IntCounterVec["result"],
+        /// Signing keys of the identity provider that can be used.
+        pub oidc_keys: IntGauge,
+        /// Seconds since the identity provider's keys were last fetched; -1 where they never were.
+        pub oidc_keys_age_seconds: IntGauge,
         /// Entries taken into the recorder's queue.
         pub record_entries_total: IntCounter,
         /// Entries written, by sink.

@@ -12,6 +12,9 @@ use crate::record::Entry;
 
 pub mod embedded;
 pub mod mongo;
+mod subject;
+
+pub use subject::{Holder, Subject, normal_issuer};
 
 /// A person as the directory knows them at the moment of the look-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +37,12 @@ pub trait Directory: Send + Sync {
     /// # Errors
     /// [`StoreError`] where the store cannot answer; callers then refuse, they never guess.
     async fn person(&self, id: &str) -> Result<Option<Person>, StoreError>;
+
+    /// The person whom LibreChat finds for this subject of the identity provider (CONTRACT.md A.2 b), as the records stand.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot answer; callers then refuse, they never guess.
+    async fn holder(&self, subject: &Subject) -> Result<Holder, StoreError>;
 
     /// Whether the directory answers now.
     ///

@@ -18,8 +18,13 @@ pub const ENVIRONMENT: &[&str] = &[
     "TOLLGATE_LOG",
     "TOLLGATE_LOG_FORMAT",
     "JWT_SECRET",
+    "JWT_REFRESH_SECRET",
     "MONGO_URI",
     "OPENID_REUSE_TOKENS",
+    "OPENID_ISSUER",
+    "OPENID_CLIENT_ID",
+    "OPENID_AUDIENCE",
+    "OPENID_EMAIL_CLAIM",
 ];
 
 /// A copy of the environment.

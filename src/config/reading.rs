@@ -18,6 +18,8 @@ use super::{Flags, Log, Mongo, SHORTEST_SECRET, Secret, Settings, SinkKind, Time
 use crate::flow::UnknownRoutes;
 use crate::report::{ByteSpan, Fault, Place, Report, quoted};
 
+mod oidc;
+
 /// Where a value came from.
 #[derive(Clone, Debug)]
 enum Origin {
@@ -53,7 +55,6 @@ pub(super) fn read(flags: &Flags, environment: &Environment) -> Result<Settings,
     };
     let blind = report.faults().iter().any(|fault| fault.code.starts_with("settings-"));
     let mut reader = Reader { file: named.unwrap_or_default(), blind, environment, report };
-    reader.not_yet();
     let settings = reader.settings(written, flags);
     match settings {
         Some(settings) if !reader.report.has_errors() => Ok(settings),
@@ -116,6 +117,7 @@ impl Reader<'_> {
         let policies = self.required("policies", "--policies DIR or TOLLGATE_POLICIES", policies).map(PathBuf::from);
         let jwt_secret = self.variable(written.identity.jwt_secret, "JWT_SECRET");
         let jwt_secret = self.jwt_secret(jwt_secret);
+        let oidc = self.oidc(written.oidc, written.identity.jwt_refresh_secret);
         let mongo = self.mongo(written.mongo.uri, written.mongo.database);
         let data = self.value(written.store.embedded, "TOLLGATE_DATA", ("--data", path_text(&flags.data)));
         let sinks = self.sinks(written.records.sinks, mongo.is_some());
@@ -142,6 +144,7 @@ impl Reader<'_> {
             upstream: upstream?,
             policies: policies?,
             jwt_secret: jwt_secret?,
+            oidc,
             remember,
             mongo,
             data: data.map_or_else(|| PathBuf::from("./tollgate-data"), |value| PathBuf::from(value.text)),
@@ -154,18 +157,6 @@ impl Reader<'_> {
             threads,
             log,
         })
-    }
-
-    /// What LibreChat can be told and this version cannot follow: better said now than found out by refused users.
-    fn not_yet(&mut self) {
-        let reuse = self.environment.get("OPENID_REUSE_TOKENS");
-        if reuse.is_some_and(|value| value.trim().eq_ignore_ascii_case("true") || value.trim() == "1") {
-            let message =
-                "OPENID_REUSE_TOKENS is on: this version of Tollgate cannot check tokens of an identity provider";
-            let help =
-                "set OPENID_REUSE_TOKENS=false for LibreChat and Tollgate; signing in with OpenID works without it";
-            self.report.push(Fault::error("setting-unsupported", message).help(help));
-        }
     }
 
     /// The value that wins: flag, then environment, then file.

@@ -15,6 +15,7 @@ pub(super) struct Written {
     pub(super) upstream: Text,
     pub(super) policies: Text,
     pub(super) identity: Identity,
+    pub(super) oidc: Oidc,
     pub(super) mongo: Mongo,
     pub(super) store: Store,
     pub(super) records: Records,
@@ -30,7 +31,22 @@ pub(super) struct Written {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Identity {
     pub(super) jwt_secret: Text,
+    pub(super) jwt_refresh_secret: Text,
     pub(super) cache: Text,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Oidc {
+    pub(super) reuse_tokens: Text,
+    pub(super) issuer: Text,
+    pub(super) client_id: Text,
+    pub(super) audiences: Vec<Spanned<String>>,
+    pub(super) email_claim: Text,
+    pub(super) algorithms: Vec<Spanned<String>>,
+    pub(super) jwks_url: Text,
+    pub(super) ca_file: Text,
+    pub(super) insecure_http: Text,
 }
 
 #[derive(Debug, Default, Deserialize)]

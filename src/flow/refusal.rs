@@ -35,6 +35,8 @@ pub(super) enum Refusal {
     Closed,
     /// The credentials are missing or bad.
     Token(TokenFault),
+    /// The same where tokens of an identity provider count: what is wrong is recorded, and not told.
+    Unproven(TokenFault),
     /// The credentials are good, but the user does not exist.
     Nobody,
     /// The directory does not answer.
@@ -115,7 +117,7 @@ impl Refusal {
             Self::NoRoute(Unrouted::UnknownPath) => "route.unknown",
             Self::NoRoute(Unrouted::Method { .. }) => "route.method",
             Self::Closed => "route.closed",
-            Self::Token(fault) => fault.code(),
+            Self::Token(fault) | Self::Unproven(fault) => fault.code(),
             Self::Nobody => "identity.no-user",
             Self::NoDirectory(_) => "directory.down",
             Self::NotAdmin => "route.admins-only",
@@ -186,7 +188,7 @@ impl Refusal {
             Self::NoRoute(unrouted) => phrasing::unrouted(*unrouted, extras),
             Self::Closed => phrasing::unrouted(Unrouted::UnknownPath, extras),
             Self::Token(fault) => phrasing::sign_in(sign_in(*fault)),
-            Self::Nobody => phrasing::sign_in(SignIn::Unauthorized),
+            Self::Unproven(_) | Self::Nobody => phrasing::sign_in(SignIn::Unauthorized),
             Self::Unreadable(fault) => phrasing::unreadable(fault, extras),
             Self::Denied { reason: Reason::Model { endpoint, model }, .. } => {
                 phrasing::model_denied(endpoint, model, extras)
@@ -212,7 +214,7 @@ impl Refusal {
             Self::Path(_) | Self::BrokenOff(_) => StatusCode::BAD_REQUEST,
             Self::NoRoute(_) | Self::Closed => StatusCode::NOT_FOUND,
             Self::Denied { reason, .. } if is_missing(reason) => StatusCode::NOT_FOUND,
-            Self::Token(_) | Self::Nobody => StatusCode::UNAUTHORIZED,
+            Self::Token(_) | Self::Unproven(_) | Self::Nobody => StatusCode::UNAUTHORIZED,
             Self::NotAdmin | Self::Denied { .. } | Self::RemoteApi | Self::NoSuchSpec => StatusCode::FORBIDDEN,
             Self::Unreadable(fault) => fault.status(),
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
@@ -228,7 +230,7 @@ impl Refusal {
             Self::Path(fault) => fault.sentence().into(),
             Self::NoRoute(Unrouted::UnknownPath) | Self::Closed => "LibreChat has no such address.".into(),
             Self::NoRoute(Unrouted::Method { .. }) => "LibreChat does not take this method here.".into(),
-            Self::Token(_) | Self::Nobody => "Sign in again.".into(),
+            Self::Token(_) | Self::Unproven(_) | Self::Nobody => "Sign in again.".into(),
             Self::NoDirectory(_) => "Your permissions cannot be looked up at the moment. Try again shortly.".into(),
             Self::NotAdmin => "Only administrators may do this.".into(),
             Self::Unreadable(fault) => fault.sentence().into(),
@@ -282,7 +284,15 @@ fn sign_in(fault: TokenFault) -> SignIn {
         TokenFault::Unsigned => SignIn::NoSignature,
         TokenFault::Signature => SignIn::BadSignature,
         TokenFault::Malformed | TokenFault::Early => SignIn::Malformed,
-        TokenFault::Nobody => SignIn::Unauthorized,
+        TokenFault::Nobody
+        | TokenFault::Extension
+        | TokenFault::Key
+        | TokenFault::Issuer
+        | TokenFault::Audience
+        | TokenFault::Subject
+        | TokenFault::Cookies
+        | TokenFault::Mismatch
+        | TokenFault::Unlinked => SignIn::Unauthorized,
     }
 }
 

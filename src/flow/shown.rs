@@ -37,7 +37,7 @@ impl<U: Upstream> Spine<U> {
         let (bearer, caller) = match known {
             Some((bearer, Ok(caller))) => (bearer, caller),
             // LibreChat takes a good token without a user for no token where it asks for none (CONTRACT.md A.2 e).
-            Some((_, Err(Refusal::Nobody))) if kind == Catalog::Config => {
+            Some((_, Err(Refusal::Nobody | Refusal::Unproven(_)))) if kind == Catalog::Config => {
                 return self.anonymous_catalog(visit, head, kind, only_head).await;
             }
             Some((_, Err(refusal))) => return Err(refusal),

@@ -11,7 +11,7 @@ use quick_cache::sync::Cache;
 use crate::clock::Clock;
 use crate::metrics::{IntCounter, Metrics};
 use crate::policy::Caller;
-use crate::store::{Directory, Person, StoreError};
+use crate::store::{Directory, Holder, Person, StoreError, Subject};
 
 /// How many people are remembered at once.
 const REMEMBERED: usize = 20_000;
@@ -24,6 +24,10 @@ const DEFAULT_ROLE: &str = "USER";
 pub enum Unknown {
     /// The directory has no such user.
     Nobody,
+    /// There is a record, but LibreChat would first have to link it to the account at the identity provider, or refuses it.
+    Unlinked,
+    /// The account at the identity provider is another user's than the cookie says.
+    Another,
     /// The directory does not answer; nothing is guessed.
     NoAnswer(StoreError),
 }
@@ -49,7 +53,24 @@ const FAILURE_STANDS: Duration = Duration::from_secs(1);
 struct Looked {
     at: Instant,
     until: Instant,
-    answer: Result<Option<Arc<Caller>>, StoreError>,
+    answer: Answer,
+}
+
+/// What the directory says: who it is, or why it is nobody.
+type Answer = Result<Result<Arc<Caller>, Absent>, StoreError>;
+
+/// Why nobody was found.
+#[derive(Clone, Copy)]
+enum Absent {
+    Nobody,
+    Unlinked,
+}
+
+/// Who is asked for.
+#[derive(Clone, Copy)]
+enum Who<'a> {
+    User(&'a str),
+    Subject(&'a Subject),
 }
 
 // === impl Known ===
@@ -75,19 +96,34 @@ impl Known {
     /// # Errors
     /// [`Unknown`].
     pub async fn caller(&self, user: &str) -> Result<Arc<Caller>, Unknown> {
+        self.remembered(user, Who::User(user)).await
+    }
+
+    /// The caller whom LibreChat finds for this subject of the identity provider.
+    ///
+    /// # Errors
+    /// [`Unknown`].
+    pub async fn holder(&self, subject: &Subject) -> Result<Arc<Caller>, Unknown> {
+        // No user id looks like this.
+        let Subject { issuer, id, oid, email, home } = subject;
+        let name = format!("{:?}", (issuer, id, oid, email, home));
+        self.remembered(&name, Who::Subject(subject)).await
+    }
+
+    async fn remembered(&self, name: &str, who: Who<'_>) -> Result<Arc<Caller>, Unknown> {
         loop {
-            match self.lately.get_value_or_guard_async(user).await {
+            match self.lately.get_value_or_guard_async(name).await {
                 Ok(looked) if self.clock.tick() < looked.until => {
                     self.hits.inc();
                     return known(looked.answer);
                 }
                 Ok(looked) => {
                     // Only what was seen to be too old goes: a fresher answer may have come meanwhile.
-                    self.lately.remove_if(user, |now| now.at == looked.at);
+                    self.lately.remove_if(name, |now| now.at == looked.at);
                 }
                 Err(place) => {
                     let at = self.clock.tick();
-                    let answer = self.look_up(user).await;
+                    let answer = self.look_up(who).await;
                     // What was found is as old as the question; a failure stands from when it was known.
                     let until = match &answer {
                         Ok(_) => at + self.remember,
@@ -101,26 +137,27 @@ impl Known {
         }
     }
 
-    async fn look_up(&self, user: &str) -> Result<Option<Arc<Caller>>, StoreError> {
-        match self.directory.person(user).await {
-            Ok(Some(person)) => {
-                self.found.inc();
-                Ok(Some(Arc::new(caller_of(person))))
-            }
-            Ok(None) => {
-                self.unknown.inc();
-                Ok(None)
-            }
-            Err(error) => {
-                self.errors.inc();
-                Err(error)
-            }
-        }
+    async fn look_up(&self, who: Who<'_>) -> Answer {
+        let found = match who {
+            Who::User(id) => self.directory.person(id).await.map(|person| person.map_or(Holder::Nobody, Holder::Known)),
+            Who::Subject(subject) => self.directory.holder(subject).await,
+        };
+        let (counter, answer) = match found {
+            Ok(Holder::Known(person)) => (&self.found, Ok(Ok(Arc::new(caller_of(person))))),
+            Ok(Holder::Nobody) => (&self.unknown, Ok(Err(Absent::Nobody))),
+            Ok(Holder::Unlinked) => (&self.unknown, Ok(Err(Absent::Unlinked))),
+            Err(error) => (&self.errors, Err(error)),
+        };
+        counter.inc();
+        answer
     }
 }
 
-fn known(answer: Result<Option<Arc<Caller>>, StoreError>) -> Result<Arc<Caller>, Unknown> {
-    answer.map_err(Unknown::NoAnswer)?.ok_or(Unknown::Nobody)
+fn known(answer: Answer) -> Result<Arc<Caller>, Unknown> {
+    answer.map_err(Unknown::NoAnswer)?.map_err(|absent| match absent {
+        Absent::Nobody => Unknown::Nobody,
+        Absent::Unlinked => Unknown::Unlinked,
+    })
 }
 
 fn caller_of(person: Person) -> Caller {

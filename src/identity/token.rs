@@ -2,6 +2,7 @@
 //!
 //! LibreChat accepts HS256, HS384 and HS512 and uses the claim `id` alone. Tollgate accepts a subset of what LibreChat accepts:
 //! one `Authorization` header of a fixed form, at most 8 KiB, an `exp` that is required and honoured without leeway.
+//! What LibreChat signs with `JWT_REFRESH_SECRET` has the same form and is checked in the same way.
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use quick_cache::sync::Cache;
 use serde::Deserialize;
 
+use super::oidc::Login;
 use crate::clock::Clock;
 use crate::metrics::{IntCounter, Metrics};
 
@@ -27,8 +29,19 @@ pub struct Bearer {
     pub user: Arc<str>,
     /// The header value that LibreChat receives: `Bearer <token>`, whatever spelling the client used.
     pub authorization: HeaderValue,
+    /// Where the token is the identity provider's: what it says, and how LibreChat is made to see the same.
+    pub federated: Option<Federated>,
     /// When the token ends, seconds since 1970 (RFC 7519 4.1.4), rounded down.
-    expires: i64,
+    pub(super) expires: i64,
+}
+
+/// What belongs to a token of the identity provider.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Federated {
+    /// What the token says.
+    pub login: Arc<Login>,
+    /// LibreChat's own signed word for the user, from the cookie `openid_user_id`.
+    pub(super) signed_user: Box<str>,
 }
 
 /// What is wrong with the credentials of a request.
@@ -50,17 +63,38 @@ pub enum TokenFault {
     Early,
     /// The token names no user.
     Nobody,
+    /// The token's header asks for an extension, brings a key, or makes it another kind of token.
+    Extension,
+    /// The identity provider has no signing key of this id, or its keys could not be fetched for too long.
+    Key,
+    /// The token is not the identity provider's, or does not name it in the one right way.
+    Issuer,
+    /// The token is not for LibreChat.
+    Audience,
+    /// The token says in no right way whom it is about.
+    Subject,
+    /// The token is the identity provider's, but without the cookies by which LibreChat would take it.
+    Cookies,
+    /// The token is about somebody else than the cookies beside it.
+    Mismatch,
+    /// The account at the identity provider is not linked to the user in LibreChat yet, or to another one.
+    Unlinked,
 }
 
 /// Checks tokens and remembers the good ones until they end.
 pub struct Tokens {
-    key: DecodingKey,
-    validation: Validation,
+    secret: Secret,
     clock: Clock,
     good: Cache<HeaderValue, Arc<Bearer>>,
     hits: IntCounter,
     goods: IntCounter,
     bads: IntCounter,
+}
+
+/// A secret under which LibreChat signs tokens.
+pub(super) struct Secret {
+    key: DecodingKey,
+    validation: Validation,
 }
 
 /// The claims that count. A claim that is there twice is an error of the derived reader.
@@ -76,18 +110,9 @@ struct Claims {
 impl Tokens {
     /// Checks against this secret.
     pub fn new(secret: &str, clock: &Clock, metrics: &Metrics) -> Self {
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.algorithms = vec![Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
-        // The times are checked here against our own clock, without leeway and with our own types: the library would take
-        // the machine's clock and 60 seconds of leeway, where LibreChat has none.
-        validation.validate_exp = false;
-        validation.validate_nbf = false;
-        validation.validate_aud = false;
-        validation.required_spec_claims.clear();
         let checks = &metrics.token_checks_total;
         Self {
-            key: DecodingKey::from_secret(secret.as_bytes()),
-            validation,
+            secret: Secret::new(secret),
             clock: clock.clone(),
             good: Cache::new(REMEMBERED),
             hits: checks.with_label_values(&["hit"]),
@@ -102,17 +127,10 @@ impl Tokens {
     /// [`TokenFault`] saying what is wrong.
     pub fn read(&self, headers: &HeaderMap) -> Result<Arc<Bearer>, TokenFault> {
         let value = the_only_one(headers)?;
-        let now = self.clock.now().as_second();
-        if let Some(bearer) = self.good.get(value) {
-            if bearer.expires > now {
-                self.hits.inc();
-                return Ok(bearer);
-            }
-            self.good.remove(value);
-            self.bads.inc();
-            return Err(TokenFault::Expired);
+        if let Some(known) = self.remembered(value) {
+            return known;
         }
-        match self.check(value, now) {
+        match self.check(value, self.clock.now().as_second()) {
             Ok(bearer) => {
                 self.goods.inc();
                 let bearer = Arc::new(bearer);
@@ -126,8 +144,42 @@ impl Tokens {
         }
     }
 
+    /// What is known of a token that was good before.
+    pub(super) fn remembered(&self, value: &HeaderValue) -> Option<Result<Arc<Bearer>, TokenFault>> {
+        let bearer = self.good.get(value)?;
+        if bearer.expires > self.clock.now().as_second() {
+            self.hits.inc();
+            return Some(Ok(bearer));
+        }
+        self.good.remove(value);
+        self.bads.inc();
+        Some(Err(TokenFault::Expired))
+    }
+
     fn check(&self, value: &HeaderValue, now: i64) -> Result<Bearer, TokenFault> {
         let token = token_of(value)?;
+        let (user, expires) = self.secret.user(token, now)?;
+        Ok(Bearer { user, authorization: authorization(token)?, federated: None, expires })
+    }
+}
+
+// === impl Secret ===
+
+impl Secret {
+    pub(super) fn new(secret: &str) -> Self {
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.algorithms = vec![Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
+        // The times are checked here against our own clock, without leeway and with our own types: the library would take
+        // the machine's clock and 60 seconds of leeway, where LibreChat has none.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        validation.validate_aud = false;
+        validation.required_spec_claims.clear();
+        Self { key: DecodingKey::from_secret(secret.as_bytes()), validation }
+    }
+
+    /// The user that a token under this secret names (the claim `id`), and when the token ends.
+    pub(super) fn user(&self, token: &str, now: i64) -> Result<(Box<str>, i64), TokenFault> {
         let data = decode::<Claims>(token, &self.key, &self.validation).map_err(|error| fault(error.kind()))?;
         // RFC 7515 4.1.11: extensions that must be understood and are not. The library reads them and passes over them.
         if data.header.crit.is_some() {
@@ -147,9 +199,7 @@ impl Tokens {
         if user.len() != 24 || !user.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(TokenFault::Nobody);
         }
-        let mut authorization = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| TokenFault::Malformed)?;
-        authorization.set_sensitive(true);
-        Ok(Bearer { user: user.to_ascii_lowercase().into(), authorization, expires })
+        Ok((user.to_ascii_lowercase().into(), expires))
     }
 }
 
@@ -167,13 +217,21 @@ impl TokenFault {
             Self::Endless => "identity.endless",
             Self::Early => "identity.early",
             Self::Nobody => "identity.nobody",
+            Self::Extension => "identity.extension",
+            Self::Key => "identity.key",
+            Self::Issuer => "identity.issuer",
+            Self::Audience => "identity.audience",
+            Self::Subject => "identity.subject",
+            Self::Cookies => "identity.cookies",
+            Self::Mismatch => "identity.mismatch",
+            Self::Unlinked => "identity.unlinked",
         }
     }
 }
 
 /// The `Authorization` header, if there is exactly one. Node keeps the first of several (CONTRACT.md A.2 a): refusing several
 /// leaves nothing to disagree about.
-fn the_only_one(headers: &HeaderMap) -> Result<&HeaderValue, TokenFault> {
+pub(super) fn the_only_one(headers: &HeaderMap) -> Result<&HeaderValue, TokenFault> {
     let mut all = headers.get_all(header::AUTHORIZATION).iter();
     let value = all.next().ok_or(TokenFault::Missing)?;
     if all.next().is_some() || value.len() > LONGEST {
@@ -183,7 +241,7 @@ fn the_only_one(headers: &HeaderMap) -> Result<&HeaderValue, TokenFault> {
 }
 
 /// The token in `Bearer <token>`: one space, the characters of RFC 6750 2.1.
-fn token_of(value: &HeaderValue) -> Result<&str, TokenFault> {
+pub(super) fn token_of(value: &HeaderValue) -> Result<&str, TokenFault> {
     let text = value.to_str().map_err(|_| TokenFault::Malformed)?;
     let (scheme, token) = text.split_once(' ').ok_or(TokenFault::Missing)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
@@ -198,6 +256,13 @@ fn token_of(value: &HeaderValue) -> Result<&str, TokenFault> {
         return Err(TokenFault::Unsigned);
     }
     Ok(token)
+}
+
+/// The header value that LibreChat receives with this token.
+pub(super) fn authorization(token: &str) -> Result<HeaderValue, TokenFault> {
+    let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| TokenFault::Malformed)?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// A NumericDate (RFC 7519 2) as whole seconds, rounded down.

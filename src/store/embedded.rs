@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::Connection;
 
-use super::{Directory, Ledger, Person, StoreError};
+use super::{Directory, Holder, Ledger, Person, StoreError, Subject};
 use crate::record::Entry;
 
 mod entries;
@@ -26,6 +26,15 @@ pub const FILE: &str = "tollgate.db";
 
 /// How long a process waits for another one that is writing.
 pub const BUSY: Duration = Duration::from_secs(2);
+
+/// An account at an identity provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The issuer, as its tokens name it.
+    pub issuer: Box<str>,
+    /// The claim `sub` of its tokens.
+    pub subject: Box<str>,
+}
 
 /// The embedded store. Cheap to clone; all clones share the same two connections.
 #[derive(Clone)]
@@ -60,6 +69,23 @@ impl Embedded {
     /// [`StoreError`] where the id is not 24 hex digits or the file cannot be written.
     pub fn put_person(&self, person: &Person) -> Result<(), StoreError> {
         people::put(&locked(&self.writer), person).map_err(|error| error.at(&self.file))
+    }
+
+    /// Says whose account of the identity provider a person has, or with `None` that the person has none. Blocks: for the
+    /// command line.
+    ///
+    /// # Errors
+    /// [`StoreError`] where nobody has the id, where somebody else has the account, or the file cannot be written.
+    pub fn link_person(&self, id: &str, account: Option<&Account>) -> Result<(), StoreError> {
+        people::link(&locked(&self.writer), id, account).map_err(|error| error.at(&self.file))
+    }
+
+    /// The account of the identity provider that a person has. Blocks: for the command line.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the file cannot be read.
+    pub fn account(&self, id: &str) -> Result<Option<Account>, StoreError> {
+        people::account(&locked(&self.reader), id).map_err(|error| fault(&self.file, &error))
     }
 
     /// Removes a person; `false` where there was none. Blocks: for the command line.
@@ -106,6 +132,11 @@ impl Directory for Embedded {
     async fn person(&self, id: &str) -> Result<Option<Person>, StoreError> {
         let id = id.to_owned();
         self.with(&self.reader, move |connection| people::find(connection, &id)).await
+    }
+
+    async fn holder(&self, subject: &Subject) -> Result<Holder, StoreError> {
+        let subject = subject.clone();
+        self.with(&self.reader, move |connection| people::holder(connection, &subject)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -11,7 +11,7 @@ use mongodb::options::{ClientOptions, DatabaseOptions, ReadConcern, ReadPreferen
 use mongodb::{Client, Database};
 use tokio::sync::OnceCell;
 
-use super::{Agents, ApiKey, Directory, Fields, Ledger, Person, StoreError};
+use super::{Agents, ApiKey, Directory, Fields, Holder, Ledger, Person, StoreError, Subject};
 use crate::record::Entry;
 
 mod agents;
@@ -96,6 +96,11 @@ impl Mongo {
 impl Directory for Mongo {
     async fn person(&self, id: &str) -> Result<Option<Person>, StoreError> {
         let asked = faults::in_time(&self.hosts, LOOK_UP, directory::person(&self.librechat, id)).await?;
+        asked.map_err(|error| self.hosts.fault(&error))
+    }
+
+    async fn holder(&self, subject: &Subject) -> Result<Holder, StoreError> {
+        let asked = faults::in_time(&self.hosts, LOOK_UP, directory::holder(&self.librechat, subject)).await?;
         asked.map_err(|error| self.hosts.fault(&error))
     }
 

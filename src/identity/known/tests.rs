@@ -25,6 +25,10 @@ impl Directory for Told {
         Ok(self.person.lock().unwrap().clone())
     }
 
+    async fn holder(&self, _subject: &Subject) -> Result<Holder, StoreError> {
+        Ok(self.person("").await?.map_or(Holder::Unlinked, Holder::Known))
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         Ok(())
     }

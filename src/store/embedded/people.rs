@@ -4,13 +4,19 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
+use super::Account;
 use super::faults::{because, fault};
-use crate::store::{Person, StoreError, object_id};
+use crate::store::subject::{Field, Link};
+use crate::store::{Holder, Person, StoreError, Subject, normal_issuer, object_id};
 
 /// Why a person could not be written.
 pub(super) enum PutError {
     /// The id is not LibreChat's kind of id.
     Id(Box<str>),
+    /// Nobody has the id.
+    Nobody(Box<str>),
+    /// Somebody else has the account.
+    Taken(Box<str>),
     Sqlite(rusqlite::Error),
 }
 
@@ -20,6 +26,12 @@ impl PutError {
             Self::Id(id) => because(
                 file,
                 &format_args!("{id:?} is not a user id; LibreChat's `users._id` has 24 hex digits"),
+                false,
+            ),
+            Self::Nobody(id) => because(file, &format_args!("nobody has the id {id:?}"), false),
+            Self::Taken(id) => because(
+                file,
+                &format_args!("the person with the id {id} has this account; take it from them first"),
                 false,
             ),
             Self::Sqlite(error) => fault(file, &error),
@@ -41,6 +53,54 @@ pub(super) fn put(connection: &Connection, person: &Person) -> Result<(), PutErr
         })
         .map_err(PutError::Sqlite)?;
     Ok(())
+}
+
+pub(super) fn link(connection: &Connection, id: &str, account: Option<&Account>) -> Result<(), PutError> {
+    let id = object_id(id).ok_or_else(|| PutError::Id(id.into()))?;
+    let (issuer, subject) = match account {
+        Some(account) => (Some(normal_issuer(&account.issuer)), Some(&*account.subject)),
+        None => (None, None),
+    };
+    let other = "SELECT id FROM users WHERE openid_id = ?1 AND openid_issuer = ?2 AND id <> ?3";
+    let other: Option<String> =
+        connection.query_row(other, (subject, issuer, &id), |row| row.get(0)).optional().map_err(PutError::Sqlite)?;
+    if let Some(other) = other {
+        return Err(PutError::Taken(other.into()));
+    }
+    let link = "UPDATE users SET openid_id = ?1, openid_issuer = ?2 WHERE id = ?3";
+    match connection.execute(link, (subject, issuer, &id)).map_err(PutError::Sqlite)? {
+        0 => Err(PutError::Nobody(id.into())),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn account(connection: &Connection, id: &str) -> rusqlite::Result<Option<Account>> {
+    let Some(id) = object_id(id) else { return Ok(None) };
+    let mut find = connection.prepare_cached("SELECT openid_issuer, openid_id FROM users WHERE id = ?1")?;
+    let found: Option<(Option<Box<str>>, Option<Box<str>>)> =
+        find.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    Ok(found.and_then(|(issuer, subject)| Some(Account { issuer: issuer?, subject: subject? })))
+}
+
+/// Accounts are linked whole here, with their issuer: of LibreChat's ways to find somebody, the first is the only one.
+pub(super) fn holder(connection: &Connection, subject: &Subject) -> rusqlite::Result<Holder> {
+    for question in subject.questions().filter(|question| question.field == Field::OpenidId) {
+        let mut find = connection.prepare_cached(
+            "SELECT id, email, role, groups, openid_id, openid_issuer FROM users
+             WHERE openid_id = ?1 AND openid_issuer = ?2",
+        )?;
+        let found = find
+            .query_row((question.value, question.issuer), |row| {
+                let link = Link { provider: None, openid_id: row.get(4)?, openid_issuer: row.get(5)? };
+                Ok((person(row)?, link))
+            })
+            .optional()?;
+        if let Some((person, link)) = found {
+            let owned = subject.owns(question.field, &link);
+            return Ok(if owned { Holder::Known(person) } else { Holder::Unlinked });
+        }
+    }
+    Ok(Holder::Nobody)
 }
 
 pub(super) fn remove(connection: &Connection, id: &str) -> rusqlite::Result<bool> {

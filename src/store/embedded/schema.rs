@@ -14,7 +14,8 @@ const ASK_AGAIN: Duration = Duration::from_millis(10);
 
 /// The steps from an empty file to today's tables. Step n brings `user_version` from n to n + 1. A step that has been
 /// released is never changed: the next change is a step of its own.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
 CREATE TABLE users (
     id     TEXT PRIMARY KEY NOT NULL,          -- LibreChat's users._id, 24 hex digits in lower case
     email  TEXT,                               -- lower case
@@ -47,7 +48,13 @@ CREATE TABLE usage_events (
 );
 CREATE INDEX usage_events_user_time ON usage_events (user, time);
 CREATE INDEX usage_events_model_time ON usage_events (model, time);
-"];
+",
+    "
+ALTER TABLE users ADD COLUMN openid_id TEXT;      -- the claim `sub` of the identity provider's tokens
+ALTER TABLE users ADD COLUMN openid_issuer TEXT;  -- their issuer, without a slash at its end
+CREATE UNIQUE INDEX users_openid ON users (openid_id, openid_issuer) WHERE openid_id IS NOT NULL;
+",
+];
 
 /// Brings the file to today's tables, whatever it held and whoever else opens it at the same moment.
 pub(super) fn prepare(connection: &mut Connection, file: &Path) -> Result<(), StoreError> {

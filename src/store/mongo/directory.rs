@@ -8,7 +8,8 @@ use mongodb::error::Error;
 use serde::Deserialize;
 
 use super::OPERATION;
-use crate::store::{Person, object_id};
+use crate::store::subject::{Field, Link, Question};
+use crate::store::{Holder, Person, Subject, object_id};
 
 /// An id that no user has: ObjectIds begin with the time they were made.
 pub(super) const NOBODY: &str = "000000000000000000000000";
@@ -21,6 +22,17 @@ struct User {
     id_on_the_source: Option<String>,
     /// Written at sign-in by LibreChat versions that take groups from the identity provider's token.
     openid_groups: Option<Vec<String>>,
+}
+
+/// What [`Subject::owns`] needs, and whose record it is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Linked {
+    #[serde(rename = "_id")]
+    id: ObjectId,
+    provider: Option<String>,
+    openid_id: Option<String>,
+    openid_issuer: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -58,6 +70,45 @@ pub(super) async fn person(librechat: &Database, id: &str) -> Result<Option<Pers
         role: present(user.role).map(Box::from),
         groups,
     }))
+}
+
+pub(super) async fn holder(librechat: &Database, subject: &Subject) -> Result<Holder, Error> {
+    for question in subject.questions() {
+        let found: Vec<Linked> = librechat
+            .collection::<Linked>("users")
+            .find(filter(&question))
+            .projection(doc! {"_id": 1, "provider": 1, "openidId": 1, "openidIssuer": 1})
+            .limit(2)
+            .max_time(OPERATION)
+            .await?
+            .try_collect()
+            .await?;
+        let mut found = found.into_iter();
+        let (Some(user), second) = (found.next(), found.next()) else { continue };
+        let link = Link { provider: user.provider, openid_id: user.openid_id, openid_issuer: user.openid_issuer };
+        // Of two such records LibreChat would take whichever the database gives first.
+        if second.is_some() || !subject.owns(question.field, &link) {
+            return Ok(Holder::Unlinked);
+        }
+        // Read anew by its id, so that there is one way to role and groups; who is removed meanwhile is nobody.
+        let person = person(librechat, &user.id.to_hex()).await?;
+        return Ok(person.map_or(Holder::Nobody, Holder::Known));
+    }
+    Ok(Holder::Nobody)
+}
+
+fn filter(question: &Question<'_>) -> Document {
+    let field = match question.field {
+        Field::OpenidId => "openidId",
+        Field::IdOnTheSource => "idOnTheSource",
+        Field::Email => return doc! {"email": {"$eq": question.value}},
+    };
+    let issuer = match question.issuer {
+        Some(issuer) => doc! {"$eq": issuer},
+        // `null` also stands for a field that is not there.
+        None => doc! {"$in": [null, ""]},
+    };
+    doc! {field: {"$eq": question.value}, "openidIssuer": issuer}
 }
 
 /// A projection on these fields and no others.

@@ -127,13 +127,79 @@ fn kubernetes_own_variables_are_no_settings() {
     assert!(read(None, &environment, with_policies()).is_ok());
 }
 
+const PROVIDER: [(&str, &str); 4] = [
+    ("OPENID_REUSE_TOKENS", " TRUE "),
+    ("OPENID_ISSUER", "https://idp.example.edu/realms/main/"),
+    ("OPENID_CLIENT_ID", "librechat"),
+    ("JWT_REFRESH_SECRET", "another-secret-of-enough-length"),
+];
+
 #[test]
-fn what_cannot_be_followed_is_refused() {
-    for value in ["true", "TRUE", "1"] {
-        let found = codes(read(None, &[SECRET, ("OPENID_REUSE_TOKENS", value)], with_policies()));
-        assert_eq!(found, [("setting-unsupported", 0)], "{value}");
+fn librechats_own_variables_name_the_identity_provider() {
+    let audience = ("OPENID_AUDIENCE", "api://a, ,api://b,");
+    let oidc = read(None, &[&[SECRET, audience], &PROVIDER[..]].concat(), with_policies()).unwrap().oidc.unwrap();
+    assert_eq!(&*oidc.trust.issuer, "https://idp.example.edu/realms/main/");
+    assert_eq!(oidc.trust.audiences, ["librechat".into(), "api://a".into(), "api://b".into()] as [Box<str>; 3]);
+    assert_eq!(oidc.trust.algorithms, [crate::identity::Algorithm::DEFAULT]);
+    assert_eq!((oidc.trust.jwks_url, oidc.ca_file, oidc.insecure_http), (None, None, false));
+    assert_eq!(oidc.refresh_secret.reveal(), "another-secret-of-enough-length");
+    // LibreChat reuses tokens only where it is told to, whatever else it knows of the provider.
+    for value in ["false", "False", ""] {
+        let environment = [&[SECRET], &PROVIDER[1..], &[("OPENID_REUSE_TOKENS", value)]].concat();
+        assert!(read(None, &environment, with_policies()).unwrap().oidc.is_none(), "{value:?}");
     }
-    assert!(read(None, &[SECRET, ("OPENID_REUSE_TOKENS", "false")], with_policies()).is_ok());
+}
+
+#[test]
+fn the_identity_provider_can_be_described_in_the_file() {
+    let file = "identity: {jwt_refresh_secret: another-secret-of-enough-length}\noidc:\n  reuse_tokens: true\n  issuer: \
+                https://login.microsoftonline.com/{tenantid}/v2.0\n  client_id: librechat\n  audiences: [api]\n  email_claim: mail\n  \
+                algorithms: [ES256, PS512]\n  jwks_url: http://127.0.0.1:9/keys\n  ca_file: /etc/ca.pem\n";
+    let oidc = read(Some(file), &[SECRET], with_policies()).unwrap().oidc.unwrap();
+    assert_eq!(&*oidc.trust.issuer, "https://login.microsoftonline.com/{tenantid}/v2.0");
+    assert_eq!(oidc.trust.algorithms.iter().map(|algorithm| algorithm.name()).collect::<Vec<_>>(), ["ES256", "PS512"]);
+    assert_eq!(oidc.trust.jwks_url.as_deref(), Some("http://127.0.0.1:9/keys"), "this machine needs no https");
+    assert_eq!(oidc.trust.email_claim.as_deref(), Some("mail"));
+    assert_eq!(oidc.ca_file, Some("/etc/ca.pem".into()));
+}
+
+#[test]
+fn an_identity_provider_that_cannot_be_trusted_is_refused() {
+    let with = |name: &'static str, value: &'static str| {
+        let rest = PROVIDER.into_iter().filter(|(known, _)| *known != name);
+        [SECRET].into_iter().chain(rest).chain([(name, value)]).collect::<Vec<_>>()
+    };
+    for (name, value, code) in [
+        ("OPENID_REUSE_TOKENS", "1", "setting-choice"),
+        ("OPENID_REUSE_TOKENS", "yes", "setting-choice"),
+        ("OPENID_ISSUER", "", "setting-missing"),
+        ("OPENID_ISSUER", "http://idp.example.edu", "setting-url"),
+        ("OPENID_ISSUER", "idp.example.edu", "setting-url"),
+        ("OPENID_ISSUER", "ftp://idp.example.edu", "setting-url"),
+        ("OPENID_CLIENT_ID", "", "setting-missing"),
+        ("JWT_REFRESH_SECRET", "", "setting-missing"),
+        ("JWT_REFRESH_SECRET", "short", "setting-secret"),
+    ] {
+        assert_eq!(codes(read(None, &with(name, value), with_policies())), [(code, 0)], "{name}={value}");
+    }
+    let environment = [&[SECRET], &PROVIDER[..]].concat();
+    for (file, code) in [
+        ("oidc: {algorithms: [HS256]}", "setting-choice"),
+        ("oidc: {algorithms: [none]}", "setting-choice"),
+        ("oidc: {algorithms: [rs256]}", "setting-choice"),
+        ("oidc: {algorithms: [ES512]}", "setting-choice"),
+        ("oidc: {jwks_url: http://idp.example.edu/keys}", "setting-url"),
+        ("oidc: {insecure_http: perhaps}", "setting-choice"),
+        ("oidc: {client_secret: x}", "settings-invalid"),
+    ] {
+        assert_eq!(codes(read(Some(file), &environment, with_policies())), [(code, 1)], "{file}");
+    }
+    let file = "oidc: {jwks_url: http://idp.example.edu/keys, insecure_http: true}";
+    assert!(read(Some(file), &environment, with_policies()).is_ok(), "said explicitly");
+    // What the refresh secret is shows nowhere.
+    let report = read(None, &with("OPENID_ISSUER", "x"), with_policies()).unwrap_err();
+    assert!(!report.render_human(false).contains(PROVIDER[3].1));
+    assert!(!format!("{:?}", read(None, &environment, with_policies()).unwrap()).contains(PROVIDER[3].1));
 }
 
 #[test]

@@ -10,6 +10,8 @@
 
 #[path = "../support/fake.rs"]
 mod fake;
+#[path = "../support/idp.rs"]
+mod idp;
 #[path = "../support/mongod.rs"]
 mod mongod;
 #[path = "../support/rows.rs"]
@@ -33,6 +35,7 @@ mod hostile;
 mod identity;
 mod life;
 mod mongo;
+mod oidc;
 mod passage;
 mod refusal;
 mod replay;

@@ -33,6 +33,8 @@ pub(crate) trait Bench: Sync {
     async fn join(&self, id: &str, group: &str);
     /// Ends a membership.
     async fn leave(&self, id: &str, group: &str);
+    /// Gives a person this account (issuer and subject) at an identity provider, or takes the one there is away.
+    async fn link(&self, id: &str, account: Option<(&str, &str)>);
     /// The ids of the audit and usage entries, each in the order they were stored.
     async fn stored(&self) -> (Vec<u128>, Vec<u128>);
 }

@@ -1,7 +1,7 @@
 //! The checks, and one test for each check and store.
 
 use tollgate::record::Entry;
-use tollgate::store::Person;
+use tollgate::store::{Holder, Person, Subject};
 
 use crate::bench::entries::{refusal, turn};
 use crate::bench::{ADMIN, Bench, USER, VIEWER};
@@ -30,6 +30,9 @@ contract![
     a_person_may_have_no_role_and_no_address,
     a_person_who_left_is_nobody,
     groups_come_and_go,
+    accounts_are_found_by_issuer_and_subject,
+    accounts_are_found_by_nothing_less,
+    whose_account_it_is_can_change,
     a_ping_is_answered,
     appending_nothing_is_fine,
     entries_are_kept_in_order,
@@ -109,6 +112,63 @@ async fn groups_come_and_go(bench: &dyn Bench) {
     bench.leave(USER, "lab-group").await;
     let person = bench.directory().person(USER).await.unwrap().unwrap();
     assert_eq!(person.groups, ["premium-openai".into()]);
+}
+
+const ISSUER: &str = "https://idp.lab.test/realms/lab";
+
+fn subject(issuer: &str, id: &str) -> Subject {
+    Subject { issuer: issuer.into(), id: id.into(), oid: None, email: None, home: true }
+}
+
+async fn accounts_are_found_by_issuer_and_subject(bench: &dyn Bench) {
+    bench.link(USER, Some((ISSUER, "sub-1"))).await;
+    bench.link(ADMIN, Some((ISSUER, "sub-2"))).await;
+    bench.link(VIEWER, Some(("https://other.test", "sub-1"))).await;
+    for (id, issuer, sub) in [(USER, ISSUER, "sub-1"), (ADMIN, ISSUER, "sub-2"), (VIEWER, "https://other.test", "sub-1")] {
+        let person = bench.directory().person(id).await.unwrap().unwrap();
+        assert_eq!(bench.directory().holder(&subject(issuer, sub)).await.unwrap(), Holder::Known(person), "{id}");
+    }
+}
+
+async fn accounts_are_found_by_nothing_less(bench: &dyn Bench) {
+    bench.link(USER, Some((ISSUER, "sub-1"))).await;
+    let long = "s".repeat(255);
+    for (issuer, sub) in [
+        (ISSUER, "sub-2"),
+        (ISSUER, "SUB-1"),
+        (ISSUER, "sub-1 "),
+        (ISSUER, ""),
+        (ISSUER, "null"),
+        (ISSUER, "$ne"),
+        (ISSUER, r#"{"$ne": ""}"#),
+        (ISSUER, "' OR 1=1 --"),
+        (ISSUER, "user@lab.test"),
+        (ISSUER, USER),
+        (ISSUER, &long),
+        ("https://other.test", "sub-1"),
+        ("", "sub-1"),
+    ] {
+        let holder = bench.directory().holder(&subject(issuer, sub)).await.unwrap();
+        assert_eq!(holder, Holder::Nobody, "{sub:?} of {issuer:?}");
+    }
+}
+
+async fn whose_account_it_is_can_change(bench: &dyn Bench) {
+    bench.link(USER, Some((ISSUER, "sub-1"))).await;
+    bench.link(USER, None).await;
+    assert_eq!(bench.directory().holder(&subject(ISSUER, "sub-1")).await.unwrap(), Holder::Nobody);
+    bench.link(ADMIN, Some((ISSUER, "sub-1"))).await;
+    bench.change(ADMIN, Some("premium"), Some("ann@lab.test")).await;
+    bench.join(ADMIN, "lab-group").await;
+    match bench.directory().holder(&subject(ISSUER, "sub-1")).await.unwrap() {
+        Holder::Known(person) => {
+            assert_eq!((&*person.id, person.role.as_deref()), (ADMIN, Some("premium")), "a change keeps the account");
+            assert_eq!(person.groups, ["lab-group".into()]);
+        }
+        other => panic!("{other:?}"),
+    }
+    bench.remove(ADMIN).await;
+    assert_eq!(bench.directory().holder(&subject(ISSUER, "sub-1")).await.unwrap(), Holder::Nobody);
 }
 
 async fn a_ping_is_answered(bench: &dyn Bench) {

@@ -9,7 +9,7 @@ use mongodb::options::UpdateModifications;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tollgate::store::mongo::{LOOK_UP, Mongo};
-use tollgate::store::{Agents, Directory, Ledger, StoreError};
+use tollgate::store::{Agents, Directory, Holder, Ledger, StoreError, Subject};
 
 use crate::bench::entries::{refusal, time, turn};
 use crate::bench::mongo::with_mongo;
@@ -41,6 +41,97 @@ async fn groups_of_the_identity_provider_are_added() {
         assert_eq!(person.groups, ["lab-group".into(), "staff".into()]);
         bench.update(VIEWER, doc! {"$set": {"openidGroups": null}}).await;
         assert_eq!(bench.store.person(VIEWER).await.unwrap().unwrap().groups, []);
+    })
+    .await;
+}
+
+/// The issuer that LibreChat signs people in with, and what a token of it may say.
+const HOME: &str = "https://idp.lab.test";
+
+fn subject(oid: Option<&str>, email: Option<&str>, home: bool) -> Subject {
+    Subject { issuer: HOME.into(), id: "sub-1".into(), oid: oid.map(Into::into), email: email.map(Into::into), home }
+}
+
+/// What is found, in a word: an id, `nobody` or `unlinked`.
+async fn found(bench: &MongoBench, subject: &Subject) -> String {
+    match bench.store.holder(subject).await.unwrap() {
+        Holder::Known(person) => person.id.into(),
+        Holder::Nobody => "nobody".to_owned(),
+        Holder::Unlinked => "unlinked".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn accounts_are_asked_for_in_librechats_order() {
+    with_mongo(async |bench| {
+        let ann = subject(Some("oid-1"), Some("viewer@lab.test"), true);
+        let records: [(&str, Document, &str); 4] = [
+            // Each is found before the ones above it.
+            (VIEWER, doc! {"provider": "openid", "openidId": "sub-1", "openidIssuer": format!("{HOME}/")}, VIEWER),
+            (ADMIN, doc! {"idOnTheSource": "oid-1"}, ADMIN),
+            (USER, doc! {"openidId": "sub-1", "openidIssuer": null}, USER),
+            (ADMIN, doc! {"idOnTheSource": "oid-1", "openidIssuer": HOME}, ADMIN),
+        ];
+        assert_eq!(found(bench, &subject(Some("oid-1"), None, true)).await, "nobody");
+        for (id, record, wanted) in records {
+            bench.update(id, doc! {"$set": &record}).await;
+            assert_eq!(found(bench, &ann).await, wanted, "{record}");
+        }
+        bench.update(VIEWER, doc! {"$set": {"openidIssuer": HOME}}).await;
+        assert_eq!(found(bench, &ann).await, VIEWER, "the sub with its issuer comes first");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_record_that_librechat_would_first_have_to_link_is_nobodys() {
+    with_mongo(async |bench| {
+        let by_email = subject(None, Some("user@lab.test"), true);
+        assert_eq!(found(bench, &by_email).await, "unlinked", "a local account of the same address");
+        for (record, why) in [
+            (doc! {"provider": "openid"}, "no account yet"),
+            (doc! {"provider": "ldap"}, "another provider"),
+            (doc! {"provider": "openid", "openidId": "sub-2", "openidIssuer": HOME}, "another account"),
+            (doc! {"openidId": "sub-1", "openidIssuer": "https://other.test"}, "another issuer"),
+        ] {
+            bench.update(USER, doc! {"$set": record}).await;
+            assert_eq!(found(bench, &by_email).await, "unlinked", "{why}");
+        }
+        let by_oid = subject(Some("oid-1"), None, true);
+        bench.update(VIEWER, doc! {"$set": {"idOnTheSource": "oid-1", "openidId": "sub-2", "openidIssuer": ""}}).await;
+        assert_eq!(found(bench, &by_oid).await, "unlinked", "LibreChat would write this sub over the other");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn records_without_an_issuer_belong_to_the_one_librechat_signs_in_with() {
+    with_mongo(async |bench| {
+        for record in [doc! {"openidIssuer": ""}, doc! {"openidIssuer": null}] {
+            bench.update(USER, doc! {"$set": {"openidId": "sub-1"}}).await;
+            bench.update(USER, doc! {"$set": &record}).await;
+            assert_eq!(found(bench, &subject(None, None, true)).await, USER, "{record}");
+            assert_eq!(found(bench, &subject(None, None, false)).await, "nobody", "{record}");
+        }
+        bench.update(USER, doc! {"$unset": {"openidIssuer": ""}}).await;
+        assert_eq!(found(bench, &subject(None, None, true)).await, USER);
+        // LibreChat would write the issuer; nothing is written from here.
+        let users = bench.librechat.collection::<Document>("users");
+        assert_eq!(users.count_documents(doc! {"openidIssuer": {"$exists": true}}).await.unwrap(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_account_of_two_users_is_nobodys() {
+    with_mongo(async |bench| {
+        for id in [USER, VIEWER] {
+            bench.update(id, doc! {"$set": {"idOnTheSource": "oid-1", "openidIssuer": HOME}}).await;
+        }
+        assert_eq!(found(bench, &subject(Some("oid-1"), None, true)).await, "unlinked");
+        bench.update(VIEWER, doc! {"$set": {"openidId": 5}}).await;
+        let error = bench.store.holder(&subject(Some("oid-1"), None, true)).await.unwrap_err();
+        assert!(!error.transient && error.message.contains("does not have the expected types"), "{error}");
     })
     .await;
 }

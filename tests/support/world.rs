@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use tokio::time::interval;
 use tollgate::demo::{Person, Seen, StandIn, StandInOptions};
 use tollgate::store;
-use tollgate::store::embedded::Embedded;
+use tollgate::store::embedded::{Account, Embedded};
 
 use crate::support::{get, patiently};
 
@@ -35,6 +35,7 @@ pub(crate) struct Plan {
     policy: String,
     options: StandInOptions,
     groups: Vec<(String, Vec<String>)>,
+    accounts: Vec<(String, Account)>,
     settings: String,
     environment: Vec<(String, String)>,
     upstream: Option<String>,
@@ -68,6 +69,12 @@ impl Plan {
     /// Puts somebody into groups of the embedded directory.
     pub(crate) fn member(mut self, name: &str, groups: &[&str]) -> Self {
         self.groups.push((name.to_owned(), groups.iter().map(|group| (*group).to_owned()).collect()));
+        self
+    }
+
+    /// Gives somebody of the embedded directory an account at an identity provider.
+    pub(crate) fn account(mut self, name: &str, issuer: &str, subject: &str) -> Self {
+        self.accounts.push((name.to_owned(), Account { issuer: issuer.into(), subject: subject.into() }));
         self
     }
 
@@ -136,6 +143,9 @@ impl Plan {
                 groups: groups.flat_map(|(_, groups)| groups.iter().map(|group| group.as_str().into())).collect(),
             };
             directory.put_person(&known).expect("a person in the directory");
+            for (_, account) in self.accounts.iter().filter(|(name, _)| *name == person.name) {
+                directory.link_person(&person.id, Some(account)).expect("an account");
+            }
         }
     }
 }
@@ -149,6 +159,7 @@ impl World {
             policy: policy.to_owned(),
             options: StandInOptions::default(),
             groups: Vec::new(),
+            accounts: Vec::new(),
             settings: String::new(),
             environment: Vec::new(),
             upstream: None,

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use serde_json::Value;
-use tollgate::store::embedded::{Embedded, FILE};
+use tollgate::store::embedded::{Account, Embedded, FILE};
 use tollgate::store::{Directory, Ledger, Person};
 use uuid::Uuid;
 
@@ -82,6 +82,11 @@ impl Bench for EmbeddedBench {
 
     async fn leave(&self, id: &str, group: &str) {
         self.edit(id, |person| person.groups.retain(|name| &**name != group));
+    }
+
+    async fn link(&self, id: &str, account: Option<(&str, &str)>) {
+        let account = account.map(|(issuer, subject)| Account { issuer: issuer.into(), subject: subject.into() });
+        self.beside.link_person(id, account.as_ref()).unwrap();
     }
 
     async fn stored(&self) -> (Vec<u128>, Vec<u128>) {

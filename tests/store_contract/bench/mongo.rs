@@ -94,6 +94,14 @@ impl Bench for MongoBench {
         groups.update_one(doc! {"name": group}, doc! {"$pull": {"memberIds": id}}).await.unwrap();
     }
 
+    async fn link(&self, id: &str, account: Option<(&str, &str)>) {
+        let update = match account {
+            Some((issuer, id)) => doc! {"$set": {"provider": "openid", "openidId": id, "openidIssuer": issuer}},
+            None => doc! {"$unset": {"openidId": "", "openidIssuer": ""}},
+        };
+        self.update(id, update).await;
+    }
+
     async fn stored(&self) -> (Vec<u128>, Vec<u128>) {
         (self.ids("audit").await, self.ids("usage_events").await)
     }

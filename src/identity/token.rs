@@ -167,6 +167,11 @@ impl Tokens {
 
 impl Secret {
     pub(super) fn new(secret: &str) -> Self {
+        Self::of_bytes(secret.as_bytes())
+    }
+
+    /// A secret of any bytes.
+    pub(super) fn of_bytes(secret: &[u8]) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.algorithms = vec![Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
         // The times are checked here against our own clock, without leeway and with our own types: the library would take
@@ -175,7 +180,7 @@ impl Secret {
         validation.validate_nbf = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
-        Self { key: DecodingKey::from_secret(secret.as_bytes()), validation }
+        Self { key: DecodingKey::from_secret(secret), validation }
     }
 
     /// The user that a token under this secret names (the claim `id`), and when the token ends.

@@ -12,8 +12,8 @@ use tollgate::store::mongo::{LOOK_UP, Mongo};
 use tollgate::store::{Agents, Directory, Holder, Ledger, StoreError, Subject};
 
 use crate::bench::entries::{refusal, time, turn};
-use crate::bench::mongo::with_mongo;
-use crate::bench::{USER, VIEWER};
+use crate::bench::mongo::{MongoBench, with_mongo};
+use crate::bench::{ADMIN, USER, VIEWER};
 
 /// In every connection string of these tests, and in no error.
 const PASSWORD: &str = "correct-horse";

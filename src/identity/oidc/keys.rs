@@ -128,7 +128,8 @@ impl Key {
     }
 }
 
-/// Whether an RSA key is neither weak nor outlandish: a modulus of at least 2048 bits, an odd exponent of at least 3.
+/// Whether an RSA key is neither weak nor outlandish: a modulus of at least 2048 bits that nobody can guess the factors of, an odd
+/// exponent of at least 3.
 fn is_sound(modulus: &str, exponent: &str) -> bool {
     let (Ok(modulus), Ok(exponent)) = (URL_SAFE_NO_PAD.decode(modulus), URL_SAFE_NO_PAD.decode(exponent)) else {
         return false;
@@ -138,5 +139,20 @@ fn is_sound(modulus: &str, exponent: &str) -> bool {
     let exponent = exponent.iter().skip_while(|byte| **byte == 0).try_fold(0_u64, |number, byte| {
         number.checked_mul(256).map(|number| number | u64::from(*byte))
     });
-    RSA_BITS.contains(&bits) && exponent.is_some_and(|exponent| exponent >= 3 && exponent % 2 == 1)
+    let exponent = exponent.is_some_and(|exponent| exponent >= 3 && exponent % 2 == 1);
+    exponent && RSA_BITS.contains(&bits) && !is_guessable(&modulus)
+}
+
+/// Whether the modulus was made by a generator whose private keys can be computed (CVE-2017-15361): modulo each of these small primes it
+/// is a power of 65537, which a sound one is with a chance of less than one in a hundred million.
+fn is_guessable(modulus: &[u8]) -> bool {
+    const PRIMES: [u32; 16] = [11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151];
+    PRIMES.iter().all(|prime| {
+        let rest = modulus.iter().fold(0, |rest, byte| (rest * 256 + u32::from(*byte)) % prime);
+        let mut power = 1;
+        (0..*prime).any(|_| {
+            power = power * 65_537 % prime;
+            power == rest
+        })
+    })
 }

@@ -126,7 +126,8 @@ mod tests {
             readiness.stopping();
         }
         let metrics = Arc::new(Metrics::new().unwrap());
-        let admin = Admin { readiness, metrics, directory: Arc::new(Told(directory)), upstreams: Box::new(|| 0), keys: None };
+        let admin =
+            Admin { readiness, metrics, directory: Arc::new(Told(directory)), upstreams: Box::new(|| 0), keys: None };
         ready(State(Arc::new(admin))).await.into_response().status()
     }
 

@@ -152,6 +152,10 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
 
 /// The identity provider whose tokens count, where the settings name one.
 fn provider(settings: &Settings, clock: &Clock, metrics: &Metrics) -> Result<Option<Arc<Oidc>>, StartFault> {
+    metrics.oidc_keys_age_seconds.set(-1);
+    for result in ["good", "failed"] {
+        metrics.oidc_fetches_total.with_label_values(&[result]);
+    }
     let Some(oidc) = &settings.oidc else { return Ok(None) };
     let documents = Provider::new(oidc.ca_file.as_deref(), oidc.insecure_http)?;
     Ok(Some(Arc::new(Oidc::new(oidc.trust.clone(), Arc::new(documents), Pace::USUAL, clock, metrics))))

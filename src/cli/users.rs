@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::store::embedded::{Embedded, FILE};
+use crate::store::embedded::{Account, Embedded, FILE};
 use crate::store::{Person, StoreError, object_id};
 
 mod table;
@@ -20,6 +20,7 @@ mod table;
   tollgate users set 6b012e4109cc968f8a928bce --email ann@example.edu --role USER
   tollgate users set 6b012e4109cc968f8a928bce --group premium-openai --group staff
   tollgate users set 6b012e4109cc968f8a928bce --no-groups
+  tollgate users set 6b012e4109cc968f8a928bce --issuer https://idp.example.edu --subject 3f2a9c
   tollgate users list --format json
   tollgate users --data /var/lib/tollgate remove 6b012e4109cc968f8a928bce")]
 pub struct Args {
@@ -86,6 +87,15 @@ pub struct Set {
     /// Take the person out of all groups
     #[arg(long, conflicts_with = "groups")]
     pub no_groups: bool,
+    /// Issuer of the person's account at an identity provider, as its tokens name it (`iss`)
+    #[arg(long, value_name = "URL", requires = "subject", value_parser = name)]
+    pub issuer: Option<String>,
+    /// The account at that issuer: the claim `sub` of its tokens
+    #[arg(long, value_name = "SUB", requires = "issuer", value_parser = name)]
+    pub subject: Option<String>,
+    /// Take the person's account at an identity provider away
+    #[arg(long, conflicts_with_all = ["issuer", "subject"])]
+    pub no_account: bool,
 }
 
 /// The command did what it was asked to do.
@@ -144,12 +154,15 @@ fn work(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         }
         Command::Show { id } => {
             let person = store.find_person(id)?.ok_or_else(|| Failure::Nobody(id.clone()))?;
-            write_one(&person, args.format, out)?;
+            write_one(&person, store.account(id)?.as_ref(), args.format, out)?;
         }
         Command::Set(set) => {
             let person = set.apply(store.find_person(&set.id)?);
             store.put_person(&person)?;
-            write_one(&person, args.format, out)?;
+            if set.no_account || set.account().is_some() {
+                store.link_person(&person.id, set.account().as_ref())?;
+            }
+            write_one(&person, store.account(&person.id)?.as_ref(), args.format, out)?;
         }
         Command::Remove { id } => {
             if !store.remove_person(id)? {
@@ -183,14 +196,32 @@ impl Set {
         }
         person
     }
+
+    /// The account that was named.
+    fn account(&self) -> Option<Account> {
+        let (issuer, subject) = self.issuer.as_deref().zip(self.subject.as_deref())?;
+        Some(Account { issuer: issuer.into(), subject: subject.into() })
+    }
 }
 
 // === helpers ===
 
-fn write_one(person: &Person, format: Format, out: &mut dyn Write) -> io::Result<()> {
+fn write_one(person: &Person, account: Option<&Account>, format: Format, out: &mut dyn Write) -> io::Result<()> {
     match format {
-        Format::Human => table::write(std::slice::from_ref(person), out),
-        Format::Json => writeln!(out, "{:#}", as_json(person)),
+        Format::Human => {
+            table::write(std::slice::from_ref(person), out)?;
+            match account {
+                Some(Account { issuer, subject }) => writeln!(out, "account {subject} of {issuer}"),
+                None => Ok(()),
+            }
+        }
+        Format::Json => {
+            let mut object = as_json(person);
+            if let (Some(Account { issuer, subject }), Some(object)) = (account, object.as_object_mut()) {
+                object.insert("account".to_owned(), json!({"issuer": issuer, "subject": subject}));
+            }
+            writeln!(out, "{object:#}")
+        }
     }
 }
 

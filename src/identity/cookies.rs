@@ -124,12 +124,20 @@ mod tests {
         for (lines, openid, own) in [
             (&[][..], Some("token_provider=openid; openid_user_id=ME"), None),
             (
-                &["a=1; token_provider=x; b=2;; openid_user_id=y", " c=\"3;token_provider=openid", "openid_user_id = z"],
+                &[
+                    "a=1; token_provider=x; b=2;; openid_user_id=y",
+                    " c=\"3;token_provider=openid",
+                    "openid_user_id = z",
+                ],
                 Some("a=1; b=2; c=\"3; token_provider=openid; openid_user_id=ME"),
                 Some("a=1; b=2; c=\"3"),
             ),
             (&["token_provider=openid"], Some("token_provider=openid; openid_user_id=ME"), None),
-            (&["d; token_provider"], Some("d; token_provider; token_provider=openid; openid_user_id=ME"), Some("d; token_provider")),
+            (
+                &["d; token_provider"],
+                Some("d; token_provider; token_provider=openid; openid_user_id=ME"),
+                Some("d; token_provider"),
+            ),
         ] {
             let mut cookies = headers(lines);
             settle(&mut cookies, Some("ME"));

@@ -57,7 +57,14 @@ impl<'a> Jws<'a> {
             return Err(TokenFault::Extension);
         }
         let is_access = kind == Some("at+jwt");
-        Ok(Self { algorithm: algorithm.into(), key: text(&header, "kid")?.map(Into::into), is_access, message, signature, payload })
+        Ok(Self {
+            algorithm: algorithm.into(),
+            key: text(&header, "kid")?.map(Into::into),
+            is_access,
+            message,
+            signature,
+            payload,
+        })
     }
 
     /// What it claims: an object without repeated members.

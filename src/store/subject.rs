@@ -171,8 +171,20 @@ mod tests {
             ("by address, local", &home, Field::Email, link("local", "-", "-"), false),
             ("by address, local, same sub", &home, Field::Email, link("local", "sub-1", HOME), false),
             ("by address, another sub", &home, Field::Email, link("openid", "sub-2", HOME), false),
-            ("by address, issuer written otherwise", &home, Field::Email, link("openid", "sub-1", "https://idp.example.edu/realms/lab/"), true),
-            ("the same without a provider", &home, Field::Email, link("-", "sub-1", "https://idp.example.edu/realms/lab/"), true),
+            (
+                "by address, issuer written otherwise",
+                &home,
+                Field::Email,
+                link("openid", "sub-1", "https://idp.example.edu/realms/lab/"),
+                true,
+            ),
+            (
+                "the same without a provider",
+                &home,
+                Field::Email,
+                link("-", "sub-1", "https://idp.example.edu/realms/lab/"),
+                true,
+            ),
             ("by address, another issuer", &home, Field::Email, link("openid", "sub-1", "https://b.test"), false),
         ] {
             assert_eq!(who.owns(asked, &record), owned, "{name}");

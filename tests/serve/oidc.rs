@@ -81,7 +81,9 @@ fn plan(policy: &str, librechat: &Fake, jwks: &str) -> Plan {
 
 /// Waits until the keys have been fetched once.
 async fn has_keys(world: &mut World) {
-    world.until("the keys are there", async |world| !matches!(&*world.metric("tollgate_oidc_keys").await, "" | "0")).await;
+    world
+        .until("the keys are there", async |world| !matches!(&*world.metric("tollgate_oidc_keys").await, "" | "0"))
+        .await;
 }
 
 /// The cookies that LibreChat gives to a user who signs in with a provider whose tokens it reuses.

@@ -124,7 +124,9 @@ async fn accounts_are_found_by_issuer_and_subject(bench: &dyn Bench) {
     bench.link(USER, Some((ISSUER, "sub-1"))).await;
     bench.link(ADMIN, Some((ISSUER, "sub-2"))).await;
     bench.link(VIEWER, Some(("https://other.test", "sub-1"))).await;
-    for (id, issuer, sub) in [(USER, ISSUER, "sub-1"), (ADMIN, ISSUER, "sub-2"), (VIEWER, "https://other.test", "sub-1")] {
+    for (id, issuer, sub) in
+        [(USER, ISSUER, "sub-1"), (ADMIN, ISSUER, "sub-2"), (VIEWER, "https://other.test", "sub-1")]
+    {
         let person = bench.directory().person(id).await.unwrap().unwrap();
         assert_eq!(bench.directory().holder(&subject(issuer, sub)).await.unwrap(), Holder::Known(person), "{id}");
     }

@@ -65,7 +65,8 @@ impl Signer {
     pub(crate) fn rsa(kid: &str) -> Self {
         let pair = KeyPair::generate(KeySize::Rsa2048).expect("a key");
         let der = AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&pair).expect("its encoding");
-        let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der.as_ref()));
+        let pem =
+            format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der.as_ref()));
         let key = EncodingKey::from_rsa_pem(pem.as_bytes()).expect("a key");
         Self { kid: kid.to_owned(), algorithm: Algorithm::RS256, key }
     }
@@ -188,7 +189,10 @@ async fn answer(mut socket: TcpStream, head: String, state: Arc<Mutex<State>>) -
         _ => None,
     };
     let whole = |status: &str, more: &str, body: &str| {
-        format!("HTTP/1.1 {status}\r\n{more}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+        format!(
+            "HTTP/1.1 {status}\r\n{more}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
     };
     let answer = match (manner, body) {
         (Manner::Gone, _) => return None,

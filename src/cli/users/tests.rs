@@ -99,6 +99,28 @@ fn set_changes_what_is_named_and_nothing_else() {
 }
 
 #[test]
+fn an_account_at_an_identity_provider_is_given_and_taken_away() {
+    let shell = Shell::new();
+    let idp = "--issuer https://idp.example.edu/ --subject 3f2a9c";
+    let (code, out, _) = shell.users(&format!("set {ANN} --role USER {idp}"));
+    assert_eq!(code, DONE);
+    assert!(out.ends_with("\naccount 3f2a9c of https://idp.example.edu\n"), "{out}");
+    let shown = |line: &str| serde_json::from_str::<Value>(&shell.users(&format!("{line} --format json")).1).unwrap();
+    let account = json!({"issuer": "https://idp.example.edu", "subject": "3f2a9c"});
+    assert_eq!(shown(&format!("set {ANN} --role ADMIN"))["account"], account, "what is not named stays");
+    let (code, _, err) = shell.users(&format!("set {BOB} {idp}"));
+    assert_eq!(code, FAILED);
+    assert!(err.contains(&format!("the person with the id {ANN} has this account")), "{err}");
+    assert_eq!(shown(&format!("set {ANN} --no-account")).get("account"), None);
+    assert_eq!(shown(&format!("set {BOB} {idp}"))["account"], account);
+    for line in
+        [format!("set {ANN} --issuer x"), format!("set {ANN} --subject x"), format!("set {ANN} {idp} --no-account")]
+    {
+        assert!(shell.parse(&line).is_err(), "{line}");
+    }
+}
+
+#[test]
 fn who_is_removed_is_nobody() {
     let shell = Shell::new();
     shell.users(&format!("set {ANN}"));

@@ -17,7 +17,8 @@ use crate::report::{Fault, nearest};
 impl Reader<'_> {
     /// The provider, where LibreChat reuses its tokens. What else is written about it is then checked, too.
     pub(super) fn oidc(&mut self, written: written::Oidc, refresh_secret: Text) -> Option<Oidc> {
-        let insecure_http = self.truth("oidc.insecure_http", written.insecure_http.map(|spanned| self.in_file(spanned)));
+        let insecure_http =
+            self.truth("oidc.insecure_http", written.insecure_http.map(|spanned| self.in_file(spanned)));
         let algorithms = self.algorithms(written.algorithms);
         let reuse = self.variable(written.reuse_tokens, "OPENID_REUSE_TOKENS");
         if !self.truth("oidc.reuse_tokens", reuse) {
@@ -32,7 +33,8 @@ impl Reader<'_> {
         let client_id = self.variable(written.client_id, "OPENID_CLIENT_ID");
         let client_id = self.required("oidc.client_id", "OPENID_CLIENT_ID, as LibreChat has it", client_id);
         let audiences = self.audiences(written.audiences);
-        let email_claim = self.variable(written.email_claim, "OPENID_EMAIL_CLAIM").map(|value| value.text.trim().into());
+        let email_claim =
+            self.variable(written.email_claim, "OPENID_EMAIL_CLAIM").map(|value| value.text.trim().into());
         let refresh_secret = self.variable(refresh_secret, "JWT_REFRESH_SECRET");
         let refresh_secret = self.refresh_secret(refresh_secret);
         let mut all: Vec<Box<str>> = vec![client_id?.trim().into()];
@@ -108,7 +110,8 @@ impl Reader<'_> {
         };
         if !secure {
             let message = format!("{name}: {} is not https", shown(text));
-            let help = "whoever is on the way could hand out keys of their own: use https, or say oidc.insecure_http: true";
+            let help =
+                "whoever is on the way could hand out keys of their own: use https, or say oidc.insecure_http: true";
             self.blame(&value.origin, "setting-url", message, help);
             return None;
         }
@@ -119,7 +122,8 @@ impl Reader<'_> {
         let Some(value) = value else {
             if !self.blind {
                 let message = "OPENID_REUSE_TOKENS is on, and LibreChat's JWT_REFRESH_SECRET is missing";
-                let help = "set it to the value that LibreChat has: the cookie that goes with such tokens is signed with it";
+                let help =
+                    "set it to the value that LibreChat has: the cookie that goes with such tokens is signed with it";
                 self.report.push(Fault::error("setting-missing", message).help(help));
             }
             return None;

@@ -4,8 +4,8 @@
 
 use serde_json::{Map, Value};
 
-use super::issuer::Issuer;
 use super::Trust;
+use super::issuer::Issuer;
 use crate::identity::token::TokenFault;
 use crate::store::{Subject, normal_issuer};
 
@@ -87,7 +87,9 @@ fn audience(claims: &Map<String, Value>, ours: &[Box<str>]) -> Result<(), TokenF
     let is_ours = |name: &str| ours.iter().any(|our| **our == *name);
     let names: Vec<&str> = match claims.get("aud") {
         Some(Value::String(name)) => vec![name],
-        Some(Value::Array(names)) => names.iter().map(Value::as_str).collect::<Option<_>>().ok_or(TokenFault::Audience)?,
+        Some(Value::Array(names)) => {
+            names.iter().map(Value::as_str).collect::<Option<_>>().ok_or(TokenFault::Audience)?
+        }
         _ => return Err(TokenFault::Audience),
     };
     let party = text(claims, "azp", TokenFault::Audience)?;

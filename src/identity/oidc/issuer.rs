@@ -30,7 +30,9 @@ impl Issuer {
         let issuer = normal_issuer(issuer);
         let Some(after) = &self.after else { return issuer == &*self.before };
         let tenant = issuer.strip_prefix(&*self.before).and_then(|rest| rest.strip_suffix(&**after));
-        tenant.is_some_and(|tenant| !tenant.is_empty() && tenant.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
+        tenant.is_some_and(|tenant| {
+            !tenant.is_empty() && tenant.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        })
     }
 
     /// Whether it has a place for a tenant.

@@ -155,7 +155,9 @@ impl Keeper {
                     self.fetched.inc();
                     self.usable.set(i64::try_from(known.keys.count()).unwrap_or(i64::MAX));
                     if known.keys.count() == 0 {
-                        tracing::warn!("the identity provider has no signing key that can be used: its tokens are refused");
+                        tracing::warn!(
+                            "the identity provider has no signing key that can be used: its tokens are refused"
+                        );
                     }
                     self.known.store(Arc::new(known));
                     self.pace.renew

@@ -136,9 +136,10 @@ fn is_sound(modulus: &str, exponent: &str) -> bool {
     };
     let first = modulus.iter().position(|byte| *byte != 0).unwrap_or(modulus.len());
     let bits = modulus.get(first).map_or(0, |byte| (modulus.len() - first) * 8 - byte.leading_zeros() as usize);
-    let exponent = exponent.iter().skip_while(|byte| **byte == 0).try_fold(0_u64, |number, byte| {
-        number.checked_mul(256).map(|number| number | u64::from(*byte))
-    });
+    let exponent = exponent
+        .iter()
+        .skip_while(|byte| **byte == 0)
+        .try_fold(0_u64, |number, byte| number.checked_mul(256).map(|number| number | u64::from(*byte)));
     let exponent = exponent.is_some_and(|exponent| exponent >= 3 && exponent % 2 == 1);
     exponent && RSA_BITS.contains(&bits) && !is_guessable(&modulus)
 }

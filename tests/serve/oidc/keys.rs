@@ -114,7 +114,9 @@ async fn while_the_provider_is_away_known_keys_stay_good_and_nobody_waits() {
         }
         times.sort_unstable();
         let (answers, p99) = (times.len(), times[times.len() * 99 / 100]);
-        eprintln!("{manner:?}: {answers} answers to the known key, 99 of 100 in {p99:?}; unknown: at most {slowest_bad:?}");
+        eprintln!(
+            "{manner:?}: {answers} answers to the known key, 99 of 100 in {p99:?}; unknown: at most {slowest_bad:?}"
+        );
         // Whoever waited for the provider would have waited at least this long.
         assert!(p99 < WAIT, "{manner:?}: requests whose key is known waited {p99:?}");
         assert!(slowest_bad < WAIT + Duration::from_secs(1), "{manner:?}: an unknown key waited {slowest_bad:?}");
@@ -172,7 +174,10 @@ async fn the_provider_is_asked_where_its_keys_are() {
     let answer = send(&world, "discovered", MODELS, &token, &bob(&world)).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let other = send(&world, "other", MODELS, &signer.token(&claims()), &bob(&world)).await;
-    assert_eq!((other.status.as_u16(), world.entry_from("other").await["rules"][0].as_str()), (401, Some("identity.issuer")));
+    assert_eq!(
+        (other.status.as_u16(), world.entry_from("other").await["rules"][0].as_str()),
+        (401, Some("identity.issuer"))
+    );
 
     let liar = Idp::start(vec![signer.jwk()]).await;
     liar.call_itself("https://idp.lab.test/realms/lab");

@@ -103,15 +103,42 @@ fn algorithms(keys: &Keys, secret: &str) -> Vec<Bad> {
         bad("HS256 under the public key, PEM", under(pem.as_bytes()), "identity.signature"),
         bad("HS256 under the public key, DER", under(&der), "identity.signature"),
         bad("HS256 under the public key, JWK", under(jwk.to_string().as_bytes()), "identity.signature"),
-        bad("HS256 under the public key, its numbers", under(serde_json::to_string(&public).expect("JSON").as_bytes()), "identity.signature"),
+        bad(
+            "HS256 under the public key, its numbers",
+            under(serde_json::to_string(&public).expect("JSON").as_bytes()),
+            "identity.signature",
+        ),
         bad("HS256 under nothing", under(b""), "identity.signature"),
         bad("HS256 of another LibreChat", under(b"the secret of another LibreChat"), "identity.signature"),
         bad("HS256 of the secret before", under(format!("{secret}-of-yesterday").as_bytes()), "identity.signature"),
-        bad("a refresh token", shared(REFRESH_SECRET.as_bytes(), &json!({"id": "6b012e4109cc968f8a928bce", "sessionId": "s", "exp": LATER})), "identity.signature"),
-        bad("the cookie's token", shared(REFRESH_SECRET.as_bytes(), &json!({"id": "6b012e4109cc968f8a928bce", "exp": LATER})), "identity.signature"),
-        bad("an algorithm that is not allowed", keys.rsa.signed(r#"{"alg":"PS256","kid":"rsa"}"#, claims().to_string().as_bytes(), Algorithm::PS256), "identity.signature"),
-        bad("ES256 by an RSA key", keys.rsa.token_with(&json!({"alg": "ES256", "kid": "rsa"}), &claims()), "identity.signature"),
-        bad("RS256 by a curve's key", keys.curve.token_with(&json!({"alg": "RS256", "kid": "curve"}), &claims()), "identity.signature"),
+        bad(
+            "a refresh token",
+            shared(
+                REFRESH_SECRET.as_bytes(),
+                &json!({"id": "6b012e4109cc968f8a928bce", "sessionId": "s", "exp": LATER}),
+            ),
+            "identity.signature",
+        ),
+        bad(
+            "the cookie's token",
+            shared(REFRESH_SECRET.as_bytes(), &json!({"id": "6b012e4109cc968f8a928bce", "exp": LATER})),
+            "identity.signature",
+        ),
+        bad(
+            "an algorithm that is not allowed",
+            keys.rsa.signed(r#"{"alg":"PS256","kid":"rsa"}"#, claims().to_string().as_bytes(), Algorithm::PS256),
+            "identity.signature",
+        ),
+        bad(
+            "ES256 by an RSA key",
+            keys.rsa.token_with(&json!({"alg": "ES256", "kid": "rsa"}), &claims()),
+            "identity.signature",
+        ),
+        bad(
+            "RS256 by a curve's key",
+            keys.curve.token_with(&json!({"alg": "RS256", "kid": "curve"}), &claims()),
+            "identity.signature",
+        ),
         bad("an algorithm that is not the key's", keys.bound.token(&claims()), "identity.signature"),
         bad("ES256 with r = s = 0", zero(&encoded(&[0; 64])), "identity.signature"),
         bad("ES256 with zeros as a sequence", zero(&encoded(&[0x30, 6, 2, 1, 0, 2, 1, 0])), "identity.signature"),
@@ -132,7 +159,8 @@ fn named_keys(keys: &Keys, listener: &str) -> Vec<Bad> {
         rsa.token_with(&header, &claims())
     };
     let one = {
-        let start = format!("{}.{}", encoded(br#"{"alg":"RS256","kid":"one"}"#), encoded(claims().to_string().as_bytes()));
+        let start =
+            format!("{}.{}", encoded(br#"{"alg":"RS256","kid":"one"}"#), encoded(claims().to_string().as_bytes()));
         let signature = signature_for_exponent_one(&start);
         format!("{start}.{signature}")
     };
@@ -200,13 +228,21 @@ fn parties(keys: &Keys) -> Vec<Bad> {
         bad("another audience", says(json!({"aud": "grafana"})), "identity.audience"),
         bad("other audiences", says(json!({"aud": ["grafana", "LibreChat"]})), "identity.audience"),
         bad("no audience in the list", says(json!({"aud": []})), "identity.audience"),
-        bad("several audiences, issued to another", says(json!({"aud": [AUDIENCE, "x"], "azp": "x"})), "identity.audience"),
+        bad(
+            "several audiences, issued to another",
+            says(json!({"aud": [AUDIENCE, "x"], "azp": "x"})),
+            "identity.audience",
+        ),
         bad("sub missing", says(json!({"sub": null})), "identity.subject"),
         bad("sub empty", says(json!({"sub": ""})), "identity.subject"),
         bad("sub an object", says(json!({"sub": {"$ne": null}})), "identity.subject"),
         bad("sub of 256 letters", says(json!({"sub": "s".repeat(256)})), "identity.subject"),
         bad("oid a number", says(json!({"oid": 1})), "identity.subject"),
-        bad("a logout token", says(json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}})), "identity.extension"),
+        bad(
+            "a logout token",
+            says(json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}})),
+            "identity.extension",
+        ),
         bad("a sub that nobody has", says(json!({"sub": "nobody"})), "identity.no-user"),
     ]
 }
@@ -220,7 +256,11 @@ fn forms(keys: &Keys) -> Vec<Bad> {
     let (head, _) = start.split_once('.').expect("a token");
     let twice = claims().to_string().replacen('{', "{\"sub\":\"somebody\",", 1);
     vec![
-        bad("encrypted", format!("{}.a.b.c.d", encoded(br#"{"alg":"RSA-OAEP","enc":"A256GCM","kid":"rsa"}"#)), "identity.malformed"),
+        bad(
+            "encrypted",
+            format!("{}.a.b.c.d", encoded(br#"{"alg":"RSA-OAEP","enc":"A256GCM","kid":"rsa"}"#)),
+            "identity.malformed",
+        ),
         bad("enc in a signed token", header(r#"{"alg":"RS256","kid":"rsa","enc":"A256GCM"}"#), "identity.extension"),
         bad("nested", header(r#"{"alg":"RS256","kid":"rsa","cty":"JWT"}"#), "identity.extension"),
         bad("detached", format!("{head}..{signature}"), "identity.malformed"),
@@ -229,14 +269,34 @@ fn forms(keys: &Keys) -> Vec<Bad> {
         bad("crit", header(r#"{"alg":"RS256","kid":"rsa","crit":["exp"],"exp":1}"#), "identity.extension"),
         bad("crit empty", header(r#"{"alg":"RS256","kid":"rsa","crit":[]}"#), "identity.extension"),
         bad("zip", header(r#"{"alg":"RS256","kid":"rsa","zip":"DEF"}"#), "identity.extension"),
-        bad("a logout token by its type", header(r#"{"alg":"RS256","kid":"rsa","typ":"logout+jwt"}"#), "identity.extension"),
+        bad(
+            "a logout token by its type",
+            header(r#"{"alg":"RS256","kid":"rsa","typ":"logout+jwt"}"#),
+            "identity.extension",
+        ),
         bad("typ a number", header(r#"{"alg":"RS256","kid":"rsa","typ":1}"#), "identity.malformed"),
         bad("alg twice", header(r#"{"alg":"none","alg":"RS256","kid":"rsa"}"#), "identity.malformed"),
         bad("kid twice", header(r#"{"alg":"RS256","kid":"x","k\u0069d":"rsa"}"#), "identity.malformed"),
-        bad("sub twice", rsa.signed(r#"{"alg":"RS256","kid":"rsa"}"#, twice.as_bytes(), Algorithm::RS256), "identity.malformed"),
-        bad("claims that are white space", rsa.signed(r#"{"alg":"RS256","kid":"rsa"}"#, b"   ", Algorithm::RS256), "identity.malformed"),
-        bad("claims that are a list", rsa.signed(r#"{"alg":"RS256","kid":"rsa"}"#, b"[{}]", Algorithm::RS256), "identity.malformed"),
-        bad("claims that are no UTF-8", rsa.signed(r#"{"alg":"RS256","kid":"rsa"}"#, b"{\"a\":\"\xff\"}", Algorithm::RS256), "identity.malformed"),
+        bad(
+            "sub twice",
+            rsa.signed(r#"{"alg":"RS256","kid":"rsa"}"#, twice.as_bytes(), Algorithm::RS256),
+            "identity.malformed",
+        ),
+        bad(
+            "claims that are white space",
+            rsa.signed(r#"{"alg":"RS256","kid":"rsa"}"#, b"   ", Algorithm::RS256),
+            "identity.malformed",
+        ),
+        bad(
+            "claims that are a list",
+            rsa.signed(r#"{"alg":"RS256","kid":"rsa"}"#, b"[{}]", Algorithm::RS256),
+            "identity.malformed",
+        ),
+        bad(
+            "claims that are no UTF-8",
+            rsa.signed(r#"{"alg":"RS256","kid":"rsa"}"#, b"{\"a\":\"\xff\"}", Algorithm::RS256),
+            "identity.malformed",
+        ),
         bad("a header that is white space", header("  "), "identity.malformed"),
         bad("8 KiB and one byte", rsa.token(&with(json!({"filler": "x".repeat(8 * 1024)}))), "identity.malformed"),
         bad("five dots", format!("{good}.a.b.c"), "identity.malformed"),
@@ -262,12 +322,32 @@ fn beside(keys: &Keys, world: &World) -> Vec<Bad> {
         with_cookies("token_provider librechat", good.replace("=openid;", "=librechat;"), "identity.cookies"),
         with_cookies("token_provider librechat first", format!("token_provider=librechat; {good}"), "identity.cookies"),
         with_cookies("openid_user_id missing", "token_provider=openid".to_owned(), "identity.cookies"),
-        with_cookies("openid_user_id a bare id", format!("token_provider=openid; openid_user_id={id}"), "identity.cookies"),
-        with_cookies("openid_user_id under JWT_SECRET", signed(&world.stand_in.options().jwt_secret, json!({"id": id, "exp": LATER})), "identity.cookies"),
-        with_cookies("openid_user_id ended", signed(REFRESH_SECRET, json!({"id": id, "exp": now() - 1})), "identity.cookies"),
+        with_cookies(
+            "openid_user_id a bare id",
+            format!("token_provider=openid; openid_user_id={id}"),
+            "identity.cookies",
+        ),
+        with_cookies(
+            "openid_user_id under JWT_SECRET",
+            signed(&world.stand_in.options().jwt_secret, json!({"id": id, "exp": LATER})),
+            "identity.cookies",
+        ),
+        with_cookies(
+            "openid_user_id ended",
+            signed(REFRESH_SECRET, json!({"id": id, "exp": now() - 1})),
+            "identity.cookies",
+        ),
         with_cookies("openid_user_id without an end", signed(REFRESH_SECRET, json!({"id": id})), "identity.cookies"),
-        with_cookies("openid_user_id of no user", signed(REFRESH_SECRET, json!({"id": {"$ne": null}, "exp": LATER})), "identity.cookies"),
-        with_cookies("openid_user_id by the provider", format!("token_provider=openid; openid_user_id={token}"), "identity.cookies"),
+        with_cookies(
+            "openid_user_id of no user",
+            signed(REFRESH_SECRET, json!({"id": {"$ne": null}, "exp": LATER})),
+            "identity.cookies",
+        ),
+        with_cookies(
+            "openid_user_id by the provider",
+            format!("token_provider=openid; openid_user_id={token}"),
+            "identity.cookies",
+        ),
         with_cookies("openid_user_id of somebody else", cookies(&world.person("Ann").id), "identity.mismatch"),
     ]
 }
@@ -305,7 +385,11 @@ async fn every_token_that_does_not_count_is_answered_alike_and_goes_no_further()
     let idp = Idp::start(keys.published()).await;
     let mut world = plan(POLICY, &librechat, &idp.jwks()).start().await;
     has_keys(&mut world).await;
-    assert_eq!(world.metric("tollgate_oidc_keys").await, "3", "rsa, curve and the one for RS512: no other key can be used");
+    assert_eq!(
+        world.metric("tollgate_oidc_keys").await,
+        "3",
+        "rsa, curve and the one for RS512: no other key can be used"
+    );
     // Whoever follows an address in a token comes here.
     let trap = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let listener = format!("http://{}", trap.local_addr().expect("an address"));
@@ -359,7 +443,10 @@ async fn a_token_with_dots_of_another_script_is_none() {
     let mut world = plan(POLICY, &librechat, &idp.jwks()).start().await;
     has_keys(&mut world).await;
     let token = signer.token(&claims()).replace('.', "\u{2024}");
-    let head = format!("GET /api/models HTTP/1.1\r\nhost: x\r\ncookie: {}\r\nauthorization: Bearer {token}\r\n\r\n", bob(&world));
+    let head = format!(
+        "GET /api/models HTTP/1.1\r\nhost: x\r\ncookie: {}\r\nauthorization: Bearer {token}\r\n\r\n",
+        bob(&world)
+    );
     let answer = crate::support::send_raw(world.addr, head.as_bytes()).await;
     let answer = String::from_utf8_lossy(&answer).into_owned();
     assert!(answer.starts_with("HTTP/1.1 401 ") || answer.starts_with("HTTP/1.1 400 "), "{answer}");

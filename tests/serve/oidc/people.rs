@@ -1,7 +1,18 @@
 //! Whom a token makes of its bearer, here and in LibreChat.
 
+use std::time::Duration;
+
+use mongodb::bson::doc;
+use tokio::time::Instant;
+use tollgate::demo::Person;
+
 use super::*;
+use crate::mongod::with_mongod;
 use crate::support::get;
+
+/// Captured people of LibreChat's database.
+const USER_ID: &str = "6b012e4109cc968f8a928bce";
+const VIEWER_ID: &str = "6b012e6f09cc968f8a929249";
 
 #[tokio::test]
 async fn the_token_of_an_account_is_its_users() {
@@ -15,7 +26,11 @@ async fn the_token_of_an_account_is_its_users() {
     let models = send(&world, "models", MODELS, &token, &cookies).await;
     assert_eq!(models.json(), json!({"openAI": ["gpt-4o-mini"], "MindRoom": ["mindroom-basic"]}), "{}", models.text());
     assert_eq!(reached_with(&librechat, "authorization"), [format!("Bearer {token}")]);
-    assert_eq!(reached_with(&librechat, "cookie"), [cookies.clone()], "LibreChat sees what makes it find the same user");
+    assert_eq!(
+        reached_with(&librechat, "cookie"),
+        [cookies.clone()],
+        "LibreChat sees what makes it find the same user"
+    );
     let chat = send(&world, "chat", CHAT, &token, &cookies).await;
     assert_eq!(chat.json()["status"], "started", "{}", chat.text());
     let entry = world.entry_from("chat").await;
@@ -43,7 +58,8 @@ async fn other_words_of_a_token_do_not_make_its_bearer_anything() {
     let idp = Idp::start(vec![signer.jwk()]).await;
     let mut world = plan(POLICY, &librechat, &idp.jwks()).start().await;
     has_keys(&mut world).await;
-    let boast = with(json!({"id": world.person("Ann").id, "role": "ADMIN", "roles": ["ADMIN"], "groups": ["premium-openai"],
+    let boast =
+        with(json!({"id": world.person("Ann").id, "role": "ADMIN", "roles": ["ADMIN"], "groups": ["premium-openai"],
                             "email": "ann@example.edu", "aud": [AUDIENCE, "other"], "azp": AUDIENCE, "nonce": "x"}));
     let models = send(&world, "models", MODELS, &signer.token(&boast), &bob(&world)).await;
     assert_eq!(models.json()["openAI"], json!(["gpt-4o-mini"]), "{}", models.text());
@@ -63,9 +79,8 @@ async fn librechat_is_never_left_a_choice_of_cookies() {
     let several = format!("a=1; {good}; token_provider=librechat; openid_user_id=x; {anns}; b=2");
     let answer = send(&world, "several", USER, &token, &several).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
-    let wanted = format!(
-        "a=1; refreshToken=opaque; refreshToken=opaque; b=2; token_provider=openid; openid_user_id={signed}"
-    );
+    let wanted =
+        format!("a=1; refreshToken=opaque; refreshToken=opaque; b=2; token_provider=openid; openid_user_id={signed}");
     assert_eq!(reached_with(&librechat, "cookie"), [wanted]);
 
     // LibreChat's own tokens are read as such, whatever the cookies say.
@@ -107,5 +122,64 @@ async fn without_the_setting_such_tokens_are_as_bad_as_before() {
     let own = world.bearer("Ann");
     let mine = [("authorization", own.as_str()), ("cookie", "token_provider=openid; openid_user_id=x")];
     assert_eq!(get(world.addr, "/api/user", &mine).await.status, 200);
-    assert_eq!(reached_with(&librechat, "cookie"), ["token_provider=openid; openid_user_id=x"], "cookies pass untouched");
+    assert_eq!(
+        reached_with(&librechat, "cookie"),
+        ["token_provider=openid; openid_user_id=x"],
+        "cookies pass untouched"
+    );
+}
+
+#[tokio::test]
+async fn the_people_of_librechats_database_are_found_by_their_accounts() {
+    with_mongod(async |mongod| {
+        let (librechat, signer) = (librechat().await, Signer::rsa("one"));
+        let idp = Idp::start(vec![signer.jwk()]).await;
+        let mut world = plan(POLICY, &librechat, &idp.jwks())
+            .librechat(|options| {
+                options.people = vec![Person { id: VIEWER_ID.to_owned(), ..options.people[1].clone() }]
+            })
+            .variable("MONGO_URI", &mongod.uri)
+            .start()
+            .await;
+        has_keys(&mut world).await;
+        let token = signer.token(&with(json!({"email": "User@Lab.Test", "oid": "oid-1"})));
+        let (mine, theirs) = (cookies(USER_ID), cookies(VIEWER_ID));
+        let ask = async |world: &World, agent: &str, cookies: &str| send(world, agent, MODELS, &token, cookies).await;
+        let felt = async |world: &mut World, openai: Value| {
+            let (changed, mine, token) = (Instant::now(), mine.clone(), token.clone());
+            world
+                .until("the change is felt", async |world| {
+                    let answer = send(world, "felt", MODELS, &token, &mine).await;
+                    answer.status == 200 && answer.json()["openAI"] == openai
+                })
+                .await;
+            assert!(changed.elapsed() < Duration::from_millis(6_500), "{:?}", changed.elapsed());
+        };
+
+        // A local account of the same address is nobody's account at the provider, and is not made one.
+        assert_eq!(ask(&world, "not linked", &mine).await.status, 401);
+        assert_eq!(world.entry_from("not linked").await["rules"], json!(["identity.unlinked"]));
+        // LibreChat links it, in a version that knows no issuer yet; then in one that does.
+        mongod.update(USER_ID, doc! {"$set": {"provider": "openid", "openidId": BOB}}).await;
+        felt(&mut world, json!(["gpt-4o-mini"])).await;
+        mongod.update(USER_ID, doc! {"$set": {"openidIssuer": ISSUER}}).await;
+        // The account is one user's, whomever the cookie names.
+        assert_eq!(ask(&world, "another cookie", &theirs).await.status, 401);
+        assert_eq!(world.entry_from("another cookie").await["rules"], json!(["identity.mismatch"]));
+
+        // A role that changes in LibreChat's database holds within seconds for the same token.
+        mongod.update(USER_ID, doc! {"$set": {"role": "ADMIN"}}).await;
+        felt(&mut world, json!(["gpt-4o-mini", "gpt-4o", "o1"])).await;
+        mongod.update(USER_ID, doc! {"$set": {"role": "USER"}}).await;
+        mongod.join(USER_ID, "premium-openai").await;
+        felt(&mut world, json!(["gpt-4o-mini", "gpt-4o"])).await;
+
+        // The account goes over to somebody else.
+        mongod.update(USER_ID, doc! {"$set": {"openidId": "another"}}).await;
+        mongod.update(VIEWER_ID, doc! {"$set": {"idOnTheSource": "oid-1", "openidIssuer": ISSUER}}).await;
+        world.until("it is felt", async |world| ask(world, "moved", &theirs).await.status == 200).await;
+        assert_eq!(ask(&world, "moved away", &mine).await.status, 401);
+        assert_eq!(world.entry_from("moved away").await["rules"], json!(["identity.mismatch"]));
+    })
+    .await;
 }

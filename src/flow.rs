@@ -257,6 +257,10 @@ impl<U: Upstream> Spine<U> {
             Unknown::Another => Refusal::Unproven(TokenFault::Mismatch),
             Unknown::NoAnswer(error) => Refusal::NoDirectory(error),
         })?;
+        let caller = match &bearer.federated {
+            Some(_) => Box::pin(self.parts.identity.mapped(bearer, caller, &visit.policy)).await,
+            None => caller,
+        };
         visit.caller = Some(Arc::clone(&caller));
         Ok(caller)
     }

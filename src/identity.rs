@@ -10,9 +10,10 @@ use http::HeaderMap;
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
-use crate::policy::Caller;
+use crate::policy::{Caller, Snapshot};
 use crate::store::Directory;
 
+mod claimed;
 mod cookies;
 mod federation;
 mod jose;
@@ -20,10 +21,12 @@ mod known;
 mod oidc;
 mod strict;
 mod token;
+mod userinfo;
 
+pub use claimed::{Claimed, WrittenClaims};
 pub use federation::Federation;
 pub use known::{Known, Unknown};
-pub use oidc::{Algorithm, Documents, FetchFault, Login, Oidc, Pace, TokenKind, Trust};
+pub use oidc::{Algorithm, Documents, FetchFault, Login, Oidc, Pace, Trust};
 pub use token::{Bearer, Federated, TokenFault, Tokens};
 
 /// Everything needed to tell who is asking.
@@ -102,5 +105,15 @@ impl Identity {
         let caller = self.known.holder(&federated.login.subject).await?;
         // LibreChat would not take the token either: the cookie names somebody else.
         if caller.user == bearer.user { Ok(caller) } else { Err(Unknown::Another) }
+    }
+
+    /// The caller that this policy makes of the bearer's claims, where it asks for any. LibreChat's own tokens have none.
+    pub async fn mapped(&self, bearer: &Bearer, caller: Arc<Caller>, policy: &Snapshot) -> Arc<Caller> {
+        match &self.federation {
+            Some(federation) if bearer.federated.is_some() && policy.maps_claims() => {
+                Arc::new(policy.mapped(&caller, &federation.claims(bearer, policy).await))
+            }
+            _ => caller,
+        }
     }
 }

@@ -11,6 +11,7 @@
 pub mod check;
 pub mod codes;
 pub mod explain;
+pub mod mapping;
 pub mod snapshot;
 pub mod words;
 pub mod written;

@@ -1,24 +1,30 @@
 //! `tollgate explain`: who may use what, and which statement says so.
 
+use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
 use super::check::Format;
 use super::exit::Exit;
+use crate::identity::WrittenClaims;
 use crate::policy::explain::{ModelAnswer, explain, explain_model};
 use crate::policy::{Caller, Snapshot};
 use crate::reload;
 
 /// Show what a policy allows to a caller, and which statements say so.
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(after_help = r#"Examples:
   tollgate explain --policies policies/demo --role USER
   tollgate explain --policies policies/demo --role USER --endpoint openAI --model gpt-4o
   tollgate explain --policies policies/demo --role USER --group premium-openai
   tollgate explain --policies policies/demo --role USER --user ann@example.edu --format json
+  tollgate explain --policies policies/company --claims ann.json
+
+With --claims the policy's role_mapping and group_mapping are applied to what the file says a caller's tokens hold:
+  { "id": { "cognito:groups": ["staff"] }, "access": { "realm_access": { "roles": [] } }, "userinfo": {} }
 
 Exit codes: 0 done (and the model asked about, if any, may be used), 2 the model asked about is
-denied, 64 the policy has faults. In shadow mode nothing is denied.")]
+denied, 64 the policy has faults or the claims cannot be read. In shadow mode nothing is denied."#)]
 pub struct Args {
     /// Directory of policy files, or one such file
     #[arg(long, value_name = "DIR")]
@@ -32,6 +38,9 @@ pub struct Args {
     /// The caller's e-mail address or LibreChat user id
     #[arg(long, value_name = "ID_OR_EMAIL")]
     pub user: Option<String>,
+    /// A JSON file with claims of the caller's tokens, which the policy's mappings are applied to
+    #[arg(long, value_name = "FILE")]
+    pub claims: Option<PathBuf>,
     /// The endpoint of the model to ask about, such as openAI or MindRoom
     #[arg(long, requires = "model")]
     pub endpoint: Option<String>,
@@ -50,15 +59,17 @@ pub struct Args {
 pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
     match reload::load(&args.policies) {
         Err(faults) => err.write_all(faults.render_human(args.colour).as_bytes()).map(|()| Exit::Usage).into(),
-        Ok((snapshot, _)) => print(args, &snapshot, out).into(),
+        Ok((snapshot, _)) => match caller(args, &snapshot) {
+            Ok(caller) => print(args, &snapshot, &caller, out).into(),
+            Err(fault) => writeln!(err, "error: {fault}").map(|()| Exit::Usage).into(),
+        },
     }
 }
 
-fn print(args: &Args, snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<Exit> {
-    let caller = caller(args);
-    let explanation = explain(snapshot, &caller);
+fn print(args: &Args, snapshot: &Snapshot, caller: &Caller, out: &mut dyn Write) -> io::Result<Exit> {
+    let explanation = explain(snapshot, caller);
     let answer = match (&args.endpoint, &args.model) {
-        (Some(endpoint), Some(model)) => Some(explain_model(snapshot, &caller, endpoint, model)),
+        (Some(endpoint), Some(model)) => Some(explain_model(snapshot, caller, endpoint, model)),
         _ => None,
     };
     match args.format {
@@ -79,15 +90,20 @@ fn print(args: &Args, snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<Ex
     Ok(if answer.as_ref().is_some_and(ModelAnswer::is_denied) { Exit::Denied } else { Exit::Ok })
 }
 
-fn caller(args: &Args) -> Caller {
+/// The caller that the arguments describe, and that the claims make of them.
+fn caller(args: &Args, policy: &Snapshot) -> Result<Caller, String> {
     let user = args.user.as_deref().unwrap_or_default().to_lowercase();
     let (user, email) = if user.contains('@') { (String::new(), Some(user.into())) } else { (user, None) };
-    Caller {
+    let caller = Caller {
         user: user.into(),
         email,
         role: args.role.as_str().into(),
         groups: args.groups.iter().map(|group| group.as_str().into()).collect(),
-    }
+    };
+    let Some(file) = &args.claims else { return Ok(caller) };
+    let read = fs::read(file).map_err(|error| error.to_string()).and_then(|text| WrittenClaims::read(&text));
+    let claims = read.map_err(|fault| format!("the claims in {} cannot be read: {fault}", file.display()))?;
+    Ok(policy.mapped(&caller, &claims))
 }
 
 #[cfg(test)]

@@ -7,11 +7,15 @@ use std::sync::Arc;
 use http::HeaderMap;
 use quick_cache::sync::Cache;
 
+use super::claimed::Claimed;
 use super::cookies;
 use super::jose::Jws;
 use super::oidc::{Login, Oidc};
-use super::token::{Bearer, Federated, Secret, TokenFault, Tokens, authorization, the_only_one, token_of};
+use super::token::{self, Bearer, Beside, Federated, Secret, TokenFault, Tokens};
+use super::token::{authorization, the_only_one, token_of};
 use crate::clock::Clock;
+use crate::policy::Snapshot;
+use crate::policy::mapping::TokenKind;
 
 /// How many signed user ids are remembered.
 const REMEMBERED: usize = 10_000;
@@ -63,8 +67,40 @@ impl Federation {
         let signed = cookies::signed_user(headers).ok_or(TokenFault::Cookies)?;
         let user = self.user(&signed)?;
         let (expires, authorization) = (login.expires, authorization(token)?);
-        let federated = Some(Federated { login, signed_user: signed.into() });
+        let beside = |name: &str| cookies::value(headers, name).filter(|token| token.len() <= token::LONGEST);
+        let beside = Beside {
+            id: beside("openid_id_token").map(Into::into),
+            access: beside("openid_access_token").map(Into::into),
+        };
+        let federated = Some(Federated { login, signed_user: signed.into(), beside });
         Ok(Arc::new(Bearer { user, authorization, federated, expires }))
+    }
+
+    /// What is proven of the bearer's claims, as far as the policy asks for them.
+    pub(super) async fn claims(&self, bearer: &Bearer, policy: &Snapshot) -> Claimed {
+        let Some(Federated { login, beside, .. }) = &bearer.federated else { return Claimed::default() };
+        let mut claimed = Claimed::default();
+        let (own, other, token) = if login.is_access {
+            (&mut claimed.access, &mut claimed.id, &beside.id)
+        } else {
+            (&mut claimed.id, &mut claimed.access, &beside.access)
+        };
+        *own = Some(Arc::clone(login));
+        // A token beside the bearer token is checked like one, and must be about the same person and of the other kind.
+        let found = token.as_deref().and_then(|token| self.oidc.read(token).ok());
+        *other = found.filter(|found| {
+            found.is_access != login.is_access
+                && (&found.subject.issuer, &found.subject.id) == (&login.subject.issuer, &login.subject.id)
+        });
+        // An access token may also be one that only the provider can read.
+        let own = bearer.authorization.to_str().ok().and_then(|value| value.strip_prefix("Bearer "));
+        let access = if login.is_access { own } else { beside.access.as_deref() };
+        if policy.asks_for(TokenKind::Userinfo)
+            && let Some(access) = access
+        {
+            claimed.userinfo = self.oidc.userinfo(&login.subject, access).await;
+        }
+        claimed
     }
 
     fn user(&self, signed: &str) -> Result<Box<str>, TokenFault> {

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use super::jose::Jws;
 use super::token::TokenFault;
+use super::userinfo::Userinfo;
 use crate::clock::Clock;
 use crate::metrics::{IntCounter, Metrics};
 use crate::store::Subject;
@@ -86,22 +87,13 @@ pub enum FetchFault {
     Broken(String),
 }
 
-/// What kind of token claims come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenKind {
-    /// An id token.
-    Id,
-    /// An access token.
-    Access,
-}
-
 /// What a good token of the provider says.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Login {
     /// Whom it is about.
     pub subject: Subject,
-    /// What kind of token it is.
-    pub kind: TokenKind,
+    /// Whether it is an access token, and else an id token.
+    pub is_access: bool,
     /// All its claims.
     pub claims: Map<String, Value>,
     /// When it ends, seconds since 1970.
@@ -118,6 +110,7 @@ struct Checked {
 pub struct Oidc {
     trust: Trust,
     keeper: Keeper,
+    userinfo: Userinfo,
     clock: Clock,
     good: Cache<Box<str>, Arc<Checked>>,
     hits: IntCounter,
@@ -132,6 +125,7 @@ impl Oidc {
     pub fn new(trust: Trust, documents: Arc<dyn Documents>, pace: Pace, clock: &Clock, metrics: &Metrics) -> Self {
         let checks = &metrics.token_checks_total;
         Self {
+            userinfo: Userinfo::new(Arc::clone(&documents), clock),
             keeper: Keeper::new(&trust, documents, pace, clock, metrics),
             trust,
             clock: clock.clone(),
@@ -195,6 +189,13 @@ impl Oidc {
         self.read(token)
     }
 
+    /// What the provider itself says of the person, asked with this access token; nothing where it does not answer in time, says
+    /// nothing of this person, or has no place to ask.
+    pub(super) async fn userinfo(&self, subject: &Subject, token: &str) -> Option<Arc<Map<String, Value>>> {
+        let known = self.keeper.known();
+        self.userinfo.of(known.userinfo.as_deref()?, subject, token).await
+    }
+
     fn check(&self, token: &str, now: i64) -> Result<Checked, TokenFault> {
         let jws = Jws::read(token)?;
         let algorithm = Algorithm::named(&jws.algorithm).ok_or(TokenFault::Signature)?;
@@ -209,22 +210,17 @@ impl Oidc {
         }
         let all = jws.claims()?;
         let claimed = claims::check(&all, &known.issuer, &self.trust, now)?;
-        let kind = kind(&all, jws.is_access);
-        let login = Login { subject: claimed.subject, kind, claims: all, expires: claimed.expires };
+        let is_access = jws.is_access || is_access(&all);
+        let login = Login { subject: claimed.subject, is_access, claims: all, expires: claimed.expires };
         Ok(Checked { key: Arc::clone(key), login: Arc::new(login) })
     }
 }
 
-/// An access token says so in one of the usual ways: by its media type (RFC 9068), by `token_use` (Amazon Cognito), by `typ` (Keycloak),
-/// or by having a scope, which no id token has.
-fn kind(claims: &Map<String, Value>, is_access: bool) -> TokenKind {
+/// Whether a token says in one of the usual ways that it is an access token: by `token_use` (Amazon Cognito), by `typ` (Keycloak), or by
+/// having a scope, which no id token has. The media type (RFC 9068) has been looked at before.
+fn is_access(claims: &Map<String, Value>) -> bool {
     let says = |name: &str, word: &str| claims.get(name).and_then(Value::as_str) == Some(word);
-    let access = is_access
-        || says("token_use", "access")
-        || says("typ", "Bearer")
-        || claims.contains_key("scope")
-        || claims.contains_key("scp");
-    if access { TokenKind::Access } else { TokenKind::Id }
+    says("token_use", "access") || says("typ", "Bearer") || claims.contains_key("scope") || claims.contains_key("scp")
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::metrics::{IntCounter, Metrics};
 
 /// Longest `Authorization` value that is looked at, in bytes. LibreChat's own tokens have about 250.
-const LONGEST: usize = 8 * 1024;
+pub(super) const LONGEST: usize = 8 * 1024;
 
 /// How many checked tokens are remembered. Each user holds one at a time, renewed every 15 minutes.
 const REMEMBERED: usize = 10_000;
@@ -42,6 +42,15 @@ pub struct Federated {
     pub login: Arc<Login>,
     /// LibreChat's own signed word for the user, from the cookie `openid_user_id`.
     pub(super) signed_user: Box<str>,
+    /// The tokens beside it, unchecked: LibreChat keeps them in cookies where it has no session to keep them in.
+    pub(super) beside: Beside,
+}
+
+/// Tokens from LibreChat's cookies.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Beside {
+    pub(super) id: Option<Box<str>>,
+    pub(super) access: Option<Box<str>>,
 }
 
 /// What is wrong with the credentials of a request.

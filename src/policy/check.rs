@@ -4,6 +4,7 @@
 //! its author wanted must not be in force.
 
 mod lists;
+mod mapping;
 
 use std::collections::HashMap;
 
@@ -45,6 +46,7 @@ pub(super) fn check(merged: &Merged, faults: &mut Faults<'_>) -> Message {
     if let Some(allow) = &merged.agent_parameters {
         lists::of_parameters(allow, faults);
     }
+    mapping::mappings(merged, faults);
     message(merged, faults)
 }
 

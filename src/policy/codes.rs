@@ -34,13 +34,15 @@ codes! {
     VERSION_MISSING = "version-missing";
     /// The file is written for another version of the language.
     VERSION_UNKNOWN = "version-unknown";
-    /// The same role, group, user, endpoint or setting is defined twice.
+    /// A rule of a mapping lacks one of its keys.
+    MISSING_KEY = "missing-key";
+    /// The same role, group, user, endpoint, setting or rule of a mapping is defined twice.
     DEFINED_TWICE = "defined-twice";
     /// A name is empty.
     EMPTY_NAME = "empty-name";
     /// A name has white space around it, or characters that cannot be seen.
     BAD_NAME = "bad-name";
-    /// A `*` in the name of a role, group, user, endpoint or parameter, where it has no meaning.
+    /// A `*` in the name of a role, group, user, endpoint or parameter, or in the value of a claim, where it has no meaning.
     WILDCARD_IN_NAME = "wildcard-in-name";
     /// The key of a user is neither an e-mail address nor a user id.
     USER_KEY = "user-key";
@@ -68,6 +70,10 @@ codes! {
     UNREACHABLE = "unreachable";
     /// A message has a placeholder or a brace that has no meaning.
     BAD_PLACEHOLDER = "bad-placeholder";
+    /// A mapping has no rule.
+    EMPTY_MAPPING = "empty-mapping";
+    /// Warning: a mapping gives a role that has no entry, and such roles are denied everything.
+    ROLE_WITHOUT_ENTRY = "role-without-entry";
     /// Warning: an entry allows nothing at all.
     ALLOWS_NOTHING = "allows-nothing";
     /// Warning: models are listed for a part of LibreChat that is open only to callers without any restriction.

@@ -5,6 +5,7 @@ use indexmap::map::Entry as Slot;
 
 use super::codes;
 use super::faults::Faults;
+use super::mapping::{WrittenGroup, WrittenRole};
 use super::snapshot::{Fallback, Mode};
 use super::written::{Entry, File, Names, Section, Spotted};
 use crate::report::quoted;
@@ -17,6 +18,8 @@ pub(super) struct Merged {
     pub(super) model_denied: Option<Spotted<String>>,
     pub(super) agent_parameters: Option<Names>,
     pub(super) tools_deny: Option<Names>,
+    pub(super) role_mapping: Option<Spotted<Vec<WrittenRole>>>,
+    pub(super) group_mapping: Option<Spotted<Vec<WrittenGroup>>>,
     /// Entries in the order of the files; the key of a user is in lower case.
     pub(super) entries: IndexMap<(Section, String), Entry>,
 }
@@ -30,6 +33,8 @@ struct Settings {
     model_denied: Option<Spotted<String>>,
     agent_parameters: Option<Names>,
     tools_deny: Option<Names>,
+    role_mapping: Option<Spotted<Vec<WrittenRole>>>,
+    group_mapping: Option<Spotted<Vec<WrittenGroup>>>,
 }
 
 /// Merges the files; the second definition of anything is a fault.
@@ -44,6 +49,8 @@ pub(super) fn merge(files: Vec<File>, faults: &mut Faults<'_>) -> Merged {
         let (parameters, tools) = (&mut settings.agent_parameters, &mut settings.tools_deny);
         setting("the list \"agents.parameters.allow\"", parameters, file.agent_parameters, faults);
         setting("the list \"agents.tools.deny\"", tools, file.tools_deny, faults);
+        setting("the list \"role_mapping\"", &mut settings.role_mapping, file.role_mapping, faults);
+        setting("the list \"group_mapping\"", &mut settings.group_mapping, file.group_mapping, faults);
         for entry in file.entries {
             add(&mut entries, entry, faults);
         }
@@ -55,6 +62,8 @@ pub(super) fn merge(files: Vec<File>, faults: &mut Faults<'_>) -> Merged {
         model_denied: settings.model_denied,
         agent_parameters: settings.agent_parameters,
         tools_deny: settings.tools_deny,
+        role_mapping: settings.role_mapping,
+        group_mapping: settings.group_mapping,
         entries,
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::compile::Source;
+use super::mapping::Mapping;
 use super::merge::Merged;
 use super::message::Message;
 use super::rules::{List, Rules};
@@ -52,6 +53,7 @@ pub struct Snapshot {
     mode: Mode,
     counts: Counts,
     message: Message,
+    pub(super) mapping: Mapping,
     pub(super) unlisted_endpoint: Unlisted,
     pub(super) unlisted_role: Unlisted,
     roles: HashMap<Box<str>, Rules>,
@@ -128,6 +130,10 @@ impl Snapshot {
             mode: merged.mode,
             counts: Counts { files: sources.len(), roles: roles.len(), groups: groups.len(), users: users.len() },
             message,
+            mapping: Mapping::new(
+                merged.role_mapping.as_ref().map_or(&[], |rules| &rules.value),
+                merged.group_mapping.as_ref().map_or(&[], |rules| &rules.value),
+            ),
             unlisted_endpoint: Unlisted { fallback: merged.unlisted_endpoint, rule: RuleId::new("unlisted.endpoint") },
             unlisted_role: Unlisted { fallback: merged.unlisted_role, rule: RuleId::new("unlisted.role") },
             roles,

@@ -2,6 +2,7 @@
 
 mod faults;
 mod laws;
+mod mapping;
 mod narrowing;
 mod semantics;
 mod shipped;

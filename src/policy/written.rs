@@ -3,11 +3,13 @@
 //! The shape of `roles:` and `groups:` is that of the same sections of a `librechat.yaml` of the fork that has them, so
 //! that they can be pasted; `unrestricted`, `deny` and `users:` are Tollgate's own.
 
+mod mapping;
 mod read;
 
 pub(super) use read::read;
 
 use super::faults::Spot;
+use super::mapping::{WrittenGroup, WrittenRole};
 use super::snapshot::{Fallback, Mode};
 
 /// Something written, and where.
@@ -37,6 +39,10 @@ pub struct File {
     pub agent_parameters: Option<Names>,
     /// `agents: { tools: { deny: } }`
     pub tools_deny: Option<Names>,
+    /// `role_mapping:`
+    pub role_mapping: Option<Spotted<Vec<WrittenRole>>>,
+    /// `group_mapping:`
+    pub group_mapping: Option<Spotted<Vec<WrittenGroup>>>,
     /// `roles:`, `groups:` and `users:`, in the order of [`Section::ALL`].
     pub entries: Vec<Entry>,
 }

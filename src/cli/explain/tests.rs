@@ -135,3 +135,41 @@ fn a_model_is_asked_about_together_with_its_endpoint() {
         assert!(parsed.is_err(), "{arguments:?}");
     }
 }
+
+#[test]
+fn claims_tell_role_and_groups() {
+    let policy = r#"version: 1
+roles: { USER: { unrestricted: true }, ADMIN: { unrestricted: true }, STAFF: { unrestricted: true } }
+role_mapping:
+  - { claim: "cognito:groups", token: id, has: admins, role: ADMIN }
+  - { claim: scope, token: access, has: staff, role: STAFF }
+group_mapping:
+  - { claim: realm_access.roles, token: userinfo, strip: tg- }
+"#;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("claims.json");
+    let explained = |claims: &str| {
+        std::fs::write(&file, claims).unwrap();
+        run_with(policy, &["--claims", file.to_str().unwrap(), "--group", "lab"])
+    };
+    let all = r#"{"id": {"cognito:groups": ["admins"]}, "access": {"scope": "staff"},
+                  "userinfo": {"realm_access": {"roles": ["tg-premium", "other", "tg-lab"]}}}"#;
+    for (claims, told) in [
+        (all, "role      ADMIN\ngroups    lab, premium\n"),
+        (r#"{"access": {"scope": "openid staff"}}"#, "role      STAFF\ngroups    lab\n"),
+        (r#"{"access": {"cognito:groups": ["admins"]}, "id": {"scope": "staff"}}"#, "role      USER\ngroups    lab\n"),
+        ("{}", "role      USER\ngroups    lab\n"),
+    ] {
+        let (exit, out, err) = explained(claims);
+        assert_eq!((exit, err.as_str()), (Exit::Ok, ""), "{claims}");
+        assert!(out.contains(told), "{claims}: {out}");
+    }
+    for claims in [r#"{"cognito:groups": ["admins"]}"#, r#"{"id": []}"#, "[]", "", r#"{"id": {"a": 1, "a": 2}}"#] {
+        let (exit, out, err) = explained(claims);
+        assert_eq!((exit, out.as_str()), (Exit::Usage, ""), "{claims}");
+        assert!(err.contains("claims.json cannot be read: ") && err.contains("\"userinfo\": {...}"), "{err}");
+    }
+    let (exit, _, err) = run_with(policy, &["--claims", "/nowhere.json"]);
+    assert_eq!(exit, Exit::Usage);
+    assert!(err.contains("/nowhere.json cannot be read"), "{err}");
+}

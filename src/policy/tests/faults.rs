@@ -51,8 +51,46 @@ const CASES: &[(&str, &[&str])] = &[
     ("mode: Enforce", &["bad-value 2:7"]),
     ("mode:", &["bad-value 2:1"]),
     ("unlisted: { endpoint: true, role: maybe }", &["bad-value 2:23", "bad-value 2:35"]),
-    ("limits: []\nprices: {}\nrole_mapping: []", &["not-yet 2:1", "not-yet 3:1", "not-yet 4:1"]),
+    ("limits: []\nprices: {}", &["not-yet 2:1", "not-yet 3:1"]),
     ("roles: { USER: { unrestricted: true, limits: [], mode: shadow } }", &["not-yet 2:38", "not-yet 2:50"]),
+    // Mappings of claims.
+    ("role_mapping: { claim: a }", &["wrong-type 2:15"]),
+    ("role_mapping:", &["wrong-type 2:1"]),
+    ("role_mapping: []", &["empty-mapping 2:1"]),
+    ("group_mapping: []", &["empty-mapping 2:1"]),
+    ("role_mapping: [admin]", &["wrong-type 2:16"]),
+    ("role_mapping: [{ claim: a, token: id, has: b }]", &["missing-key 2:16"]),
+    ("group_mapping: [{}]", &["missing-key 2:17", "missing-key 2:17"]),
+    ("group_mapping: [{ claim: a, token: refresh }]", &["bad-value 2:36"]),
+    ("group_mapping: [{ claim: a, token: ID }]", &["bad-value 2:36"]),
+    ("group_mapping: [{ claim: a, token: id, has: b }]", &["unknown-key 2:40"]),
+    ("role_mapping: [{ claim: a, token: id, has: true, role: b }]", &["wrong-type 2:44"]),
+    (
+        "role_mapping: [{ claim: '', token: id, has: '', role: '' }]",
+        &["empty-name 2:25", "empty-name 2:45", "empty-name 2:55"],
+    ),
+    ("group_mapping: [{ claim: a..b, token: id }]", &["bad-name 2:26"]),
+    ("group_mapping: [{ claim: .a, token: id, strip: ' x' }]", &["bad-name 2:26", "bad-name 2:48"]),
+    (
+        "roles: { R: { unrestricted: true } }\nrole_mapping: [{ claim: a, token: id, has: 'x*', role: R }]",
+        &["wildcard-in-name 3:44"],
+    ),
+    ("role_mapping: [{ claim: a, token: id, has: x, role: 'R*' }]", &["wildcard-in-name 2:53"]),
+    ("role_mapping: [{ claim: a, token: id, has: x, role: R }]", &["role-without-entry 2:53"]),
+    (
+        "roles: { r: { unrestricted: true } }\nrole_mapping: [{ claim: a, token: id, has: x, role: R }]",
+        &["role-without-entry 3:53"],
+    ),
+    ("unlisted: { role: allow }\nrole_mapping: [{ claim: a, token: id, has: x, role: R }]", &[]),
+    (
+        "roles: { R: { unrestricted: true }, S: { unrestricted: true } }\n\
+         role_mapping: [{ claim: a, token: id, has: x, role: R }, { claim: a, token: id, has: x, role: S }]",
+        &["defined-twice 3:67"],
+    ),
+    (
+        "group_mapping: [{ claim: a, token: id }, { claim: a, token: access }, { claim: a, token: id }, { claim: a, token: id, strip: b }]",
+        &["defined-twice 2:80"],
+    ),
     // Names.
     ("roles: { '': { unrestricted: true } }", &["empty-name 2:10"]),
     ("roles: { 'USER ': { unrestricted: true } }", &["bad-name 2:10"]),

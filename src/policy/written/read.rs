@@ -1,6 +1,7 @@
 //! From a tree of YAML to the language's words. Every wrong key and every wrong type is a fault; reading goes on
 //! after it.
 
+use super::mapping as claims;
 use super::{Endpoint, Entry, File, Names, Section, Spotted, Tools};
 use crate::policy::codes;
 use crate::policy::faults::{Faults, Spot};
@@ -8,13 +9,14 @@ use crate::policy::snapshot::{Fallback, Mode};
 use crate::policy::tree::{Key, Node, Value};
 use crate::report::{Fault, nearest, quoted};
 
-const FILE_KEYS: &[&str] = &["version", "mode", "unlisted", "roles", "groups", "users", "agents", "messages"];
+const FILE_KEYS: &[&str] =
+    &["version", "mode", "unlisted", "roles", "groups", "users", "agents", "role_mapping", "group_mapping", "messages"];
 const ENTRY_KEYS: &[&str] = &["unrestricted", "endpoints", "tools"];
 const ENDPOINT_KEYS: &[&str] = &["models", "deny"];
 const TOOLS_KEYS: &[&str] = &["allow", "deny"];
 const AGENTS_KEYS: &[&str] = &["parameters", "tools"];
 /// Sections that a later version will enforce. Silence about them would be a promise that is not kept.
-const FILE_KEYS_TO_COME: &[&str] = &["limits", "prices", "role_mapping"];
+const FILE_KEYS_TO_COME: &[&str] = &["limits", "prices"];
 const ENTRY_KEYS_TO_COME: &[&str] = &["limits", "mode"];
 
 type Entries = [(Key, Node)];
@@ -36,6 +38,8 @@ pub(in crate::policy) fn read(source: usize, root: &Node, faults: &mut Faults<'_
             "unlisted" => unlisted(node, &mut file, faults),
             "messages" => messages(node, &mut file, faults),
             "agents" => agents(node, &mut file, faults),
+            "role_mapping" => file.role_mapping = claims::roles(key, node, faults),
+            "group_mapping" => file.group_mapping = claims::groups(key, node, faults),
             name => match Section::ALL.into_iter().find(|section| section.as_str() == name) {
                 Some(section) => section_entries(section, node, &mut file.entries, faults),
                 None => stray(key, FILE_KEYS, FILE_KEYS_TO_COME, faults),
@@ -199,7 +203,7 @@ fn names(key: &Key, node: &Node, item: &str, faults: &mut Faults<'_>) -> Option<
     Some(Spotted { value, spot: key.spot })
 }
 
-fn mapping<'a>(node: &'a Node, what: &str, faults: &mut Faults<'_>) -> Option<&'a Entries> {
+pub(super) fn mapping<'a>(node: &'a Node, what: &str, faults: &mut Faults<'_>) -> Option<&'a Entries> {
     if let Value::Map(entries) = &node.value {
         return Some(entries);
     }
@@ -210,7 +214,7 @@ fn mapping<'a>(node: &'a Node, what: &str, faults: &mut Faults<'_>) -> Option<&'
     None
 }
 
-fn text(node: &Node, what: &str, faults: &mut Faults<'_>) -> Option<Spotted<String>> {
+pub(super) fn text(node: &Node, what: &str, faults: &mut Faults<'_>) -> Option<Spotted<String>> {
     let fault = wrong_type(what, "text", &node.value);
     match &node.value {
         Value::Text(text) => return Some(Spotted { value: text.clone(), spot: node.spot }),
@@ -228,7 +232,12 @@ fn truth(node: &Node, faults: &mut Faults<'_>) -> Option<Spotted<bool>> {
     None
 }
 
-fn word<T: Copy>(key: &Key, node: &Node, words: &[(&str, T)], faults: &mut Faults<'_>) -> Option<Spotted<T>> {
+pub(super) fn word<T: Copy>(
+    key: &Key,
+    node: &Node,
+    words: &[(&str, T)],
+    faults: &mut Faults<'_>,
+) -> Option<Spotted<T>> {
     let written = match &node.value {
         Value::Text(text) => text.as_str(),
         _ => "",
@@ -248,7 +257,7 @@ fn word<T: Copy>(key: &Key, node: &Node, words: &[(&str, T)], faults: &mut Fault
 }
 
 /// A key that does not belong where it stands.
-fn stray(key: &Key, known: &[&str], to_come: &[&str], faults: &mut Faults<'_>) {
+pub(super) fn stray(key: &Key, known: &[&str], to_come: &[&str], faults: &mut Faults<'_>) {
     let name = quoted(&key.name);
     if to_come.contains(&key.name.as_str()) {
         let message = format!("{name} is not enforced by this version of Tollgate");
@@ -265,7 +274,7 @@ fn stray(key: &Key, known: &[&str], to_come: &[&str], faults: &mut Faults<'_>) {
     faults.push(key.spot, Fault::error(codes::UNKNOWN_KEY, format!("unknown key {name}")).help(help));
 }
 
-fn wrong_type(what: &str, wanted: &str, found: &Value) -> Fault {
+pub(super) fn wrong_type(what: &str, wanted: &str, found: &Value) -> Fault {
     Fault::error(codes::WRONG_TYPE, format!("{what} must be {wanted}, not {}", found.kind()))
 }
 
@@ -277,7 +286,7 @@ fn named(key: &Key) -> Spotted<String> {
 
 impl Node {
     /// The value's place, or its key's where there is no value to underline.
-    fn spot_or(&self, key: &Key) -> Spot {
+    pub(super) fn spot_or(&self, key: &Key) -> Spot {
         if self.spot.start == self.spot.end { key.spot } else { self.spot }
     }
 }

@@ -77,9 +77,11 @@ pub(super) fn link(connection: &Connection, id: &str, account: Option<&Account>)
 pub(super) fn account(connection: &Connection, id: &str) -> rusqlite::Result<Option<Account>> {
     let Some(id) = object_id(id) else { return Ok(None) };
     let mut find = connection.prepare_cached("SELECT openid_issuer, openid_id FROM users WHERE id = ?1")?;
-    let found: Option<(Option<Box<str>>, Option<Box<str>>)> =
-        find.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    Ok(found.and_then(|(issuer, subject)| Some(Account { issuer: issuer?, subject: subject? })))
+    let account = |row: &Row<'_>| {
+        let (issuer, subject): (Option<Box<str>>, Option<Box<str>>) = (row.get(0)?, row.get(1)?);
+        Ok(issuer.zip(subject).map(|(issuer, subject)| Account { issuer, subject }))
+    };
+    Ok(find.query_row([id], account).optional()?.flatten())
 }
 
 /// Accounts are linked whole here, with their issuer: of LibreChat's ways to find somebody, the first is the only one.

@@ -15,6 +15,7 @@ use crate::idp::{Idp, Signer, shared};
 use crate::support::{Answer, request};
 use crate::world::{Plan, World};
 
+mod claims;
 mod keys;
 mod matrix;
 mod people;

@@ -14,6 +14,7 @@ use crate::flow::{Patience, Spine, SpineParts};
 use crate::identity::{Federation, Identity, Oidc, Pace};
 use crate::lifecycle::{House, Readiness};
 use crate::metrics::{self, Metrics};
+use crate::policy::mapping::TokenKind;
 use crate::policy::{Mode, Snapshot};
 use crate::provider::{CertificatesFault, Provider};
 use crate::record::{Recorder, RecorderOptions, Sink};
@@ -92,6 +93,7 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
     let librechat = LibreChat::at(addresses, UpstreamLimits { connect: settings.timeouts.connect });
     house.wait_for(librechat.resolve());
     let provider = provider(settings, &clock, &metrics)?;
+    warn_of_idle_mappings(settings, &policy);
     let keeping = provider.clone().map(|provider| house.spawn(async move { provider.keep().await }));
     let readiness = Readiness::default();
     let pages = house.spawn(
@@ -159,6 +161,21 @@ fn provider(settings: &Settings, clock: &Clock, metrics: &Metrics) -> Result<Opt
     let Some(oidc) = &settings.oidc else { return Ok(None) };
     let documents = Provider::new(oidc.ca_file.as_deref(), oidc.insecure_http)?;
     Ok(Some(Arc::new(Oidc::new(oidc.trust.clone(), Arc::new(documents), Pace::USUAL, clock, metrics))))
+}
+
+/// Says where a policy asks for claims that nobody can know.
+fn warn_of_idle_mappings(settings: &Settings, policy: &Snapshot) {
+    match &settings.oidc {
+        None if policy.maps_claims() => {
+            tracing::warn!("role_mapping and group_mapping have no effect: OPENID_REUSE_TOKENS is off");
+        }
+        Some(oidc) if oidc.trust.jwks_url.is_some() && policy.asks_for(TokenKind::Userinfo) => {
+            tracing::warn!(
+                "claims of userinfo are not known: with oidc.jwks_url the provider is not asked where it tells them"
+            );
+        }
+        _ => {}
+    }
 }
 
 async fn stores(settings: &Settings) -> Result<Stores, StartFault> {

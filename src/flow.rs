@@ -251,11 +251,16 @@ impl<U: Upstream> Spine<U> {
 
     /// The caller, by the directory's word of the last few seconds.
     async fn caller(&self, visit: &mut Visit<'_>, bearer: &Bearer) -> Result<Arc<Caller>, Refusal> {
-        let caller = self.parts.identity.caller(bearer).await.map_err(|unknown| match unknown {
-            Unknown::Nobody => Refusal::Nobody,
-            Unknown::Unlinked => Refusal::Unproven(TokenFault::Unlinked),
-            Unknown::Another => Refusal::Unproven(TokenFault::Mismatch),
-            Unknown::NoAnswer(error) => Refusal::NoDirectory(error),
+        let caller = self.parts.identity.caller(bearer).await.map_err(|unknown| {
+            let fault = match unknown {
+                Unknown::Nobody => return Refusal::Nobody,
+                Unknown::NoAnswer(error) => return Refusal::NoDirectory(error),
+                Unknown::Unlinked => TokenFault::Unlinked,
+                Unknown::Another => TokenFault::Mismatch,
+            };
+            // Whom the cookie names is not known to have sent this.
+            visit.bearer = None;
+            Refusal::Unproven(fault)
         })?;
         let caller = match &bearer.federated {
             Some(_) => Box::pin(self.parts.identity.mapped(bearer, caller, &visit.policy)).await,

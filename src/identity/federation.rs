@@ -29,7 +29,7 @@ pub struct Federation {
     refresh_secret: Secret,
     clock: Clock,
     /// The users that signed ids name, and when the ids end.
-    users: Cache<Box<str>, (Box<str>, i64)>,
+    users: Cache<Box<str>, (Arc<str>, i64)>,
 }
 
 // === impl Federation ===
@@ -103,7 +103,7 @@ impl Federation {
         claimed
     }
 
-    fn user(&self, signed: &str) -> Result<Box<str>, TokenFault> {
+    fn user(&self, signed: &str) -> Result<Arc<str>, TokenFault> {
         let now = self.clock.now().as_second();
         if signed.len() > LONGEST {
             return Err(TokenFault::Cookies);

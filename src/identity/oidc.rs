@@ -30,8 +30,8 @@ pub use keeper::Pace;
 use keeper::Keeper;
 use keys::Key;
 
-/// How many checked tokens are remembered.
-const REMEMBERED: usize = 10_000;
+/// How many checked tokens are remembered, with all their claims. One that is not costs the check of a signature.
+const REMEMBERED: usize = 4_000;
 
 /// Longest id of a key that is looked for, in bytes.
 const LONGEST_KEY_ID: usize = 256;

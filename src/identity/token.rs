@@ -193,7 +193,7 @@ impl Secret {
     }
 
     /// The user that a token under this secret names (the claim `id`), and when the token ends.
-    pub(super) fn user(&self, token: &str, now: i64) -> Result<(Box<str>, i64), TokenFault> {
+    pub(super) fn user(&self, token: &str, now: i64) -> Result<(Arc<str>, i64), TokenFault> {
         let data = decode::<Claims>(token, &self.key, &self.validation).map_err(|error| fault(error.kind()))?;
         // RFC 7515 4.1.11: extensions that must be understood and are not. The library reads them and passes over them.
         if data.header.crit.is_some() {

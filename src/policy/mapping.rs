@@ -2,6 +2,8 @@
 //!
 //! The policy names claims and the values it looks for; what a caller's tokens hold there is handed in.
 
+use std::sync::Arc;
+
 use super::snapshot::Snapshot;
 use super::words::Caller;
 use super::written::Spotted;
@@ -47,7 +49,7 @@ pub(super) struct Mapping {
 struct RoleRule {
     claim: Claim,
     has: Box<str>,
-    role: Box<str>,
+    role: Arc<str>,
 }
 
 /// Every value that begins like this names a group.

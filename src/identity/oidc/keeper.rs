@@ -146,6 +146,7 @@ impl Keeper {
 
     /// Fetches, again and again. Ends when it is dropped.
     pub(super) async fn keep(&self) {
+        let mut said = None;
         loop {
             *self.begun.lock() = Begun { at: Some(self.clock.tick()), under_way: true };
             let got = self.fetch().await;
@@ -160,11 +161,18 @@ impl Keeper {
                         );
                     }
                     self.known.store(Arc::new(known));
+                    if said.take().is_some() {
+                        tracing::info!("the identity provider's keys can be fetched again");
+                    }
                     self.pace.renew
                 }
                 Err(wrong) => {
                     self.failed.inc();
-                    tracing::warn!(cause = %wrong, "the identity provider's keys cannot be fetched; the last ones stay");
+                    // Once for each cause: an outage is tried anew every few seconds.
+                    if said.as_ref() != Some(&wrong) {
+                        tracing::warn!(cause = %wrong, "the identity provider's keys cannot be fetched; the last ones stay");
+                    }
+                    said = Some(wrong);
                     self.pace.gap
                 }
             };

@@ -112,3 +112,26 @@ fn newest() -> u32 {
 fn version(connection: &Connection) -> rusqlite::Result<u32> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_the_first_version_keeps_its_people() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("tollgate.db");
+        let mut old = Connection::open(&file).unwrap();
+        old.execute_batch(STEPS[0]).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        let ann = "INSERT INTO users (id, email, role, groups) VALUES ('6b012e4109cc968f8a928bce', 'a@b.c', 'USER', '[\"g\"]')";
+        old.execute(ann, []).unwrap();
+        prepare(&mut old, &file).unwrap();
+        assert_eq!(version(&old).unwrap(), 2);
+        let kept = "SELECT email, role, groups, openid_id, openid_issuer FROM users";
+        let kept: (String, String, String, Option<String>, Option<String>) = old
+            .query_row(kept, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
+            .unwrap();
+        assert_eq!(kept, ("a@b.c".into(), "USER".into(), "[\"g\"]".into(), None, None));
+    }
+}

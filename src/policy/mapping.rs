@@ -123,7 +123,7 @@ impl Snapshot {
     /// both.
     pub fn mapped(&self, caller: &Caller, claims: &dyn Claims) -> Caller {
         let mapping = &self.mapping;
-        let applies = |rule: &&RoleRule| claims.values(&rule.claim).iter().any(|value| *value == rule.has);
+        let applies = |rule: &&RoleRule| claims.values(&rule.claim).contains(&rule.has);
         // The rules are in the order of power: the first that applies gives the best role that a mapping gives.
         let given = mapping.roles.iter().find(applies).map(|rule| &rule.role);
         let role = match given {

@@ -1,5 +1,7 @@
 //! The provider's keys while it turns them over, is slow, away, or says what it should not.
 
+#![expect(clippy::print_stderr, reason = "the figures are what is asked for")]
+
 use std::time::Duration;
 
 use tokio::task::JoinSet;

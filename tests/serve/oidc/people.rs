@@ -28,7 +28,7 @@ async fn the_token_of_an_account_is_its_users() {
     assert_eq!(reached_with(&librechat, "authorization"), [format!("Bearer {token}")]);
     assert_eq!(
         reached_with(&librechat, "cookie"),
-        [cookies.clone()],
+        std::slice::from_ref(&cookies),
         "LibreChat sees what makes it find the same user"
     );
     let chat = send(&world, "chat", CHAT, &token, &cookies).await;

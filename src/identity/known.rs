@@ -48,6 +48,10 @@ pub struct Known {
 /// short enough that nobody notices once the directory is back.
 const FAILURE_STANDS: Duration = Duration::from_secs(1);
 
+/// How long it stands that an account at an identity provider is nobody's. LibreChat links accounts when a client renews its token,
+/// and the client asks again at once: it must not be told what was true before.
+const ABSENCE_STANDS: Duration = Duration::from_millis(100);
+
 /// What a look-up gave, and when it was begun.
 #[derive(Clone)]
 struct Looked {
@@ -125,9 +129,10 @@ impl Known {
                     let at = self.clock.tick();
                     let answer = self.look_up(who).await;
                     // What was found is as old as the question; a failure stands from when it was known.
-                    let until = match &answer {
-                        Ok(_) => at + self.remember,
-                        Err(_) => self.clock.tick() + FAILURE_STANDS.min(self.remember),
+                    let until = match (&answer, who) {
+                        (Ok(Err(_)), Who::Subject(_)) => at + ABSENCE_STANDS.min(self.remember),
+                        (Ok(_), _) => at + self.remember,
+                        (Err(_), _) => self.clock.tick() + FAILURE_STANDS.min(self.remember),
                     };
                     // The place may have been taken away by a removal; then nothing is remembered, which is harmless.
                     let _ = place.insert(Looked { at, until, answer: answer.clone() });

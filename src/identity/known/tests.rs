@@ -102,3 +102,27 @@ async fn a_crowd_that_meets_a_failure_waits_once() {
     assert!(known.caller("ada").await.is_ok());
     assert_eq!(told.asked.load(Ordering::SeqCst), 2);
 }
+
+#[tokio::test]
+async fn an_account_that_is_linked_counts_at_once_and_is_then_remembered() {
+    let (told, known, clock) = known(None);
+    let subject = |id: &str| Subject { issuer: "i".into(), id: id.into(), oid: None, email: None, home: true };
+    let ann = subject("ann");
+    assert!(matches!(known.holder(&ann).await, Err(Unknown::Unlinked)));
+    let crowd = tokio::join!(known.holder(&ann), known.holder(&ann), known.holder(&ann));
+    assert!(matches!(crowd, (Err(Unknown::Unlinked), Err(Unknown::Unlinked), Err(Unknown::Unlinked))));
+    assert_eq!(told.asked.load(Ordering::SeqCst), 1, "a crowd is one question");
+    *told.person.lock().unwrap() = Some(ada(Some("USER")));
+    clock.advance(ABSENCE_STANDS);
+    assert_eq!(known.holder(&ann).await.unwrap().role.as_ref(), "USER");
+    clock.advance(Duration::from_millis(4_999));
+    assert!(known.holder(&ann).await.is_ok());
+    assert_eq!(told.asked.load(Ordering::SeqCst), 2);
+    // Another subject, another question; what differs in nothing but the issuer is another subject.
+    assert!(known.holder(&subject("bob")).await.is_ok());
+    assert!(known.holder(&Subject { issuer: "j".into(), ..subject("ann") }).await.is_ok());
+    assert_eq!(told.asked.load(Ordering::SeqCst), 4);
+    *told.broken.lock().unwrap() = true;
+    clock.advance(Duration::from_secs(1));
+    assert!(matches!(known.holder(&ann).await, Err(Unknown::NoAnswer(_))));
+}

@@ -106,7 +106,8 @@ async fn librechat_is_never_left_a_choice_of_cookies() {
 async fn without_the_setting_such_tokens_are_as_bad_as_before() {
     let (librechat, signer) = (librechat().await, Signer::rsa("one"));
     let idp = Idp::start(vec![signer.jwk()]).await;
-    let mut world = World::with(POLICY)
+    let mapping = "group_mapping: [{ claim: groups, token: id }]";
+    let mut world = World::with(&format!("{POLICY}\n{mapping}\n"))
         .upstream(&librechat.url())
         .account("Bob", ISSUER, BOB)
         .variable("OPENID_REUSE_TOKENS", "false")
@@ -119,6 +120,7 @@ async fn without_the_setting_such_tokens_are_as_bad_as_before() {
     assert_eq!((answer.status.as_u16(), answer.text()), (401, r#"{"message":"invalid signature"}"#.to_owned()));
     assert_eq!(world.entry_from("off").await["rules"], json!(["identity.signature"]));
     assert_eq!(idp.asked("/jwks"), 0);
+    assert!(world.log().contains("group_mapping have no effect: OPENID_REUSE_TOKENS is off"), "{}", world.log());
     let own = world.bearer("Ann");
     let mine = [("authorization", own.as_str()), ("cookie", "token_provider=openid; openid_user_id=x")];
     assert_eq!(get(world.addr, "/api/user", &mine).await.status, 200);

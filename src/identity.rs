@@ -19,6 +19,7 @@ mod federation;
 mod jose;
 mod known;
 mod oidc;
+mod secret;
 mod strict;
 mod token;
 mod userinfo;

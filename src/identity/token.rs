@@ -2,17 +2,14 @@
 //!
 //! LibreChat accepts HS256, HS384 and HS512 and uses the claim `id` alone. Tollgate accepts a subset of what LibreChat accepts:
 //! one `Authorization` header of a fixed form, at most 8 KiB, an `exp` that is required and honoured without leeway.
-//! What LibreChat signs with `JWT_REFRESH_SECRET` has the same form and is checked in the same way.
 
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, header};
-use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use quick_cache::sync::Cache;
-use serde::Deserialize;
 
 use super::oidc::Login;
+use super::secret::Secret;
 use crate::clock::Clock;
 use crate::metrics::{IntCounter, Metrics};
 
@@ -100,20 +97,6 @@ pub struct Tokens {
     bads: IntCounter,
 }
 
-/// A secret under which LibreChat signs tokens.
-pub(super) struct Secret {
-    key: DecodingKey,
-    validation: Validation,
-}
-
-/// The claims that count. A claim that is there twice is an error of the derived reader.
-#[derive(Deserialize)]
-struct Claims {
-    id: Option<String>,
-    exp: Option<f64>,
-    nbf: Option<f64>,
-}
-
 // === impl Tokens ===
 
 impl Tokens {
@@ -169,51 +152,6 @@ impl Tokens {
         let token = token_of(value)?;
         let (user, expires) = self.secret.user(token, now)?;
         Ok(Bearer { user, authorization: authorization(token)?, federated: None, expires })
-    }
-}
-
-// === impl Secret ===
-
-impl Secret {
-    pub(super) fn new(secret: &str) -> Self {
-        Self::of_bytes(secret.as_bytes())
-    }
-
-    /// A secret of any bytes.
-    pub(super) fn of_bytes(secret: &[u8]) -> Self {
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.algorithms = vec![Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
-        // The times are checked here against our own clock, without leeway and with our own types: the library would take
-        // the machine's clock and 60 seconds of leeway, where LibreChat has none.
-        validation.validate_exp = false;
-        validation.validate_nbf = false;
-        validation.validate_aud = false;
-        validation.required_spec_claims.clear();
-        Self { key: DecodingKey::from_secret(secret), validation }
-    }
-
-    /// The user that a token under this secret names (the claim `id`), and when the token ends.
-    pub(super) fn user(&self, token: &str, now: i64) -> Result<(Arc<str>, i64), TokenFault> {
-        let data = decode::<Claims>(token, &self.key, &self.validation).map_err(|error| fault(error.kind()))?;
-        // RFC 7515 4.1.11: extensions that must be understood and are not. The library reads them and passes over them.
-        if data.header.crit.is_some() {
-            return Err(TokenFault::Malformed);
-        }
-        let claims = data.claims;
-        let expires = seconds(claims.exp.ok_or(TokenFault::Endless)?)?;
-        if expires <= now {
-            return Err(TokenFault::Expired);
-        }
-        if let Some(from) = claims.nbf
-            && seconds(from)? > now
-        {
-            return Err(TokenFault::Early);
-        }
-        let user = claims.id.ok_or(TokenFault::Nobody)?;
-        if user.len() != 24 || !user.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(TokenFault::Nobody);
-        }
-        Ok((user.to_ascii_lowercase().into(), expires))
     }
 }
 
@@ -277,27 +215,6 @@ pub(super) fn authorization(token: &str) -> Result<HeaderValue, TokenFault> {
     let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| TokenFault::Malformed)?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// A NumericDate (RFC 7519 2) as whole seconds, rounded down.
-fn seconds(date: f64) -> Result<i64, TokenFault> {
-    // Beyond this the conversion below would lose its meaning; no real token lives until the year 280,000,000.
-    const FAR: f64 = 9.0e15;
-    if !date.is_finite() || date.abs() > FAR {
-        return Err(TokenFault::Malformed);
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "bounded by FAR just above")]
-    Ok(date.floor() as i64)
-}
-
-fn fault(kind: &ErrorKind) -> TokenFault {
-    match kind {
-        ErrorKind::InvalidSignature
-        | ErrorKind::InvalidAlgorithm
-        | ErrorKind::InvalidAlgorithmName
-        | ErrorKind::UnsupportedAlgorithm => TokenFault::Signature,
-        _ => TokenFault::Malformed,
-    }
 }
 
 #[cfg(test)]

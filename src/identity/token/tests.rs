@@ -1,7 +1,7 @@
 use super::*;
 
 use jiff::Timestamp;
-use jsonwebtoken::{EncodingKey, Header, encode};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 const SECRET: &str = "sixteen-byte-key-for-tests";

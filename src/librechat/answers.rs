@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::json_text::plain_run;
+
 /// What LibreChat offers a user: `GET /api/models` (CONTRACT.md C.1).
 pub const MODELS: &str = "/api/models";
 
@@ -20,6 +22,12 @@ struct Started<'a> {
 /// The id of the stream that a chat turn has started; `None` where LibreChat refused it. (LibreChat's own refusals come with
 /// status 200 and a body of server-sent events, CONTRACT.md E.6.)
 pub fn started_stream(answer: &[u8]) -> Option<Arc<str>> {
+    // What LibreChat answers to nearly every turn, by its first bytes; anything else is read as JSON.
+    if let Some(rest) = answer.strip_prefix(br#"{"streamId":""#)
+        && let (id, [b'"', b',', .., b'}']) = rest.split_at(plain_run(rest))
+    {
+        return std::str::from_utf8(id).ok().map(Arc::from);
+    }
     serde_json::from_slice::<Started<'_>>(answer).ok().map(|started| started.stream.into())
 }
 
@@ -32,6 +40,11 @@ mod tests {
         // base/140_chat-openAI-mini, raw/47_json-empty, base/222_body-bad-json
         let started = br#"{"streamId":"b0076b47-3e54","conversationId":"b0076b47-3e54","status":"started"}"#;
         assert_eq!(started_stream(started).as_deref(), Some("b0076b47-3e54"));
+        for same in
+            [&br#"{ "streamId": "b0076b47-3e54" }"#[..], br#"{"streamId":"b0076b47\u002d3e54","status":"started"}"#]
+        {
+            assert_eq!(started_stream(same).as_deref(), Some("b0076b47-3e54"));
+        }
         assert_eq!(started_stream(b"event: error\ndata: {\"text\":\"Error parsing conversation\"}\n\n"), None);
         assert_eq!(started_stream(br#"{"error":"Invalid JSON format","message":"malformed"}"#), None);
         assert_eq!(started_stream(b""), None);

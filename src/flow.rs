@@ -29,8 +29,10 @@ use crate::record::Recorder;
 use crate::store::Agents;
 
 mod agents;
+mod assistants;
 mod catalogue;
 mod counted;
+mod features;
 pub mod gate;
 mod govern;
 mod headers;
@@ -162,7 +164,11 @@ impl<U: Upstream> Spine<U> {
             (Class::Surface(_), None) => Box::pin(self.without_identity(visit, head, body)).await,
             (Class::Admin, bearer) => Box::pin(self.admin(visit, head, body, route, bearer)).await,
             (Class::Tool, Some(bearer)) => Box::pin(self.tool(visit, head, body, bearer)).await,
-            (Class::Turn | Class::Tool, None) => Err(Refusal::Token(TokenFault::Missing)),
+            (Class::Assistants(part), Some(bearer)) => Box::pin(self.assistants(visit, head, body, part, bearer)).await,
+            (Class::Feature(feature), Some(bearer)) => Box::pin(self.feature(visit, head, body, feature, bearer)).await,
+            (Class::Turn | Class::Tool | Class::Assistants(_) | Class::Feature(_), None) => {
+                Err(Refusal::Token(TokenFault::Missing))
+            }
         }
     }
 

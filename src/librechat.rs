@@ -5,6 +5,7 @@
 //! 1. [`path`] reads the request target strictly, [`routes`] says what it is.
 //! 2. For a chat turn, [`content`] looks at the body's headers and [`selection`] (over the strict [`json`] reader) says
 //!    which models it would make LibreChat call; [`specs`] adds what a model spec would choose.
+//!    [`assistants`] and [`keys`] read the requests of their routes in the same way.
 //! 3. For a turn of a stored agent, [`agents`] says what its documents would make LibreChat run.
 //! 4. [`catalog`] narrows the answers that reveal models.
 //! 5. [`phrasing`] writes refusals that LibreChat's own web client shows as readable messages.
@@ -14,9 +15,11 @@
 
 pub mod agents;
 pub mod answers;
+pub mod assistants;
 pub mod catalog;
 pub mod content;
 pub mod json;
+pub mod keys;
 pub mod path;
 pub mod phrasing;
 pub mod records;

@@ -11,6 +11,7 @@
 pub mod check;
 pub mod codes;
 pub mod explain;
+pub mod features;
 pub mod mapping;
 pub mod snapshot;
 pub mod words;
@@ -28,7 +29,7 @@ mod view;
 pub use compile::{Source, compile};
 pub use snapshot::{Counts, Mode, Snapshot, decide};
 pub use view::View;
-pub use words::{Ask, Caller, Outcome, Part, Reason, RuleId, Sight, Surface, Target, Tool, Unjudged, Verdict};
+pub use words::{Ask, Caller, Feature, Outcome, Part, Reason, RuleId, Sight, Surface, Target, Tool, Unjudged, Verdict};
 
 #[cfg(test)]
 mod tests;

@@ -38,6 +38,12 @@ impl Catalogue {
         Self { models: Kept::new(clock), specs: Kept::new(clock) }
     }
 
+    /// Forgets everything: what LibreChat offers has changed.
+    pub(super) fn forget(&self) {
+        self.models.answers.clear();
+        self.specs.answers.clear();
+    }
+
     /// The models that LibreChat offered this user, if it was asked just now.
     pub(super) fn models(&self, user: &str) -> Option<Arc<ModelsAnswer>> {
         self.models.get(user)

@@ -83,13 +83,13 @@ impl Counted {
     fn of(&self, class: Option<Class>) -> &Handles {
         let [pass, stream, upload, catalog, turn, tool, surface, admin, closed, none] = &self.classes;
         match class {
-            Some(Class::Pass) => pass,
+            Some(Class::Pass | Class::Feature(_)) => pass,
             Some(Class::Stream) => stream,
             Some(Class::Upload) => upload,
             Some(Class::Catalog(_)) => catalog,
             Some(Class::Turn) => turn,
             Some(Class::Tool) => tool,
-            Some(Class::Surface(_)) => surface,
+            Some(Class::Surface(_) | Class::Assistants(_)) => surface,
             Some(Class::Admin) => admin,
             Some(Class::Closed) => closed,
             None => none,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Response, header};
+use http::{HeaderValue, Method, Response, header};
 use tokio::sync::SemaphorePermit;
 
 use super::passage::{BodyFault, Outgoing, Upstream};
@@ -56,7 +56,7 @@ impl<U: Upstream> Spine<U> {
     }
 
     /// Room for a body that is held, until the turn has gone to LibreChat.
-    fn room(&self, body: &U::Inbound) -> Result<SemaphorePermit<'_>, Refusal> {
+    pub(super) fn room(&self, body: &U::Inbound) -> Result<SemaphorePermit<'_>, Refusal> {
         let longest = LONGEST_BODY as u64;
         let most = http_body::Body::size_hint(body).upper().unwrap_or(longest).min(longest);
         let kibibytes = u32::try_from(most / 1024 + 1).unwrap_or(u32::MAX);
@@ -64,7 +64,7 @@ impl<U: Upstream> Spine<U> {
     }
 
     /// What the model specs that a turn names stand for: it is judged by them and by its body (CONTRACT.md B.13).
-    async fn targets_of_specs(
+    pub(super) async fn targets_of_specs(
         &self,
         visit: &Visit<'_>,
         head: &Parts,
@@ -189,7 +189,13 @@ impl<U: Upstream> Spine<U> {
             // What administrators change here may change what everybody may use.
             visit.decide(&Verdict { outcome: Outcome::Allow, because: vec![RuleId::new(ADMINS)] }, Metadata::default());
         }
-        self.pass(visit, head, body, bearer).await
+        let changes = head.method != Method::GET && head.method != Method::HEAD;
+        let answer = self.pass(visit, head, body, bearer).await;
+        if changes {
+            // Whether it answered or not, LibreChat may offer something else from now on.
+            self.catalogue.forget();
+        }
+        answer
     }
 }
 
@@ -200,6 +206,12 @@ fn sentence(policy: &Snapshot, caller: &Caller, reason: &Reason) -> String {
         Reason::Agent { part: Part::Unjudged(unjudged), .. } => agents::sentence(unjudged).to_owned(),
         Reason::Agent { .. } => agents::DENIED.to_owned(),
         Reason::Tool(tool) => format!("You may not use the tool {tool}. Switch it off, or ask your administrator."),
+        Reason::Endpoint(endpoint) => {
+            format!("You may use no model of {endpoint}, so that it is closed to you. Ask your administrator.")
+        }
+        Reason::Feature(feature) => {
+            format!("Your access is limited, and {} are not open to limited accounts.", feature.as_str())
+        }
         Reason::Surface(surface) => {
             format!("Your access is limited to certain models, and {} cannot be limited to them yet.", surface.as_str())
         }
@@ -207,7 +219,7 @@ fn sentence(policy: &Snapshot, caller: &Caller, reason: &Reason) -> String {
 }
 
 /// The head of a request whose body is our own JSON.
-fn as_our_json(mut head: Parts, body: &Bytes) -> Parts {
+pub(super) fn as_our_json(mut head: Parts, body: &Bytes) -> Parts {
     head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
     head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     head.headers.remove(header::CONTENT_ENCODING);
@@ -216,7 +228,7 @@ fn as_our_json(mut head: Parts, body: &Bytes) -> Parts {
     head
 }
 
-fn unheld(fault: Unheld<BodyFault>) -> Refusal {
+pub(super) fn unheld(fault: Unheld<BodyFault>) -> Refusal {
     match fault {
         Unheld::TooLarge => Refusal::Unreadable(Unreadable::TooLarge),
         Unheld::Slow => Refusal::Slow,

@@ -7,6 +7,7 @@ use super::gate::GateFault;
 use super::passage::{BodyFault, UpstreamFault};
 use crate::identity::TokenFault;
 use crate::librechat::agents;
+use crate::librechat::assistants::Part as AssistantsPart;
 use crate::librechat::catalog::Misshapen;
 use crate::librechat::path::PathFault;
 use crate::librechat::phrasing::{self, Extras, SignIn};
@@ -129,6 +130,8 @@ impl Refusal {
             Self::Denied { reason: Reason::Agent { part: Part::Unjudged(unjudged), .. }, .. } => unjudged.code,
             Self::Denied { reason: Reason::Agent { .. }, .. } => AGENT,
             Self::Denied { reason: Reason::Tool(_), .. } => "policy.tool",
+            Self::Denied { reason: Reason::Endpoint(_), .. } => "policy.endpoint",
+            Self::Denied { reason: Reason::Feature(_), .. } => "policy.feature",
             Self::Denied { reason: Reason::Surface(_), .. } | Self::RemoteApi => "policy.surface",
             Self::NoSuchSpec => "select.no-such-spec",
             Self::Upstream(UpstreamFault::Timeout) => "upstream.timeout",
@@ -149,6 +152,14 @@ impl Refusal {
         }
     }
 
+    /// The same with another sentence, if the policy refused it.
+    pub(super) fn saying(self, sentence: &str) -> Self {
+        match self {
+            Self::Denied { reason, rules, .. } => Self::Denied { reason, rules, message: sentence.to_owned() },
+            other => other,
+        }
+    }
+
     /// Whether the fault lies behind Tollgate, not with the caller.
     pub(super) fn is_failure(&self) -> bool {
         self.status().is_server_error()
@@ -164,6 +175,13 @@ impl Refusal {
         let message = self.message();
         let extras = Extras { request_id: request, rule, message: Some(message.as_ref()) };
         let (status, body) = self.phrase(class, &extras);
+        // The client of assistants looks for the same words one level down.
+        let body = match class {
+            Some(Class::Assistants(AssistantsPart::Chat)) if status != StatusCode::UNAUTHORIZED => {
+                phrasing::for_assistants(&body, &extras)
+            }
+            _ => body,
+        };
         let (category, severity) = self.gravity(status);
         Answer {
             status,
@@ -182,7 +200,7 @@ impl Refusal {
     }
 
     fn phrase(&self, class: Option<Class>, extras: &Extras<'_>) -> phrasing::Phrase {
-        let in_chat = class == Some(Class::Turn);
+        let in_chat = matches!(class, Some(Class::Turn | Class::Assistants(AssistantsPart::Chat)));
         match self {
             Self::Path(fault) => phrasing::path_refused(*fault, extras),
             Self::NoRoute(unrouted) => phrasing::unrouted(*unrouted, extras),
@@ -199,6 +217,9 @@ impl Refusal {
             Self::Denied { reason: Reason::Tool(_), .. } if in_chat => phrasing::tool_denied(extras),
             Self::Denied { reason: Reason::Surface(surface), .. } if in_chat => {
                 phrasing::surface_denied_in_chat(*surface, extras)
+            }
+            Self::Denied { reason: Reason::Endpoint(_) | Reason::Feature(_), .. } => {
+                phrasing::refused(self.status(), extras)
             }
             Self::Denied { reason: Reason::Surface(surface), .. } => phrasing::surface_denied(*surface, extras),
             Self::RemoteApi => phrasing::surface_denied(Surface::RemoteApi, extras),

@@ -219,7 +219,7 @@ impl Sight for Nobody {
 }
 
 /// The head of a request for a whole, fresh, plain answer: no ranges, no conditions, no compression (CONTRACT.md C.1).
-fn as_whole_answer(mut head: Parts) -> Parts {
+pub(super) fn as_whole_answer(mut head: Parts) -> Parts {
     head.method = Method::GET;
     for name in [
         header::RANGE,
@@ -238,7 +238,7 @@ fn as_whole_answer(mut head: Parts) -> Parts {
 }
 
 /// An answer that must be read: it may not be compressed, as it was asked not to be.
-fn plain(headers: &HeaderMap) -> Result<(), Refusal> {
+pub(super) fn plain(headers: &HeaderMap) -> Result<(), Refusal> {
     match headers.get_all(header::CONTENT_ENCODING).iter().find(|encoding| *encoding != "identity") {
         Some(encoding) => Err(Refusal::Unfiltered(format!("LibreChat answered with Content-Encoding {encoding:?}"))),
         None => Ok(()),
@@ -246,7 +246,7 @@ fn plain(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// The headers of an answer that is one caller's own: nothing of LibreChat's whole answer may be told by them.
-fn private(headers: &mut HeaderMap, length: usize) {
+pub(super) fn private(headers: &mut HeaderMap, length: usize) {
     for name in [header::ETAG, header::LAST_MODIFIED, header::CONTENT_ENCODING, header::ACCEPT_RANGES, header::EXPIRES]
     {
         headers.remove(name);

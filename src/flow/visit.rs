@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::identity::Bearer;
 use crate::librechat::routes::{Catalog, Class};
 use crate::librechat::selection::TurnRequest;
-use crate::policy::{Caller, Outcome, Part, RuleId, Snapshot, Target, Verdict};
+use crate::policy::{Caller, Feature, Outcome, Part, RuleId, Snapshot, Target, Verdict};
 use crate::record::entry::{Details, Metadata, Response, TurnOutcome};
 use crate::record::{Audit, Category, Decision, Entry, Recorder, Severity, Usage};
 
@@ -149,9 +149,20 @@ impl<'a> Visit<'a> {
 
     /// LibreChat's answer goes to the caller. `stream` is the id of the stream that a turn started.
     pub(super) fn forwarded(&mut self, status: StatusCode, stream: Option<Arc<str>>) {
+        let outcome = if stream.is_some() { TurnOutcome::Started } else { TurnOutcome::Refused };
+        self.finish(status, outcome, stream);
+    }
+
+    /// The answer to a turn goes to the caller, and is the turn itself.
+    pub(super) fn running(&mut self, status: StatusCode, started: bool) {
+        let outcome = if started { TurnOutcome::Started } else { TurnOutcome::Refused };
+        let conversation = self.decided.as_ref().and_then(|decided| decided.about.conversation_id.clone());
+        self.finish(status, outcome, conversation);
+    }
+
+    fn finish(&mut self, status: StatusCode, outcome: TurnOutcome, stream: Option<Arc<str>>) {
         let time = self.answered();
         if let Some(turn) = self.turn.take() {
-            let outcome = if stream.is_some() { TurnOutcome::Started } else { TurnOutcome::Refused };
             self.write_usage(turn, outcome, status.as_u16(), time, stream.clone());
         }
         if let Some(mut decided) = self.decided.take() {
@@ -287,13 +298,20 @@ impl<'a> Agents<'a> {
 pub(super) fn about_turn(asked: &TurnRequest) -> Metadata {
     let agent = Agents::of(&asked.targets).first;
     // What the body itself names stands in fields of its own.
-    let own = usize::from(matches!(asked.targets.first(), Some(Target::Model { .. } | Target::Surface(_))));
+    let own = usize::from(matches!(
+        asked.targets.first(),
+        Some(Target::Model { .. } | Target::Assistant { .. } | Target::Surface(_))
+    ));
     let also = asked.targets.iter().skip(own).filter_map(|target| match target {
-        Target::Model { endpoint, model } => Some(format!("{endpoint}|{model}").into()),
+        Target::Model { endpoint, model } | Target::Assistant { endpoint, model } => {
+            Some(format!("{endpoint}|{model}").into())
+        }
         Target::Agent { agent: other, part: Part::Itself } if agent == Some(&**other) => None,
         Target::Agent { agent, part: Part::Itself } => Some(format!("agents|{agent}").into()),
         Target::Agent { part, .. } => Some(part.to_string().into()),
         Target::Tool(tool) => Some(format!("tool {tool}").into()),
+        Target::Endpoint(endpoint) => Some(endpoint.clone()),
+        Target::Feature(feature) => Some(feature.as_str().into()),
         Target::Surface(surface) => Some(surface.as_str().into()),
     });
     Metadata {
@@ -327,6 +345,9 @@ fn action(class: Option<Class>) -> &'static str {
             crate::policy::Surface::RemoteApi => "remote-api",
             crate::policy::Surface::Assistants => "assistants",
         },
+        Some(Class::Assistants(_)) => "assistants",
+        Some(Class::Feature(Feature::UserKeys)) => "user-keys",
+        Some(Class::Feature(Feature::Speech)) => "speech",
         Some(Class::Admin) => "admin",
         Some(Class::Pass | Class::Stream | Class::Upload | Class::Closed) | None => "request",
     }

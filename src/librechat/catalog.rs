@@ -162,6 +162,11 @@ fn spec_visible(spec: &Value, sight: &dyn Sight) -> Result<bool, Misshapen> {
     let preset = Preset::of(spec).ok_or(CONFIG.misshapen("a model spec has no preset"))?;
     Ok(match preset.target() {
         Some(Target::Model { endpoint, model }) => sight.model(&endpoint, &model),
+        Some(Target::Assistant { endpoint, model }) => {
+            sight.surface(Surface::Assistants) && sight.model(&endpoint, &model)
+        }
+        // Without a model there is nothing to judge an assistant by.
+        Some(Target::Surface(Surface::Assistants) | Target::Endpoint(_) | Target::Feature(_)) => false,
         Some(Target::Surface(surface)) => sight.surface(surface),
         Some(Target::Agent { .. }) => sight.agents(),
         Some(Target::Tool(_)) => false,
@@ -173,6 +178,9 @@ fn spec_visible(spec: &Value, sight: &dyn Sight) -> Result<bool, Misshapen> {
 /// Whether a caller may know of an endpoint.
 fn endpoint_visible(endpoint: &str, models: Option<&ModelsAnswer>, sight: &dyn Sight) -> bool {
     match surface(endpoint) {
+        Some(Surface::Assistants) => {
+            sight.surface(Surface::Assistants) && models.is_some_and(|models| models.any_visible(endpoint, sight))
+        }
         Some(surface) => sight.surface(surface),
         // What an agent runs is judged when it is used; nothing here names it.
         None if endpoint == "agents" => sight.agents(),

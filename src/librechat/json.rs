@@ -142,6 +142,11 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The number, spelt as it came; none if it is not a number.
+    pub fn as_number(&self) -> Option<&'a str> {
+        if self.kind() == Kind::Number { std::str::from_utf8(self.text).ok() } else { None }
+    }
+
     /// The string, unescaped; none if it is not a string.
     pub fn as_text(&self) -> Option<Cow<'a, str>> {
         let inner = self.text.strip_prefix(b"\"")?.strip_suffix(b"\"")?;

@@ -116,6 +116,13 @@ impl CanonicalPath {
         pairs.map(|pair| decode_name(pair.split_once('=').map_or(pair, |(name, _)| name)))
     }
 
+    /// The decoded values of all parameters of the query that have this name, in order.
+    pub fn query_values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
+        let pairs = self.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        pairs.filter(move |(known, _)| decode_name(known) == name).map(|(_, value)| decode_name(value))
+    }
+
     fn from_parts(path: &str, query: Option<&str>) -> Result<Self, PathFault> {
         if !path.starts_with('/') {
             return Err(PathFault::Form);
@@ -252,7 +259,22 @@ fn decode_byte(text: &str) -> Option<(u8, &str)> {
     hex.then(|| u8::from_str_radix(digits, 16).ok()).flatten().map(|byte| (byte, rest))
 }
 
-/// A parameter name as Node's `querystring` decodes it: `+` is a space, a bad escape stays as it is.
+/// A segment decoded once; none if it is not valid. (A plus sign is one, other than in a query.)
+pub(super) fn decode_segment(segment: &str) -> Option<Cow<'_, str>> {
+    let mut pieces = segment.split('%');
+    let first = pieces.next()?;
+    let mut decoded: Vec<u8> = first.into();
+    let mut plain = true;
+    for piece in pieces {
+        let (byte, rest) = decode_byte(piece)?;
+        plain = false;
+        decoded.push(byte);
+        decoded.extend_from_slice(rest.as_bytes());
+    }
+    if plain { Some(Cow::Borrowed(segment)) } else { String::from_utf8(decoded).ok().map(Cow::Owned) }
+}
+
+/// A parameter name or value as Node's `querystring` decodes it: `+` is a space, a bad escape stays as it is.
 fn decode_name(name: &str) -> Cow<'_, str> {
     if !name.contains(['%', '+']) {
         return Cow::Borrowed(name);

@@ -124,6 +124,20 @@ pub fn surface_denied(surface: Surface, extras: &Extras<'_>) -> Phrase {
     }
 }
 
+/// A refusal of a chat turn, as the client of assistants shows it: its own error events have the words in `text`, and it reads
+/// the body of a refusal as one of them (CONTRACT.md E.6).
+pub fn for_assistants(in_chat: &Bytes, extras: &Extras<'_>) -> Bytes {
+    #[derive(Serialize)]
+    struct InText<'a> {
+        text: Cow<'a, str>,
+        message: Cow<'a, str>,
+        rule: Cow<'a, str>,
+        request_id: Cow<'a, str>,
+    }
+    let [message, rule, request_id] = extras.told();
+    json(&InText { text: String::from_utf8_lossy(in_chat), message, rule, request_id })
+}
+
 /// The model spec is not known: 403.
 pub fn spec_unknown(extras: &Extras<'_>) -> Phrase {
     let extras = extras.or_say("there is no such model spec: reload the page and choose again");

@@ -10,8 +10,9 @@ mod table;
 
 use http::Method;
 
+use super::assistants::Part;
 use super::path::{Area, CanonicalPath};
-use crate::policy::words::Surface;
+use crate::policy::words::{Feature, Surface};
 
 /// A row of the table.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,6 +50,10 @@ pub enum Class {
     Tool,
     /// A part of LibreChat that is judged as a whole.
     Surface(Surface),
+    /// OpenAI's and Azure's assistants.
+    Assistants(Part),
+    /// Something that chooses no model and that a policy may close.
+    Feature(Feature),
     /// Administration: only for callers whose LibreChat role is `ADMIN`.
     Admin,
     /// Never passes.

@@ -193,7 +193,7 @@ impl<'a> Choice<'a> {
 
 /// A text that can be a name: LibreChat compares names exactly, so nothing is trimmed or folded here either, and a text
 /// that some reader would trim or fold is none.
-fn name(value: Value<'_>, fault: Unreadable) -> Result<Cow<'_, str>, Unreadable> {
+pub(super) fn name(value: Value<'_>, fault: Unreadable) -> Result<Cow<'_, str>, Unreadable> {
     value.as_text().filter(|text| is_name(text)).ok_or(fault)
 }
 
@@ -223,7 +223,7 @@ pub(super) fn is_region(text: &str) -> bool {
 }
 
 /// LibreChat deletes such keys after parsing (CONTRACT.md D.5). Among the members that choose a model they are refused.
-fn refuse_sanitised(key: &[u8]) -> Result<(), Unreadable> {
+pub(super) fn refuse_sanitised(key: &[u8]) -> Result<(), Unreadable> {
     if key.starts_with(b"$") || key.contains(&b'.') { Err(Unreadable::SanitisedKey) } else { Ok(()) }
 }
 

@@ -104,6 +104,10 @@ impl<'a> Preset<'a> {
         if let (Some("agents"), Some(agent)) = (self.endpoint, self.agent.filter(|agent| is_stored_agent(agent))) {
             return Some(agents::named(agent));
         }
+        // A chat with assistants is judged by the model that it names; of a spec that names none nothing is known.
+        if let (Some(endpoint @ ("assistants" | "azureAssistants")), Some(model)) = (self.endpoint, self.model) {
+            return Some(Target::Assistant { endpoint: endpoint.into(), model: model.into() });
+        }
         let target = selection::target(self.endpoint?, self.model.unwrap_or_default());
         match (&target, self.model) {
             (Target::Model { .. }, None) => None,
@@ -140,6 +144,7 @@ mod tests {
             {"name": "tools", "webSearch": true, "executeCode": false, "mcpServers": ["github"],
                 "preset": {"endpoint": "openAI", "model": "mini"}},
             {"name": "helper", "preset": {"endpoint": "azureAssistants", "assistant_id": "asst_x"}},
+            {"name": "judged", "preset": {"endpoint": "assistants", "assistant_id": "asst_x", "model": "mini"}},
             {"name": "bare", "preset": {"endpoint": "openAI"}},
             {"name": "twice", "preset": {"endpoint": "openAI", "model": "a"}},
             {"name": "twice", "preset": {"endpoint": "openAI", "model": "b"}},
@@ -155,6 +160,10 @@ mod tests {
                 SpecLookup::Found(vec![model("mini"), tool("web_search"), Target::Tool(tools::of_server("github"))]),
             ),
             ("helper", SpecLookup::Found(vec![Target::Surface(Surface::Assistants)])),
+            (
+                "judged",
+                SpecLookup::Found(vec![Target::Assistant { endpoint: "assistants".into(), model: "mini".into() }]),
+            ),
             ("bare", SpecLookup::Found(vec![])),
             ("twice", SpecLookup::Found(vec![model("a"), model("b")])),
             ("Fast", SpecLookup::Unknown),

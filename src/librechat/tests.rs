@@ -7,6 +7,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::assistants::Part;
 use super::catalog::{ModelsAnswer, config_needs_models, filter_config, filter_endpoints, filter_models};
 use super::content::json_body_expected;
 use super::path::CanonicalPath;
@@ -190,6 +191,7 @@ fn whatever_librechat_called_in_the_raw_captures_was_refused_or_judged() {
                         Target::Surface(surface) => *surface == Surface::Agents,
                         Target::Agent { .. } => true,
                         Target::Tool(_) => false,
+                        Target::Assistant { .. } | Target::Endpoint(_) | Target::Feature(_) => false,
                     });
                     assert!(judged, "{name}: {model} was called, judged were {:?}", turn.targets);
                 }
@@ -358,20 +360,20 @@ const CASES: &[Case] = &[
     ("catalogue with slashes", "GET /api/models//", &[], b"", Is(Class::Catalog(super::routes::Catalog::Models))),
     ("HEAD on a catalogue", "HEAD /Api/Config", &[], b"", Is(Class::Catalog(super::routes::Catalog::Config))),
     ("metrics in upper case", "GET /METRICS", &[], b"", Is(Class::Closed)),
-    ("assistants abort", "POST /api/assistants/v1/chat/abort", JSON, b"{}", Is(Class::Surface(Surface::Assistants))),
+    ("assistants abort", "POST /api/assistants/v1/chat/abort", JSON, b"{}", Is(Class::Assistants(Part::Abort))),
     (
         "assistants model in path",
         "DELETE /api/assistants/v2/actions/a/b/dear",
         &[],
         b"",
-        Is(Class::Surface(Surface::Assistants)),
+        Is(Class::Assistants(Part::RemoveAction)),
     ),
     (
         "assistants model in query",
         "POST /api/assistants/v2/chat?model=dear",
         JSON,
         b"{}",
-        Is(Class::Surface(Surface::Assistants)),
+        Is(Class::Assistants(Part::Chat)),
     ),
     ("remote chat", "POST /api/agents/v1/chat/completions", JSON, b"{}", Is(Class::Surface(Surface::RemoteApi))),
     ("revert", "POST /api/agents/agent_x/revert", JSON, b"{}", Is(Class::Surface(Surface::Agents))),

@@ -65,6 +65,18 @@ pub enum Unreadable {
     Region,
     /// `additionalModelRequestFields` is present.
     ModelRequestFields,
+    /// The endpoint or the model stands in the body and in the query, or twice in the query.
+    NamedTwice,
+    /// The endpoint is neither `assistants` nor `azureAssistants`, on a route that is for these alone.
+    AssistantsEndpoint,
+    /// The version is not that of the path.
+    Version,
+    /// The query has more parameters than LibreChat's client ever sends.
+    Query,
+    /// The name that a key is stored under is missing, not text, or not a possible name.
+    KeyName,
+    /// What is to be done with a tool's key is neither `install` nor `uninstall`.
+    KeyAction,
 }
 
 // === impl Unreadable ===
@@ -125,6 +137,14 @@ impl Unreadable {
                 ("select-ephemeral-agent", "ephemeralAgent must be an object, and mcp in it a list of names")
             }
             Self::Region => ("select-region", "region must be the name of a region"),
+            Self::NamedTwice => ("select-named-twice", "name endpoint and model once: in the body or in the query"),
+            Self::AssistantsEndpoint => {
+                ("select-assistants-endpoint", "endpoint must be assistants or azureAssistants on this address")
+            }
+            Self::Version => ("select-version", "version must be that of the address, or be left out"),
+            Self::Query => ("select-query", "the query has too many parameters"),
+            Self::KeyName => ("select-key-name", "name must be the name of an endpoint, as text"),
+            Self::KeyAction => ("select-key-action", "action must be install or uninstall"),
             Self::ModelRequestFields => ("select-model-request-fields", "additionalModelRequestFields is not accepted"),
         }
     }

@@ -34,7 +34,7 @@ pub(super) fn check(merged: &Merged, faults: &mut Faults<'_>) -> Message {
                 let what = format!("endpoint {}", quoted(&endpoint.name.value));
                 faults.push_twice(codes::DEFINED_TWICE, &what, first, endpoint.name.spot);
             }
-            lists::of_endpoint(entry, endpoint, faults);
+            lists::of_endpoint(merged, entry, endpoint, faults);
         }
         if let Some(written) = &entry.tools {
             lists::of_tools(entry, &written.value, faults);

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::rules::{AGENTS, List, Lists, Rules};
 use super::snapshot::{Mode, Snapshot, decide};
 use super::view::View;
-use super::words::{Ask, Caller, Outcome, RuleId, Surface, Target};
+use super::words::{Ask, Caller, Feature, Outcome, RuleId, Surface, Target};
 
 /// Everything the policy says about a caller. Serialises to the JSON of `tollgate explain --format json`.
 #[derive(Clone, Debug, Serialize)]
@@ -56,6 +56,8 @@ pub enum Subject {
     Tools,
     /// A part of LibreChat.
     Surface(&'static str),
+    /// Something that chooses no model and that a policy may close.
+    Feature(&'static str),
 }
 
 /// What a statement does for the caller.
@@ -94,8 +96,12 @@ pub fn explain(snapshot: &Snapshot, caller: &Caller) -> Explanation {
     statements.push(Statement::plain(Subject::Agents, judged.allowed, judged.rule));
     statements.extend(tool_statements(&view));
     statements.extend([Surface::Agents, Surface::RemoteApi, Surface::Assistants].map(|surface| {
-        let judged = view.judge_surface(surface);
+        let judged = view.standing(surface);
         Statement::plain(Subject::Surface(surface.as_str()), judged.allowed, judged.rule)
+    }));
+    statements.extend([Feature::UserKeys, Feature::Speech].map(|feature| {
+        let judged = view.judge_feature(feature);
+        Statement::plain(Subject::Feature(feature.as_str()), judged.allowed, judged.rule)
     }));
     Explanation {
         user: caller.email.clone().or_else(|| (!caller.user.is_empty()).then(|| caller.user.as_ref().into())),
@@ -109,7 +115,10 @@ pub fn explain(snapshot: &Snapshot, caller: &Caller) -> Explanation {
 
 /// Answers about one model: what [`decide`] says, in a form to print.
 pub fn explain_model(snapshot: &Snapshot, caller: &Caller, endpoint: &str, model: &str) -> ModelAnswer {
-    let target = Target::Model { endpoint: endpoint.into(), model: model.into() };
+    let target = match endpoint {
+        "assistants" | "azureAssistants" => Target::Assistant { endpoint: endpoint.into(), model: model.into() },
+        _ => Target::Model { endpoint: endpoint.into(), model: model.into() },
+    };
     let verdict = decide(snapshot, &Ask { caller, targets: std::slice::from_ref(&target) });
     let word = match verdict.outcome {
         Outcome::Allow => "allowed",
@@ -232,7 +241,7 @@ impl Statement {
             Subject::Everything => "everything else".to_owned(),
             Subject::Agents => "(agents)".to_owned(),
             Subject::Tools => "(tools)".to_owned(),
-            Subject::Surface(name) => format!("({name})"),
+            Subject::Surface(name) | Subject::Feature(name) => format!("({name})"),
         };
         let effect = match self.effect {
             Effect::Allows => "allows",

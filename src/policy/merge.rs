@@ -20,6 +20,10 @@ pub(super) struct Merged {
     pub(super) tools_deny: Option<Names>,
     pub(super) role_mapping: Option<Spotted<Vec<WrittenRole>>>,
     pub(super) group_mapping: Option<Spotted<Vec<WrittenGroup>>>,
+    /// Whether assistants are judged model by model.
+    pub(super) assistants: bool,
+    pub(super) user_keys: Fallback,
+    pub(super) speech: Fallback,
     /// Entries in the order of the files; the key of a user is in lower case.
     pub(super) entries: IndexMap<(Section, String), Entry>,
 }
@@ -35,6 +39,9 @@ struct Settings {
     tools_deny: Option<Names>,
     role_mapping: Option<Spotted<Vec<WrittenRole>>>,
     group_mapping: Option<Spotted<Vec<WrittenGroup>>>,
+    assistants: Option<Spotted<bool>>,
+    user_keys: Option<Spotted<Fallback>>,
+    speech: Option<Spotted<Fallback>>,
 }
 
 /// Merges the files; the second definition of anything is a fault.
@@ -51,6 +58,9 @@ pub(super) fn merge(files: Vec<File>, faults: &mut Faults<'_>) -> Merged {
         setting("the list \"agents.tools.deny\"", tools, file.tools_deny, faults);
         setting("the list \"role_mapping\"", &mut settings.role_mapping, file.role_mapping, faults);
         setting("the list \"group_mapping\"", &mut settings.group_mapping, file.group_mapping, faults);
+        setting("the setting \"assistants.enabled\"", &mut settings.assistants, file.assistants, faults);
+        setting("the setting \"user_keys\"", &mut settings.user_keys, file.user_keys, faults);
+        setting("the setting \"system_models.speech\"", &mut settings.speech, file.speech, faults);
         for entry in file.entries {
             add(&mut entries, entry, faults);
         }
@@ -64,6 +74,9 @@ pub(super) fn merge(files: Vec<File>, faults: &mut Faults<'_>) -> Merged {
         tools_deny: settings.tools_deny,
         role_mapping: settings.role_mapping,
         group_mapping: settings.group_mapping,
+        assistants: settings.assistants.is_some_and(|enabled| enabled.value),
+        user_keys: settings.user_keys.map_or(Fallback::Allow, |fallback| fallback.value),
+        speech: settings.speech.map_or(Fallback::Allow, |fallback| fallback.value),
         entries,
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::compile::Source;
+use super::features::Features;
 use super::mapping::Mapping;
 use super::merge::Merged;
 use super::message::Message;
@@ -59,6 +60,7 @@ pub struct Snapshot {
     roles: HashMap<Box<str>, Rules>,
     groups: HashMap<Box<str>, Rules>,
     users: HashMap<Box<str>, Rules>,
+    features: Features,
     surface_rules: [(Surface, RuleId); 3],
     no_rule: RuleId,
     agents_rule: RuleId,
@@ -88,8 +90,8 @@ pub fn decide(snapshot: &Snapshot, ask: &Ask<'_>) -> Verdict {
             continue;
         }
         let outcome = match snapshot.mode {
-            Mode::Enforce => Outcome::Deny(reason(target)),
-            Mode::Shadow => Outcome::Shadowed(reason(target)),
+            Mode::Enforce => Outcome::Deny(reason(&view, target)),
+            Mode::Shadow => Outcome::Shadowed(reason(&view, target)),
         };
         because.clear();
         because.push(match target {
@@ -103,11 +105,14 @@ pub fn decide(snapshot: &Snapshot, ask: &Ask<'_>) -> Verdict {
 }
 
 /// The reason for which a target is refused.
-fn reason(target: &Target) -> Reason {
+fn reason(view: &View<'_>, target: &Target) -> Reason {
     match target.clone() {
-        Target::Model { endpoint, model } => Reason::Model { endpoint, model },
+        Target::Assistant { .. } if !view.judges_assistants() => Reason::Surface(Surface::Assistants),
+        Target::Model { endpoint, model } | Target::Assistant { endpoint, model } => Reason::Model { endpoint, model },
         Target::Agent { agent, part } => Reason::Agent { agent, part },
         Target::Tool(tool) => Reason::Tool(tool),
+        Target::Endpoint(endpoint) => Reason::Endpoint(endpoint),
+        Target::Feature(feature) => Reason::Feature(feature),
         Target::Surface(surface) => Reason::Surface(surface),
     }
 }
@@ -139,6 +144,7 @@ impl Snapshot {
             roles,
             groups,
             users,
+            features: Features::new(merged),
             surface_rules: [
                 surface_rule(Surface::Agents, "agents"),
                 surface_rule(Surface::RemoteApi, "remote_api"),
@@ -195,6 +201,10 @@ impl Snapshot {
 
     pub(super) fn user(&self, name: &str) -> Option<&Rules> {
         self.users.get(name)
+    }
+
+    pub(super) fn features(&self) -> &Features {
+        &self.features
     }
 
     /// Parameters of stored agents that the policy adds to those that are known to be harmless

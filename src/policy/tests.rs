@@ -1,6 +1,7 @@
 //! The language as operators meet it: semantics, faults, laws, and the policies that are shipped.
 
 mod faults;
+mod features;
 mod laws;
 mod mapping;
 mod narrowing;

@@ -87,7 +87,31 @@ impl<'a> View<'a> {
             Target::Agent { part: Part::Model { endpoint, model }, .. } => self.judge_every_spelling(endpoint, model),
             Target::Agent { part: Part::Tool(tool), .. } | Target::Tool(tool) => self.judge_tool(tool),
             Target::Agent { part: Part::Unjudged(_), .. } => self.judge_unjudged(Surface::Agents),
+            Target::Assistant { endpoint, model } => self.judge_assistant(endpoint, model),
+            Target::Endpoint(endpoint) => self.judge_endpoint(endpoint),
+            Target::Feature(feature) => self.judge_feature(*feature),
             Target::Surface(surface) => self.judge_surface(*surface),
+        }
+    }
+
+    /// Judges whether any model of an endpoint may be allowed.
+    pub(super) fn judge_any_model(&self, endpoint: &str) -> Judged<'a> {
+        let whole = |list: &&'a List| list.models.is_everything();
+        if let Some(list) = self.entries().filter_map(|rules| denied(rules, endpoint)).find(whole) {
+            return Judged::denied(&list.rule);
+        }
+        if let Some(rule) = self.unrestricted() {
+            return Judged::allowed(rule);
+        }
+        let some = |list: &&'a List| !list.models.written().is_empty();
+        if let Some(list) = self.users().filter_map(|rules| allowed(rules, endpoint)).find(some) {
+            return Judged::allowed(&list.rule);
+        }
+        let Some(bases) = self.bases() else { return Judged::unlisted(&self.snapshot.unlisted_role) };
+        let mut lists = bases.filter_map(|rules| allowed(rules, endpoint)).peekable();
+        match lists.peek().copied() {
+            None => Judged::unlisted(&self.snapshot.unlisted_endpoint),
+            Some(first) => lists.find(some).map_or(Judged::denied(&first.rule), |list| Judged::allowed(&list.rule)),
         }
     }
 
@@ -184,7 +208,7 @@ impl Sight for View<'_> {
     }
 
     fn surface(&self, surface: Surface) -> bool {
-        self.snapshot.mode() == Mode::Shadow || self.judge_surface(surface).allowed
+        self.snapshot.mode() == Mode::Shadow || self.standing(surface).allowed
     }
 
     fn agents(&self) -> bool {

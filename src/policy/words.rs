@@ -40,6 +40,18 @@ pub enum Target {
     },
     /// A tool that a chat without a stored agent would give to its model.
     Tool(Tool),
+    /// A model that OpenAI's or Azure's assistants would run. Where the policy has not opened assistants, only callers without
+    /// any restriction may use one.
+    Assistant {
+        /// `assistants` or `azureAssistants`.
+        endpoint: Box<str>,
+        /// The model's name within the endpoint.
+        model: Box<str>,
+    },
+    /// An endpoint, whatever the model: something that helps to use it, such as a key.
+    Endpoint(Box<str>),
+    /// Something that chooses no model and that a policy may close.
+    Feature(Feature),
     /// A part of LibreChat whose models Tollgate cannot judge one by one yet: only callers without any restriction may use it.
     Surface(Surface),
 }
@@ -78,6 +90,15 @@ pub struct Unjudged {
     pub code: &'static str,
     /// What is wrong, and where. For the record, not for the caller.
     pub detail: Box<str>,
+}
+
+/// What a policy may close to callers with any restriction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Feature {
+    /// Storing keys of one's own, for endpoints and for tools (CONTRACT.md B.11): `user_keys`.
+    UserKeys,
+    /// Speech to text and text to speech, by the models that the administrator chose (CONTRACT.md B.8): `system_models.speech`.
+    Speech,
 }
 
 /// The parts of LibreChat that choose models in ways other than the body of a chat request.
@@ -143,6 +164,10 @@ pub enum Reason {
     },
     /// The caller may not use this tool.
     Tool(Tool),
+    /// The caller may use no model of this endpoint.
+    Endpoint(Box<str>),
+    /// The policy closes this to callers with any restriction.
+    Feature(Feature),
     /// Only unrestricted callers may use this part of LibreChat.
     Surface(Surface),
 }
@@ -202,6 +227,18 @@ impl Verdict {
     /// Whether the request may go on (in shadow mode it always may).
     pub fn goes_on(&self) -> bool {
         !matches!(self.outcome, Outcome::Deny(_))
+    }
+}
+
+// === impl Feature ===
+
+impl Feature {
+    /// The name used in messages and records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UserKeys => "user keys",
+            Self::Speech => "speech services",
+        }
     }
 }
 

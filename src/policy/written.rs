@@ -43,6 +43,12 @@ pub struct File {
     pub role_mapping: Option<Spotted<Vec<WrittenRole>>>,
     /// `group_mapping:`
     pub group_mapping: Option<Spotted<Vec<WrittenGroup>>>,
+    /// `assistants: { enabled: }`
+    pub assistants: Option<Spotted<bool>>,
+    /// `user_keys:`
+    pub user_keys: Option<Spotted<Fallback>>,
+    /// `system_models: { speech: }`
+    pub speech: Option<Spotted<Fallback>>,
     /// `roles:`, `groups:` and `users:`, in the order of [`Section::ALL`].
     pub entries: Vec<Entry>,
 }

@@ -35,7 +35,17 @@ const agents = [
   ['post', '/:id/revert'],
 ];
 
-const assistants = ['/v1', '/v2'].map((version) => [CRUD, `${version}/*`]);
+const assistants = ['/v1', '/v2'].flatMap((version) => [
+  ['post', `${version}/actions/:assistantId`],
+  ['delete', `${version}/actions/:assistantId/:actionId/:model`],
+  ['get', `${version}/tools`],
+  ['get', `${version}/documents`],
+  ['get post', version],
+  ['get patch delete', `${version}/:id`],
+  ...(version === '/v2' ? [['post', `${version}/avatar/:id`]] : []),
+  ['post', `${version}/chat/abort`],
+  ['post', `${version}/chat`],
+]);
 
 const mounts = [
   {

@@ -25,6 +25,7 @@ mod world;
 
 mod agents;
 mod answers;
+mod assistants;
 mod catalogue;
 mod commands;
 mod demo;

@@ -278,9 +278,11 @@ async fn assistants_are_for_those_who_may_use_everything() {
     assert_denied(&say(&world, "Bob", &turn).await, "assistants|all assistants", "surface.assistants");
     for (method, path) in routes {
         let answer = request(world.addr, method.clone(), path, &[("authorization", &ann)], "".into()).await;
-        assert_eq!(answer.json().get("rule"), None, "LibreChat itself has answered {method} {path}");
+        // What could stop somebody else's stream is read for everybody.
+        let read = path.ends_with("/abort").then(|| json!("body-not-json"));
+        assert_eq!(answer.json().get("rule"), read.as_ref(), "LibreChat itself has answered {method} {path}");
     }
-    assert_eq!(world.reached().len(), 9);
+    assert_eq!(world.reached().len(), 8);
 }
 
 #[tokio::test]

@@ -6,9 +6,10 @@ use std::path::Path;
 use std::{fs, ptr};
 
 use http::{Method, StatusCode};
+use tollgate::librechat::assistants::Part;
 use tollgate::librechat::path::CanonicalPath;
 use tollgate::librechat::routes::{Access, Body, Class, Route, Unrouted, all, classify};
-use tollgate::policy::Surface;
+use tollgate::policy::{Feature, Surface};
 
 use crate::POLICY;
 use crate::passage::seen;
@@ -47,7 +48,11 @@ fn wanted(row: &Route) -> [Want; 3] {
         Class::Turn => [nobody, Refused(403, "roles.USER.endpoints.openAI.models"), Passes],
         Class::Surface(Surface::RemoteApi) => [Refused(403, "surface.remote_api"); 3],
         Class::Surface(Surface::Agents) => [nobody, Refused(403, "surface.agents"), Passes],
-        Class::Surface(Surface::Assistants) => [nobody, Refused(403, "surface.assistants"), Passes],
+        Class::Surface(Surface::Assistants) | Class::Assistants(_) => {
+            [nobody, Refused(403, "surface.assistants"), Passes]
+        }
+        // This policy closes none of them.
+        Class::Feature(_) => [nobody, Passes, Passes],
         Class::Admin => [nobody, Refused(403, "route.admins-only"), Passes],
     }
 }
@@ -56,6 +61,8 @@ fn wanted(row: &Route) -> [Want; 3] {
 async fn send(world: &World, row: &Route, method: &str, path: &str, who: Option<&str>, turn: &str) -> Answer {
     let (kind, body) = match (row.class, row.body, method) {
         (Class::Turn, ..) => ("application/json", turn),
+        (Class::Assistants(Part::Abort), ..) => ("application/json", r#"{"endpoint":"assistants"}"#),
+        (Class::Feature(Feature::UserKeys), ..) => ("application/json", r#"{"name":"openAI","action":"install"}"#),
         (.., "GET" | "DELETE") => ("", ""),
         (_, Body::Form, _) => ("application/x-www-form-urlencoded", "state=x"),
         (_, Body::Multipart, _) => ("multipart/form-data; boundary=x", "--x--\r\n"),
@@ -166,6 +173,8 @@ test fails where the page is not what the table says.
 | Catalog | the answer is filtered |
 | Turn | the body is read and judged; LibreChat receives what was judged |
 | Tool | calls a tool by itself: judged by its name, where the policy says anything about tools; passes unread |
+| Assistants | judged as a whole, or, where the policy opens assistants, by the model that the request names; answers are filtered |
+| Feature | chooses no model; a policy may close it to people with any restriction |
 | Surface | judged as a whole: a part of LibreChat that chooses models by itself |
 | Admin | for LibreChat's administrators |
 | Closed | never passes |

@@ -58,6 +58,8 @@ everything else     denies  -            unlisted.endpoint
 (editing agents)    denies  -            surface.agents
 (remote-agent API)  denies  -            surface.remote_api
 (assistants)        denies  -            surface.assistants
+(user keys)         allows  -            user_keys
+(speech services)   allows  -            system_models.speech
 ";
     assert_eq!(out.replace(&revision, "REVISION"), expected);
 }

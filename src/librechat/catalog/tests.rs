@@ -106,6 +106,9 @@ fn specs_stay_by_their_preset_and_the_rest_of_the_config_is_untouched() {
             {"name": "fast", "label": "Fast", "preset": {"endpoint": "openAI", "model": "gpt-4o-mini"}, "default": true},
             {"name": "smart", "preset": {"endpoint": "openAI", "model": "gpt-4o"}},
             {"name": "agent", "preset": {"endpoint": "agents", "agent_id": "agent_x"}},
+            {"name": "helper", "preset": {"endpoint": "assistants", "model": "gpt-4o-mini", "assistant_id": "asst_x"}},
+            {"name": "dear helper", "preset": {"endpoint": "assistants", "model": "gpt-4o", "assistant_id": "asst_x"}},
+            {"name": "any helper", "preset": {"endpoint": "assistants", "assistant_id": "asst_x"}},
             {"name": "bare", "preset": {"endpoint": "openAI"}},
         ], "addedEndpoints": ["openAI", "MindRoom", "agents"], "prioritize": true},
         "balance": {"startBalance": 20000000},
@@ -126,6 +129,13 @@ fn specs_stay_by_their_preset_and_the_rest_of_the_config_is_untouched() {
     let filtered: Value = serde_json::from_slice(&filter_config(&body(&config), None, &eyes).unwrap()).unwrap();
     assert_eq!(filtered["modelSpecs"]["list"].as_array().unwrap().len(), 2);
     assert_eq!(filtered["modelSpecs"]["addedEndpoints"], json!(["agents"]));
+    // Assistants by their model, and none that names no model.
+    let eyes = Eyes { surfaces: vec![Surface::Assistants], ..sees(&["assistants|gpt-4o-mini"]) };
+    let filtered: Value = serde_json::from_slice(&filter_config(&body(&config), None, &eyes).unwrap()).unwrap();
+    let names: Vec<_> = filtered["modelSpecs"]["list"].as_array().unwrap().iter().map(|spec| &spec["name"]).collect();
+    assert_eq!(names, ["helper"]);
+    let blind = filter_config(&body(&config), None, &sees(&["assistants|gpt-4o-mini"])).unwrap();
+    assert!(!blind.windows(6).any(|window| window == b"helper"), "{blind:?}");
 }
 
 #[test]
@@ -148,7 +158,11 @@ fn who_sees_everything_gets_the_same_bytes() {
 
 #[test]
 fn an_answer_of_another_shape_is_never_passed_on() {
-    let eyes = Eyes { surfaces: vec![Surface::Assistants], agents: true, ..sees(&["openAI|gpt-4o"]) };
+    let eyes = Eyes {
+        surfaces: vec![Surface::Assistants],
+        agents: true,
+        ..sees(&["openAI|gpt-4o", "assistants|gpt-4o-mini"])
+    };
     let with = |value: Value| body(&value);
     let html = Bytes::from_static(b"<!doctype html>");
     for odd in [html.clone(), with(json!([])), with(json!({"openAI": {"gpt-4o": 1}})), with(json!({"openAI": [1]}))] {

@@ -3,7 +3,8 @@
 use super::Access::{Anonymous, Key, Optional, Token};
 use super::Class::{Admin, Closed, Pass, Stream, Tool, Turn, Upload};
 use super::{Access, Body, Catalog, Class, Methods, Route};
-use crate::policy::words::Surface;
+use crate::librechat::assistants::Part;
+use crate::policy::words::{Feature, Surface};
 
 const GET: Methods = Methods::GET;
 const POST: Methods = Methods::POST;
@@ -14,12 +15,18 @@ const ALL: Methods = Methods::ALL;
 
 const AGENTS_SURFACE: Class = Class::Surface(Surface::Agents);
 const REMOTE_SURFACE: Class = Class::Surface(Surface::RemoteApi);
-const ASSISTANTS_SURFACE: Class = Class::Surface(Surface::Assistants);
+const USER_KEYS: Class = Class::Feature(Feature::UserKeys);
+const SPEECH: Class = Class::Feature(Feature::Speech);
 
 /// A row that needs no body for GET and reads JSON otherwise.
 const fn row(pattern: &'static str, methods: Methods, class: Class, access: Access) -> Route {
     let body = if methods.0 == GET.0 { Body::None } else { Body::Json };
     Route { pattern, methods, class, access, body }
+}
+
+/// A row of the assistants API.
+const fn assistant(pattern: &'static str, methods: Methods, part: Part) -> Route {
+    row(pattern, methods, Class::Assistants(part), Token)
 }
 
 /// A row that takes files.
@@ -85,7 +92,14 @@ pub(super) static API: &[(&str, &[Route])] = &[
     ("balance", &[row("/api/balance", GET, Pass, Token)]),
     ("banner", &[row("/api/banner", GET, Pass, Optional)]),
     ("search", &[row("/api/search/enable", GET, Pass, Token)]),
-    ("keys", &[row("/api/keys", GET.and(PUT).and(DELETE), Pass, Token), row("/api/keys/:name", DELETE, Pass, Token)]),
+    (
+        "keys",
+        &[
+            row("/api/keys", PUT, USER_KEYS, Token),
+            row("/api/keys", GET.and(DELETE), Pass, Token),
+            row("/api/keys/:name", DELETE, Pass, Token),
+        ],
+    ),
     (
         "api-keys",
         &[row("/api/api-keys", GET.and(POST), Pass, Token), row("/api/api-keys/:id", GET.and(DELETE), Pass, Token)],
@@ -145,7 +159,7 @@ static USER: &[Route] = &[
     row("/api/user", GET, Pass, Token),
     row("/api/user/terms", GET, Pass, Token),
     row("/api/user/terms/accept", POST, Pass, Token),
-    row("/api/user/plugins", POST, Pass, Token),
+    row("/api/user/plugins", POST, USER_KEYS, Token),
     row("/api/user/delete", DELETE, Pass, Token),
     row("/api/user/verify", POST, Pass, Anonymous),
     row("/api/user/verify/resend", POST, Pass, Anonymous),
@@ -193,10 +207,10 @@ static FILES: &[Route] = &[
     files("/api/files/images/avatar", Upload),
     // Both answer with the whole agent or assistant, models included (CONTRACT.md C.1).
     files("/api/files/images/agents/:id/avatar", AGENTS_SURFACE),
-    files("/api/files/images/assistants/:id/avatar", ASSISTANTS_SURFACE),
-    files("/api/files/speech/stt", Upload),
-    row("/api/files/speech/tts", GET.and(POST), Pass, Token),
-    files("/api/files/speech/tts/manual", Upload),
+    files("/api/files/images/assistants/:id/avatar", Class::Assistants(Part::Avatar)),
+    files("/api/files/speech/stt", SPEECH),
+    row("/api/files/speech/tts", GET.and(POST), SPEECH, Token),
+    files("/api/files/speech/tts/manual", SPEECH),
     row("/api/files/speech/tts/voices", GET, Pass, Token),
     row("/api/files/speech/config/get", GET, Pass, Token),
     row("/api/files/:id/preview", GET, Pass, Token),
@@ -234,8 +248,27 @@ static AGENTS: &[Route] = &[
 ];
 
 static ASSISTANTS: &[Route] = &[
-    row("/api/assistants/v1/*", GET.and(POST).and(PATCH).and(DELETE), ASSISTANTS_SURFACE, Token),
-    row("/api/assistants/v2/*", GET.and(POST).and(PATCH).and(DELETE), ASSISTANTS_SURFACE, Token),
+    assistant("/api/assistants/v1/chat", POST, Part::Chat),
+    assistant("/api/assistants/v1/chat/abort", POST, Part::Abort),
+    assistant("/api/assistants/v1/actions/:assistantId", POST, Part::Action),
+    assistant("/api/assistants/v1/actions/:assistantId/:actionId/:model", DELETE, Part::RemoveAction),
+    assistant("/api/assistants/v1/tools", GET, Part::Tools),
+    assistant("/api/assistants/v1/documents", GET, Part::Documents),
+    assistant("/api/assistants/v1", GET, Part::List),
+    assistant("/api/assistants/v1", POST, Part::Create),
+    assistant("/api/assistants/v1/:id", GET.and(DELETE), Part::One),
+    assistant("/api/assistants/v1/:id", PATCH, Part::Change),
+    assistant("/api/assistants/v2/chat", POST, Part::Chat),
+    assistant("/api/assistants/v2/chat/abort", POST, Part::Abort),
+    assistant("/api/assistants/v2/actions/:assistantId", POST, Part::Action),
+    assistant("/api/assistants/v2/actions/:assistantId/:actionId/:model", DELETE, Part::RemoveAction),
+    assistant("/api/assistants/v2/tools", GET, Part::Tools),
+    assistant("/api/assistants/v2/documents", GET, Part::Documents),
+    files("/api/assistants/v2/avatar/:id", Class::Assistants(Part::Avatar)),
+    assistant("/api/assistants/v2", GET, Part::List),
+    assistant("/api/assistants/v2", POST, Part::Create),
+    assistant("/api/assistants/v2/:id", GET.and(DELETE), Part::One),
+    assistant("/api/assistants/v2/:id", PATCH, Part::Change),
 ];
 
 static ADMIN: &[Route] = &[

@@ -6,7 +6,12 @@ use Class::{Admin, Closed, Pass, Stream, Tool, Turn, Upload};
 
 const AGENTS: Class = Class::Surface(Surface::Agents);
 const REMOTE: Class = Class::Surface(Surface::RemoteApi);
-const ASSISTANTS: Class = Class::Surface(Surface::Assistants);
+const KEYS: Class = Class::Feature(Feature::UserKeys);
+const SPEECH: Class = Class::Feature(Feature::Speech);
+
+const fn assistants(part: Part) -> Class {
+    Class::Assistants(part)
+}
 
 fn find(method: &str, target: &str) -> Result<&'static Route, Unrouted> {
     classify(&method.parse().unwrap(), &CanonicalPath::read(target).unwrap())
@@ -45,12 +50,14 @@ const APPENDIX: &[(&str, &[&str], Class, Access, Body)] = &[
     ("GET POST PATCH DELETE", &["/api/admin/roles/x", "/api/admin/users/search"], Admin, Token, Body::Json),
     ("POST", &["/api/actions/x/oauth/bind"], Pass, Token, Body::Json),
     ("GET", &["/api/actions/x/oauth/callback"], Pass, Anonymous, Body::None),
-    ("GET PUT DELETE", &["/api/keys"], Pass, Token, Body::Json),
+    ("GET DELETE", &["/api/keys"], Pass, Token, Body::Json),
+    ("PUT", &["/api/keys"], KEYS, Token, Body::Json),
+    ("POST", &["/api/user/plugins"], KEYS, Token, Body::Json),
     ("DELETE", &["/api/keys/openAI"], Pass, Token, Body::Json),
     ("GET POST", &["/api/api-keys"], Pass, Token, Body::Json),
     ("GET DELETE", &["/api/api-keys/x"], Pass, Token, Body::Json),
     ("GET", &["/api/user", "/api/user/terms"], Pass, Token, Body::None),
-    ("POST", &["/api/user/terms/accept", "/api/user/plugins"], Pass, Token, Body::Json),
+    ("POST", &["/api/user/terms/accept"], Pass, Token, Body::Json),
     ("DELETE", &["/api/user/delete"], Pass, Token, Body::Json),
     ("POST", &["/api/user/verify", "/api/user/verify/resend"], Pass, Anonymous, Body::Json),
     ("GET POST", &["/api/user/settings/favorites", "/api/user/settings/skills/active"], Pass, Token, Body::Json),
@@ -90,9 +97,15 @@ const APPENDIX: &[(&str, &[&str], Class, Access, Body)] = &[
     ("GET", &["/api/files/download/u/f", "/api/files/code/download/s/f"], Pass, Token, Body::None),
     ("POST", &["/api/files", "/api/files/images", "/api/files/images/avatar"], Upload, Token, Body::Multipart),
     ("POST", &["/api/files/images/agents/x/avatar"], AGENTS, Token, Body::Multipart),
-    ("POST", &["/api/files/images/assistants/x/avatar"], ASSISTANTS, Token, Body::Multipart),
-    ("POST", &["/api/files/speech/stt", "/api/files/speech/tts/manual"], Upload, Token, Body::Multipart),
-    ("GET POST", &["/api/files/speech/tts"], Pass, Token, Body::Json),
+    (
+        "POST",
+        &["/api/files/images/assistants/x/avatar", "/api/assistants/v2/avatar/a"],
+        assistants(Part::Avatar),
+        Token,
+        Body::Multipart,
+    ),
+    ("POST", &["/api/files/speech/stt", "/api/files/speech/tts/manual"], SPEECH, Token, Body::Multipart),
+    ("GET POST", &["/api/files/speech/tts"], SPEECH, Token, Body::Json),
     ("GET", &["/api/files/speech/tts/voices", "/api/files/speech/config/get"], Pass, Token, Body::None),
     ("GET", &["/api/agents", "/api/agents/categories"], Pass, Token, Body::None),
     ("POST", &["/api/agents"], AGENTS, Token, Body::Json),
@@ -112,13 +125,20 @@ const APPENDIX: &[(&str, &[&str], Class, Access, Body)] = &[
     ("POST", &["/api/agents/v1/chat/completions", "/api/agents/v1/responses"], REMOTE, Key, Body::Json),
     ("GET", &["/api/agents/v1/models", "/api/agents/v1/models/x"], REMOTE, Key, Body::None),
     ("GET", &["/api/agents/v1/responses/models", "/api/agents/v1/responses/x"], REMOTE, Key, Body::None),
-    ("POST", &["/api/assistants/v1/chat", "/api/assistants/v2/chat"], ASSISTANTS, Token, Body::Json),
-    ("POST", &["/api/assistants/v1/chat/abort", "/api/assistants/v2/chat/abort"], ASSISTANTS, Token, Body::Json),
-    ("GET POST", &["/api/assistants/v1", "/api/assistants/v2"], ASSISTANTS, Token, Body::Json),
-    ("GET PATCH DELETE", &["/api/assistants/v1/a", "/api/assistants/v2/a"], ASSISTANTS, Token, Body::Json),
-    ("GET", &["/api/assistants/v2/tools", "/api/assistants/v2/documents"], ASSISTANTS, Token, Body::Json),
-    ("POST", &["/api/assistants/v2/actions/a", "/api/assistants/v2/avatar/a"], ASSISTANTS, Token, Body::Json),
-    ("DELETE", &["/api/assistants/v2/actions/a/b/gpt-4o"], ASSISTANTS, Token, Body::Json),
+    ("POST", &["/api/assistants/v1/chat", "/api/assistants/v2/chat"], assistants(Part::Chat), Token, Body::Json),
+    ("POST", &["/api/assistants/v1/chat/abort"], assistants(Part::Abort), Token, Body::Json),
+    ("POST", &["/api/assistants/v2/chat/abort"], assistants(Part::Abort), Token, Body::Json),
+    ("GET HEAD", &["/api/assistants/v1", "/api/assistants/v2"], assistants(Part::List), Token, Body::None),
+    ("POST", &["/api/assistants/v1", "/api/assistants/v2"], assistants(Part::Create), Token, Body::Json),
+    ("GET HEAD DELETE", &["/api/assistants/v1/a", "/api/assistants/v2/chat"], assistants(Part::One), Token, Body::Json),
+    ("PATCH", &["/api/assistants/v1/a", "/api/assistants/v2/tools"], assistants(Part::Change), Token, Body::Json),
+    ("GET", &["/api/assistants/v1/tools", "/api/assistants/v2/tools"], assistants(Part::Tools), Token, Body::None),
+    ("GET", &["/api/assistants/v1/documents"], assistants(Part::Documents), Token, Body::None),
+    ("GET", &["/api/assistants/v2/documents"], assistants(Part::Documents), Token, Body::None),
+    ("POST", &["/api/assistants/v1/actions/a"], assistants(Part::Action), Token, Body::Json),
+    ("POST", &["/api/assistants/v2/actions/a"], assistants(Part::Action), Token, Body::Json),
+    ("DELETE", &["/api/assistants/v1/actions/a/b/gpt-4o"], assistants(Part::RemoveAction), Token, Body::Json),
+    ("DELETE", &["/api/assistants/v2/actions/a/b/gpt-4o"], assistants(Part::RemoveAction), Token, Body::Json),
 ];
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::super::codes;
 use super::super::faults::{Faults, Spot};
+use super::super::merge::Merged;
 use super::super::pattern::covers;
 use super::super::rules::AGENTS;
 use super::super::written::{Endpoint, Entry, Names, Section, Tools};
@@ -29,7 +30,7 @@ const HARMFUL: [&str; 9] = [
     "additionalModelRequestFields",
 ];
 
-pub(super) fn of_endpoint(entry: &Entry, endpoint: &Endpoint, faults: &mut Faults<'_>) {
+pub(super) fn of_endpoint(merged: &Merged, entry: &Entry, endpoint: &Endpoint, faults: &mut Faults<'_>) {
     for list in [&endpoint.models, &endpoint.deny].into_iter().flatten() {
         names(list, if endpoint.key() == AGENTS { "agent" } else { "model" }, faults);
     }
@@ -49,12 +50,12 @@ pub(super) fn of_endpoint(entry: &Entry, endpoint: &Endpoint, faults: &mut Fault
         );
         faults.push(allowed.spot, fault.help("write \"deny: ['*']\" to hide the endpoint from this user"));
     }
-    if SURFACES.contains(&endpoint.key()) && !allowed.value.is_empty() {
+    if SURFACES.contains(&endpoint.key()) && !merged.assistants && !allowed.value.is_empty() {
         let message = format!(
             "{} stays closed to callers with any restriction, whatever models are listed",
             quoted(endpoint.key())
         );
-        let help = "this version does not judge its models one by one; only callers without any restriction get there";
+        let help = "write \"assistants: { enabled: true }\" to have its models judged one by one";
         faults.push(endpoint.name.spot, Fault::warning(codes::STAYS_CLOSED, message).help(help));
     }
 }

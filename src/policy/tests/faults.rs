@@ -51,6 +51,21 @@ const CASES: &[(&str, &[&str])] = &[
     ("mode: Enforce", &["bad-value 2:7"]),
     ("mode:", &["bad-value 2:1"]),
     ("unlisted: { endpoint: true, role: maybe }", &["bad-value 2:23", "bad-value 2:35"]),
+    ("assistants: true", &["wrong-type 2:13"]),
+    ("assistants: { enabled: 'yes' }", &["wrong-type 2:24"]),
+    ("assistants: { enable: true }", &["unknown-key 2:15"]),
+    ("user_keys: true", &["bad-value 2:12"]),
+    ("user_keys: { deny: true }", &["bad-value 2:12"]),
+    ("system_models: deny", &["wrong-type 2:16"]),
+    ("system_models: { titles: deny, speech: denied }", &["unknown-key 2:18", "bad-value 2:40"]),
+    (
+        "roles: { USER: { endpoints: { assistants: { models: [a] }, agents: { models: [agent_a] } } } }",
+        &["stays-closed 2:31"],
+    ),
+    (
+        "assistants: { enabled: true }\nroles: { USER: { endpoints: { assistants: { models: [a] }, agents: { models: [agent_a] } } } }",
+        &[],
+    ),
     ("limits: []\nprices: {}", &["not-yet 2:1", "not-yet 3:1"]),
     ("roles: { USER: { unrestricted: true, limits: [], mode: shadow } }", &["not-yet 2:38", "not-yet 2:50"]),
     // Mappings of claims.

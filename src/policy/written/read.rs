@@ -9,8 +9,23 @@ use crate::policy::snapshot::{Fallback, Mode};
 use crate::policy::tree::{Key, Node, Value};
 use crate::report::{Fault, nearest, quoted};
 
-const FILE_KEYS: &[&str] =
-    &["version", "mode", "unlisted", "roles", "groups", "users", "agents", "role_mapping", "group_mapping", "messages"];
+const FILE_KEYS: &[&str] = &[
+    "version",
+    "mode",
+    "unlisted",
+    "roles",
+    "groups",
+    "users",
+    "agents",
+    "assistants",
+    "user_keys",
+    "system_models",
+    "role_mapping",
+    "group_mapping",
+    "messages",
+];
+/// Whether something that nothing else decides is open.
+const OPEN_OR_NOT: &[(&str, Fallback)] = &[("allow", Fallback::Allow), ("deny", Fallback::Deny)];
 const ENTRY_KEYS: &[&str] = &["unrestricted", "endpoints", "tools"];
 const ENDPOINT_KEYS: &[&str] = &["models", "deny"];
 const TOOLS_KEYS: &[&str] = &["allow", "deny"];
@@ -40,6 +55,9 @@ pub(in crate::policy) fn read(source: usize, root: &Node, faults: &mut Faults<'_
             "agents" => agents(node, &mut file, faults),
             "role_mapping" => file.role_mapping = claims::roles(key, node, faults),
             "group_mapping" => file.group_mapping = claims::groups(key, node, faults),
+            "assistants" => assistants(node, &mut file, faults),
+            "user_keys" => file.user_keys = word(key, node, OPEN_OR_NOT, faults),
+            "system_models" => system_models(node, &mut file, faults),
             name => match Section::ALL.into_iter().find(|section| section.as_str() == name) {
                 Some(section) => section_entries(section, node, &mut file.entries, faults),
                 None => stray(key, FILE_KEYS, FILE_KEYS_TO_COME, faults),
@@ -66,12 +84,29 @@ fn version(source: usize, entries: &Entries, faults: &mut Faults<'_>) {
 }
 
 fn unlisted(node: &Node, file: &mut File, faults: &mut Faults<'_>) {
-    let words = [("allow", Fallback::Allow), ("deny", Fallback::Deny)];
     for (key, node) in mapping(node, "\"unlisted\"", faults).unwrap_or_default() {
         match key.name.as_str() {
-            "endpoint" => file.unlisted_endpoint = word(key, node, &words, faults),
-            "role" => file.unlisted_role = word(key, node, &words, faults),
+            "endpoint" => file.unlisted_endpoint = word(key, node, OPEN_OR_NOT, faults),
+            "role" => file.unlisted_role = word(key, node, OPEN_OR_NOT, faults),
             _ => stray(key, &["endpoint", "role"], &[], faults),
+        }
+    }
+}
+
+fn assistants(node: &Node, file: &mut File, faults: &mut Faults<'_>) {
+    for (key, node) in mapping(node, "\"assistants\"", faults).unwrap_or_default() {
+        match key.name.as_str() {
+            "enabled" => file.assistants = truth(key, node, faults),
+            _ => stray(key, &["enabled"], &[], faults),
+        }
+    }
+}
+
+fn system_models(node: &Node, file: &mut File, faults: &mut Faults<'_>) {
+    for (key, node) in mapping(node, "\"system_models\"", faults).unwrap_or_default() {
+        match key.name.as_str() {
+            "speech" => file.speech = word(key, node, OPEN_OR_NOT, faults),
+            _ => stray(key, &["speech"], &[], faults),
         }
     }
 }
@@ -151,7 +186,7 @@ fn entry(section: Section, key: &Key, node: &Node, faults: &mut Faults<'_>) -> E
     let what = format!("the entry of {} {}", section.noun(), quoted(&key.name));
     for (key, node) in mapping(node, &what, faults).unwrap_or_default() {
         match key.name.as_str() {
-            "unrestricted" => entry.unrestricted = truth(node, faults),
+            "unrestricted" => entry.unrestricted = truth(key, node, faults),
             "endpoints" => entry.endpoints = Some(Spotted { value: endpoints(node, faults), spot: key.spot }),
             "tools" => entry.tools = tools(key, node, faults),
             _ => stray(key, ENTRY_KEYS, ENTRY_KEYS_TO_COME, faults),
@@ -224,11 +259,11 @@ pub(super) fn text(node: &Node, what: &str, faults: &mut Faults<'_>) -> Option<S
     None
 }
 
-fn truth(node: &Node, faults: &mut Faults<'_>) -> Option<Spotted<bool>> {
+fn truth(key: &Key, node: &Node, faults: &mut Faults<'_>) -> Option<Spotted<bool>> {
     if let Value::Bool(value) = node.value {
         return Some(Spotted { value, spot: node.spot });
     }
-    faults.push(node.spot, wrong_type("\"unrestricted\"", "true or false", &node.value));
+    faults.push(node.spot, wrong_type(&quoted(&key.name), "true or false", &node.value));
     None
 }
 

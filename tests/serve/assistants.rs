@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
 use crate::fake::Fake;
-use crate::support::{Answer, get, open, request};
+use crate::support::{Answer, open, request};
 use crate::world::World;
 
 /// Bob may have one model of OpenAI's assistants, and none of Azure's.
@@ -93,7 +93,8 @@ async fn a_chat_is_judged_by_the_model_that_it_names() {
     let elsewhere = send(&world, "Bob", Method::POST, "/api/agents/chat", turn).await;
     assert_eq!(told(&elsewhere), (403, "surface.assistants".to_owned()), "assistants run on their own routes alone");
     assert!(world.reached().is_empty(), "{:?}", world.reached());
-    let unknown = get(world.addr, chat, &[]).await;
+    let json = [("content-type", "application/json")];
+    let unknown = request(world.addr, Method::POST, chat, &json, azure.into()).await;
     assert_eq!(unknown.json(), json!({"message": "No auth token"}), "who is not known reads LibreChat's own words");
 }
 

@@ -209,6 +209,31 @@ async fn a_spec_and_the_model_beside_it_must_both_be_allowed() {
 }
 
 #[tokio::test]
+async fn what_an_administrator_changes_is_asked_for_anew() {
+    let world = with_specs(POLICY, false).start().await;
+    let (ann, bob) = (world.bearer("Ann"), world.bearer("Bob"));
+    let asked = |world: &World| world.reached().iter().filter(|seen| seen.target == "/api/config").count();
+    let turn = turn_with("openAI", "gpt-4o-mini", json!({"spec": "quick"}));
+    for _ in 0..3 {
+        assert_started(&say(&world, "Bob", &turn).await);
+    }
+    assert_eq!(asked(&world), 1, "what LibreChat offers is kept for seconds");
+    let path = "/api/admin/config/role/USER";
+    let changes = [
+        (Method::PATCH, &bob, 1),
+        (Method::GET, &ann, 1),
+        (Method::PATCH, &ann, 2),
+        (Method::PUT, &ann, 3),
+        (Method::DELETE, &ann, 4),
+    ];
+    for (method, who, expected) in changes {
+        request(world.addr, method.clone(), path, &[("authorization", who)], "".into()).await;
+        assert_started(&say(&world, "Bob", &turn).await);
+        assert_eq!(asked(&world), expected, "after {method} by {who}");
+    }
+}
+
+#[tokio::test]
 async fn where_there_are_no_specs_the_name_of_one_means_nothing() {
     let world = World::with(POLICY).start().await;
     let body = turn_with("openAI", "gpt-4o-mini", json!({"spec": "anything"}));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Response, StatusCode, header};
+use tokio::sync::SemaphorePermit;
 
 use super::govern::{as_our_json, unheld};
 use super::passage::{Outgoing, Upstream};
@@ -45,7 +46,7 @@ impl<U: Upstream> Spine<U> {
             }
         }
         let path = CanonicalPath::of(&head.uri)?;
-        let body = self.held_json(&head, body).await?;
+        let (body, _room) = self.held_json(&head, body).await?;
         let named = match part {
             // What this guards is another person's stream, so that it holds for everybody.
             Part::Abort => assistants::read_abort(&path, &body)?,
@@ -57,14 +58,19 @@ impl<U: Upstream> Spine<U> {
         }
     }
 
-    /// A body that is held, of a request that may have none.
-    pub(super) async fn held_json(&self, head: &Parts, body: U::Inbound) -> Result<Bytes, Refusal> {
+    /// A body that is held, of a request that may have none, and its room, to be kept until LibreChat has it.
+    pub(super) async fn held_json(
+        &self,
+        head: &Parts,
+        body: U::Inbound,
+    ) -> Result<(Bytes, Option<SemaphorePermit<'_>>), Refusal> {
         if http_body::Body::is_end_stream(&body) {
-            return Ok(Bytes::new());
+            return Ok((Bytes::new(), None));
         }
         json_body_expected(&head.headers)?;
-        let _room = self.room(&body)?;
-        hold(body, LONGEST_BODY, self.parts.patience.body).await.map_err(unheld)
+        let room = self.room(&body)?;
+        let body = hold(body, LONGEST_BODY, self.parts.patience.body).await.map_err(unheld)?;
+        Ok((body, Some(room)))
     }
 
     /// A chat: its answer is the stream itself.

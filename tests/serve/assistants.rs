@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
+use tollgate::demo::{ModelSpec, ModelSpecs};
 
 use crate::fake::Fake;
 use crate::support::{Answer, open, request};
@@ -362,4 +363,40 @@ async fn speech_is_closed_where_the_policy_says_so() {
         }
         assert_eq!(world.reached().len(), if expected { 2 } else { 6 });
     }
+}
+
+#[tokio::test]
+async fn a_spec_beside_the_model_must_be_allowed_too() {
+    let spec = |name: &str, endpoint: &str, model: &str| ModelSpec {
+        name: name.to_owned(),
+        label: name.to_owned(),
+        endpoint: endpoint.to_owned(),
+        model: model.to_owned(),
+        ..ModelSpec::default()
+    };
+    let list = vec![
+        spec("cheap", "assistants", "gpt-4o-mini"),
+        spec("dear", "assistants", "gpt-4o"),
+        spec("other", "anthropic", "claude-opus-4-8"),
+    ];
+    let specs = ModelSpecs { enforce: true, prioritize: false, list };
+    let world = World::with(OPENED).librechat(|options| options.model_specs = Some(specs)).start().await;
+    for (name, expected) in
+        [("cheap", ""), ("dear", MODELS), ("other", "unlisted.endpoint"), ("unknown", "select.no-such-spec")]
+    {
+        world.stand_in.forget();
+        let body = format!(r#"{{"endpoint":"assistants","model":"gpt-4o-mini","spec":"{name}"}}"#);
+        let answer = send(&world, "Bob", Method::POST, "/api/assistants/v2/chat", &body).await;
+        assert_eq!(told(&answer).1, expected, "{name}: {}", answer.text());
+        let ran = world.reached().iter().any(|seen| seen.method == Method::POST);
+        assert_eq!(ran, expected.is_empty(), "{name}");
+    }
+    let config = send(&world, "Bob", Method::GET, "/api/config", "").await;
+    let shown: Vec<_> = config.json()["modelSpecs"]["list"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|spec| spec["name"].clone())
+        .collect();
+    assert_eq!(shown, ["cheap"]);
 }

@@ -192,7 +192,7 @@ async fn half_an_upload_is_never_continued_by_anybody() {
                 let mut answer = Vec::new();
                 let _ = patiently(name, socket.read_to_end(&mut answer)).await;
                 assert_eq!(
-                    (streams::statuses(&answer), Sent::new(Vec::new(), &answer).rules),
+                    (streams::statuses(&answer), Sent::new(Vec::new(), &answer, false).rules),
                     (vec!["400".to_owned()], vec![rule.to_owned()])
                 );
                 let entry = world.entry(name, |entry| entry["rules"][0] == rule).await;

@@ -15,6 +15,8 @@ use super::streams::{Written, read, refusals, statuses, values};
 pub(super) struct Sent {
     /// The bytes.
     pub(super) bytes: Vec<u8>,
+    /// Whether the connection was reset: then answers on their way are lost with it.
+    pub(super) reset: bool,
     /// The tags of the requests that Node has answered, in order.
     pub(super) tags: Vec<String>,
     /// The statuses of all answers.
@@ -34,11 +36,12 @@ pub(super) struct Findings(BTreeMap<&'static str, Vec<String>>);
 // === impl Sent ===
 
 impl Sent {
-    /// A stream and the bytes that came back.
-    pub(super) fn new(bytes: Vec<u8>, answers: &[u8]) -> Self {
+    /// A stream and the bytes that came back, on a connection that was reset or ended well.
+    pub(super) fn new(bytes: Vec<u8>, answers: &[u8], reset: bool) -> Self {
         let given_up = refusals(answers).into_iter().filter(|(rule, _)| rule.starts_with("upstream."));
         Self {
             bytes,
+            reset,
             tags: values(answers, "x-seen"),
             statuses: statuses(answers),
             rules: refusals(answers).into_iter().map(|(rule, _)| rule).collect(),
@@ -98,7 +101,10 @@ impl Findings {
         }
         // On a machine that stands still for seconds Node may have had a request whose answer was not waited for.
         claimed.extend(sent.iter().flat_map(|stream| stream.given_up.iter().map(String::as_str)));
-        for (tag, one) in known.iter().filter(|(tag, one)| one.whole && !claimed.contains(**tag)) {
+        let lost: Vec<Written> =
+            sent.iter().filter(|stream| stream.reset).flat_map(|stream| read(&stream.bytes)).collect();
+        let is_lost = |one: &Understood| lost.iter().any(|written| is_same(written, one));
+        for (tag, one) in known.iter().filter(|(tag, one)| one.whole && !claimed.contains(**tag) && !is_lost(one)) {
             self.add("unclaimed", format!("{tag}: {} {}", one.method, one.target));
         }
     }

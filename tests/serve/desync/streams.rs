@@ -30,9 +30,9 @@ pub(super) async fn send(addr: SocketAddr, streams: Vec<Vec<u8>>, at_once: usize
     for (number, bytes) in streams.into_iter().enumerate() {
         let permit = Arc::clone(&room).acquire_owned().await.expect("room");
         tasks.spawn(async move {
-            let answers = exchange(addr, &bytes).await;
+            let (answers, reset) = exchange(addr, &bytes).await;
             drop(permit);
-            (number, Sent::new(bytes, &answers))
+            (number, Sent::new(bytes, &answers, reset))
         });
     }
     let mut all = tasks.join_all().await;
@@ -40,14 +40,14 @@ pub(super) async fn send(addr: SocketAddr, streams: Vec<Vec<u8>>, at_once: usize
     all.into_iter().map(|(_, sent)| sent).collect()
 }
 
-async fn exchange(addr: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+async fn exchange(addr: SocketAddr, bytes: &[u8]) -> (Vec<u8>, bool) {
     let mut socket = patiently("connecting", TcpStream::connect(addr)).await.expect("Tollgate listens");
     // It may refuse before it has read everything; what it said is still worth reading.
     let _ = socket.write_all(bytes).await;
     let mut answers = Vec::new();
-    // A reset is an end too.
-    let _ = patiently("the end of a connection", socket.read_to_end(&mut answers)).await;
-    answers
+    // A reset is an end too, but one that takes answers with it that had not been read.
+    let ended = patiently("the end of a connection", socket.read_to_end(&mut answers)).await;
+    (answers, ended.is_err())
 }
 
 /// The values of a field in answers; bodies are JSON in one line and hold none.

@@ -113,7 +113,7 @@ impl ServerApp for Connections {
         });
         let stream = Strict::new(Patient::new(stream, self.limits.write_stall), self.limits.head, &tally);
         let mut connection = self.engine.serve_connection(TokioIo::new(stream), service);
-        let ended = serve(&mut connection, &tally, stopped(&mut shutdown.clone())).await;
+        let ended = serve(&mut connection, &tally, shutdown.clone()).await;
         let (stream, refused) = connection.into_parts().io.into_inner().into_inner();
         self.end(stream, peer, refused, ended).await;
         drop(open);
@@ -158,7 +158,7 @@ impl Connections {
 async fn serve<I, S, B, F>(
     connection: &mut http1::Connection<I, S>,
     tally: &Tally,
-    stopped: impl Future<Output = ()>,
+    shutdown: ShutdownWatch,
 ) -> hyper::Result<()>
 where
     I: Read + Write + Unpin,
@@ -166,15 +166,19 @@ where
     F: Future<Output = Result<Response<B>, Infallible>> + Unpin,
     B: Body<Error: std::error::Error + Send + Sync + 'static> + 'static,
 {
-    let mut stopped = pin!(stopped);
-    let mut told = false;
+    let news = shutdown.clone();
+    let mut stopped = pin!(stopped(shutdown));
+    let (mut told, mut listening) = (false, false);
     std::future::poll_fn(|cx| {
         loop {
             let polled = connection.poll_without_shutdown(cx);
             if polled.is_ready() || told {
                 return polled;
             }
-            told = tally.is_over() || stopped.as_mut().poll(cx).is_ready();
+            // Asked once it will wake this task, which is the same for the life of a connection; to ask each time costs as much
+            // as reading a header.
+            let asks = !std::mem::replace(&mut listening, true) || !matches!(news.has_changed(), Ok(false));
+            told = tally.is_over() || (asks && stopped.as_mut().poll(cx).is_ready());
             if !told {
                 return polled;
             }
@@ -185,7 +189,7 @@ where
 }
 
 /// Returns when the listeners have closed.
-async fn stopped(shutdown: &mut ShutdownWatch) {
+async fn stopped(mut shutdown: ShutdownWatch) {
     // The guard that `wait_for` gives must not live on. A sender that is gone means the same: nobody serves any more.
     let _ = shutdown.wait_for(|stop| *stop).await.map(|_| ());
 }

@@ -62,12 +62,6 @@ struct Span {
     end: usize,
 }
 
-impl Span {
-    fn length(self) -> usize {
-        self.end - self.start
-    }
-}
-
 #[derive(Clone, Copy, Debug)]
 struct Member {
     key: Span,

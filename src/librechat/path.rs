@@ -195,15 +195,17 @@ fn area(path: &str) -> Area {
 
 /// RFC 3986: what a path may hold, without `;`, which some readers cut a segment at.
 fn is_path_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@%/".contains(&byte)
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=')
+        || matches!(byte, b':' | b'@' | b'%' | b'/')
 }
 
 /// RFC 3986: what a query may hold, and the brackets and bars that browsers leave unencoded in it.
 fn is_query_byte(byte: u8) -> bool {
-    is_path_byte(byte) || b";?[]|^`{}".contains(&byte)
+    is_path_byte(byte) || matches!(byte, b';' | b'?' | b'[' | b']' | b'|' | b'^' | b'`' | b'{' | b'}')
 }
 
-fn check_bytes(text: &str, allowed: fn(u8) -> bool) -> Result<(), PathFault> {
+fn check_bytes(text: &str, allowed: impl Fn(u8) -> bool) -> Result<(), PathFault> {
     match text.bytes().find(|&byte| !allowed(byte)) {
         None => Ok(()),
         Some(b'\\') => Err(PathFault::Backslash),

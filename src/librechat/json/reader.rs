@@ -274,9 +274,14 @@ impl<'a> Reader<'a> {
         let out = &self.out;
         let keys = self.keys.get_mut(first_key..).unwrap_or_default();
         let twice = if keys.len() < SORTED_FROM {
-            (1..).zip(keys.iter()).any(|(next, key)| {
-                let others = keys.get(next..).unwrap_or_default().iter();
-                others.filter(|other| other.length() == key.length()).any(|other| text(out, *key) == text(out, *other))
+            // Keys that are the same look alike: most keys look like none before them, and need no comparison.
+            let mut looks = 0_u64;
+            (0..).zip(keys.iter()).any(|(before, key)| {
+                let key = text(out, *key);
+                let look = 1 << (look(key) % u64::BITS as usize);
+                let alike = looks & look != 0;
+                looks |= look;
+                alike && keys.iter().take(before).any(|other| text(out, *other) == key)
             })
         } else {
             keys.sort_unstable_by(|a, b| text(out, *a).cmp(text(out, *b)));
@@ -285,6 +290,13 @@ impl<'a> Reader<'a> {
         self.keys.truncate(first_key);
         if twice { Err(Unreadable::DuplicateKey) } else { Ok(()) }
     }
+}
+
+/// A number that is the same for keys that are the same, and mostly another for others: of the length and the first letters.
+fn look(key: &[u8]) -> usize {
+    // Behind the quote.
+    let letters = key.get(1..4).unwrap_or_default();
+    letters.iter().fold(key.len(), |look, letter| look.wrapping_mul(7).wrapping_add(usize::from(*letter)))
 }
 
 fn text(out: &[u8], span: Span) -> &[u8] {

@@ -4,9 +4,8 @@
 //! tenth of what a turn costs; here names are written as they are and texts by the word (`json_text`). A test holds both to
 //! the same bytes.
 
-use std::fmt::Display;
-use std::io::Write as _;
-
+use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
 use serde::Serialize;
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
@@ -28,41 +27,44 @@ pub(in crate::record) fn write(entry: &Entry, out: &mut Vec<u8>) -> serde_json::
     Ok(())
 }
 
-/// The line so far. A member's `name` comes with what stands before and behind it: `,"name":`.
+/// The line so far. A member's `name` comes with what stands before and behind it: `,"name":`, and for text `,"name":"`.
 struct Line<'a>(&'a mut Vec<u8>);
+
+/// How moments are written: RFC 3339, UTC.
+static MOMENTS: DateTimePrinter = DateTimePrinter::new();
 
 // === impl Line ===
 
 impl Line<'_> {
     fn audit(&mut self, audit: &Audit) -> serde_json::Result<()> {
-        self.id(r#"{"kind":"audit","_id":"#, audit.id);
-        self.id(r#","requestId":"#, audit.request_id);
-        self.shown(r#","timestamp":"#, &audit.timestamp);
-        self.maybe(r#","userId":"#, audit.user_id.as_deref());
-        self.maybe(r#","role":"#, audit.role.as_deref());
-        self.text(r#","action":"#, audit.action);
+        self.id(r#"{"kind":"audit","_id":""#, audit.id);
+        self.id(r#","requestId":""#, audit.request_id);
+        self.moment(r#","timestamp":""#, &audit.timestamp);
+        self.maybe(r#","userId":""#, audit.user_id.as_deref());
+        self.maybe(r#","role":""#, audit.role.as_deref());
+        self.word(r#","action":""#, audit.action);
         self.value(r#","category":"#, &audit.category)?;
         self.value(r#","severity":"#, &audit.severity)?;
         self.value(r#","decision":"#, &audit.decision)?;
         self.list(r#","rules":"#, audit.rules.iter().map(|rule| rule.as_str()));
-        self.text(r#","policyRevision":"#, &audit.policy_revision);
+        self.text(r#","policyRevision":""#, &audit.policy_revision);
         self.details(&audit.details)?;
         self.metadata(&audit.metadata);
         Ok(())
     }
 
     fn details(&mut self, details: &Details) -> serde_json::Result<()> {
-        self.text(r#","details":{"ip":"#, &details.ip);
-        self.maybe(r#","userAgent":"#, details.user_agent.as_deref());
-        self.text(r#","method":"#, &details.method);
-        self.text(r#","path":"#, &details.path);
+        self.text(r#","details":{"ip":""#, &details.ip);
+        self.maybe(r#","userAgent":""#, details.user_agent.as_deref());
+        self.text(r#","method":""#, &details.method);
+        self.text(r#","path":""#, &details.path);
         self.list_unless_empty(r#","query":"#, &details.query);
         let Response { status, message, time } = &details.response;
         self.value(r#","response":{"status":"#, status)?;
-        self.maybe(r#","message":"#, message.as_deref());
+        self.maybe(r#","message":""#, message.as_deref());
         self.value(r#","time":"#, time)?;
         self.raw("}");
-        self.maybe(r#","error":"#, details.error.as_deref());
+        self.maybe(r#","error":""#, details.error.as_deref());
         self.raw("}");
         Ok(())
     }
@@ -70,11 +72,11 @@ impl Line<'_> {
     fn metadata(&mut self, metadata: &Metadata) {
         self.raw(r#","metadata":{"#);
         let first = self.0.len();
-        self.maybe(r#","conversationId":"#, metadata.conversation_id.as_deref());
-        self.maybe(r#","endpoint":"#, metadata.endpoint.as_deref());
-        self.maybe(r#","model":"#, metadata.model.as_deref());
-        self.maybe(r#","agent":"#, metadata.agent.as_deref());
-        self.maybe(r#","spec":"#, metadata.spec.as_deref());
+        self.maybe(r#","conversationId":""#, metadata.conversation_id.as_deref());
+        self.maybe(r#","endpoint":""#, metadata.endpoint.as_deref());
+        self.maybe(r#","model":""#, metadata.model.as_deref());
+        self.maybe(r#","agent":""#, metadata.agent.as_deref());
+        self.maybe(r#","spec":""#, metadata.spec.as_deref());
         self.list_unless_empty(r#","also":"#, &metadata.also);
         // The first member has no comma before it.
         if self.0.get(first) == Some(&b',') {
@@ -84,36 +86,32 @@ impl Line<'_> {
     }
 
     fn usage(&mut self, usage: &Usage) -> serde_json::Result<()> {
-        self.id(r#"{"kind":"usage","_id":"#, usage.id);
-        self.id(r#","requestId":"#, usage.request_id);
-        self.shown(r#","timestamp":"#, &usage.timestamp);
-        self.text(r#","userId":"#, &usage.user_id);
-        self.text(r#","role":"#, &usage.role);
-        self.text(r#","endpoint":"#, &usage.endpoint);
-        self.text(r#","model":"#, &usage.model);
-        self.maybe(r#","agent":"#, usage.agent.as_deref());
+        self.id(r#"{"kind":"usage","_id":""#, usage.id);
+        self.id(r#","requestId":""#, usage.request_id);
+        self.moment(r#","timestamp":""#, &usage.timestamp);
+        self.text(r#","userId":""#, &usage.user_id);
+        self.text(r#","role":""#, &usage.role);
+        self.text(r#","endpoint":""#, &usage.endpoint);
+        self.text(r#","model":""#, &usage.model);
+        self.maybe(r#","agent":""#, usage.agent.as_deref());
         self.list_unless_empty(r#","models":"#, &usage.models);
-        self.maybe(r#","spec":"#, usage.spec.as_deref());
-        self.maybe(r#","conversationId":"#, usage.conversation_id.as_deref());
+        self.maybe(r#","spec":""#, usage.spec.as_deref());
+        self.maybe(r#","conversationId":""#, usage.conversation_id.as_deref());
         self.value(r#","outcome":"#, &usage.outcome)?;
         self.value(r#","status":"#, &usage.status)?;
         self.value(r#","requestBytes":"#, &usage.request_bytes)?;
         self.value(r#","time":"#, &usage.time)
     }
 
+    #[inline]
     fn raw(&mut self, text: &'static str) {
         self.0.extend_from_slice(text.as_bytes());
     }
 
-    fn quoted(&mut self, text: &str) {
-        self.raw("\"");
-        escape(text, self.0);
-        self.raw("\"");
-    }
-
     fn text(&mut self, name: &'static str, text: &str) {
         self.raw(name);
-        self.quoted(text);
+        escape(text, self.0);
+        self.0.push(b'"');
     }
 
     fn maybe(&mut self, name: &'static str, text: Option<&str>) {
@@ -122,16 +120,23 @@ impl Line<'_> {
         }
     }
 
-    /// Something that writes itself in plain characters.
-    fn shown(&mut self, name: &'static str, value: &impl Display) {
+    /// A text in which nothing needs an escape.
+    fn word(&mut self, name: &'static str, word: &str) {
+        self.raw(name);
+        self.0.extend_from_slice(word.as_bytes());
+        self.0.push(b'"');
+    }
+
+    fn moment(&mut self, name: &'static str, moment: &Timestamp) {
         self.raw(name);
         // Writing into memory cannot fail.
-        let _ = write!(self.0, "\"{value}\"");
+        let _ = MOMENTS.print_timestamp(moment, &mut *self.0);
+        self.0.push(b'"');
     }
 
     fn id(&mut self, name: &'static str, id: Uuid) {
         let mut text = [0; Hyphenated::LENGTH];
-        self.text(name, id.hyphenated().encode_lower(&mut text));
+        self.word(name, id.hyphenated().encode_lower(&mut text));
     }
 
     /// A number or a word of the record's own, the library's way.
@@ -142,13 +147,12 @@ impl Line<'_> {
 
     fn list<'a>(&mut self, name: &'static str, texts: impl Iterator<Item = &'a str>) {
         self.raw(name);
-        let mut before = "[";
+        let mut before = "[\"";
         for text in texts {
-            self.raw(before);
-            self.quoted(text);
-            before = ",";
+            self.text(before, text);
+            before = ",\"";
         }
-        self.raw(if before == "[" { "[]" } else { "]" });
+        self.raw(if before == "[\"" { "[]" } else { "]" });
     }
 
     fn list_unless_empty(&mut self, name: &'static str, texts: &[Box<str>]) {

@@ -196,7 +196,10 @@ fn area(path: &str) -> Area {
 /// RFC 3986: what a path may hold, without `;`, which some readers cut a segment at.
 fn is_path_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
-        || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=')
+        || matches!(
+            byte,
+            b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'='
+        )
         || matches!(byte, b':' | b'@' | b'%' | b'/')
 }
 

@@ -199,6 +199,14 @@ impl<'a> Reader<'a> {
     /// Reads a string whose quote is next and writes it in its canonical spelling, the place of which it returns.
     fn string(&mut self) -> Result<Span, Unreadable> {
         let start = self.out.len();
+        // Nearly always the string stands there as it is to be written, quotes and all.
+        let rest = self.rest();
+        let end = 1 + plain_run(rest.get(1..).unwrap_or_default());
+        if let (Some(b'"'), Some(whole)) = (rest.get(end), rest.get(..=end)) {
+            self.out.extend_from_slice(whole);
+            self.at += whole.len();
+            return Ok(Span { start, end: self.out.len() });
+        }
         self.mark(b'"');
         loop {
             let rest = self.rest();

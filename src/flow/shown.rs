@@ -149,7 +149,9 @@ impl<U: Upstream> Spine<U> {
             return Ok(specs);
         }
         let body = self.ask_librechat(visit, asked, answers::CONFIG, bearer).await?;
-        Ok(self.catalogue.keep_specs(&bearer.user, Specs::read(&body)?))
+        // LibreChat takes the token for nobody's, perhaps because it has just ended: then it has not said what there is.
+        let specs = Specs::read(&body)?.ok_or(Refusal::Nobody)?;
+        Ok(self.catalogue.keep_specs(&bearer.user, specs))
     }
 
     /// A question of our own to LibreChat, in the name of the user.
@@ -163,6 +165,11 @@ impl<U: Upstream> Spine<U> {
         let mut head = as_whole_answer(asked.clone());
         head.method = Method::GET;
         head.uri = Uri::from_static(target);
+        if bearer.federated.is_none() {
+            // The token says who asks. With a cookie beside it, LibreChat may read it as an identity provider's and find nobody
+            // (CONTRACT.md A.2 b, e).
+            head.headers.remove(header::COOKIE);
+        }
         let answer = self.send(visit, head, Outgoing::Whole(None), Some(bearer)).await?;
         if answer.status() != StatusCode::OK {
             return Err(Refusal::Unfiltered(format!("LibreChat answered {} to GET {target}", answer.status())));

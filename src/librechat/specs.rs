@@ -10,6 +10,9 @@ use super::selection::{self, is_stored_agent};
 use super::{agents, tools};
 use crate::policy::words::Target;
 
+/// A member that every answer for somebody who is signed in has, and no other one (captures base/026 and base/066).
+const SIGNED_IN: &str = "sharedLinksEnabled";
+
 /// The model specs of one answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Specs {
@@ -40,15 +43,19 @@ pub(super) struct Preset<'a> {
 // === impl Specs ===
 
 impl Specs {
-    /// Reads the answer to `GET /api/config`.
+    /// Reads the answer to `GET /api/config`; `None` if it is the one for people who are not signed in, which names no specs
+    /// whether there are any or not.
     ///
     /// # Errors
     /// [`Misshapen`] if it is not what LibreChat 0.8.6 answers.
-    pub fn read(config: &[u8]) -> Result<Self, Misshapen> {
+    pub fn read(config: &[u8]) -> Result<Option<Self>, Misshapen> {
         let fault = |what| Misshapen { answer: "GET /api/config", what };
         let config: Map<String, Value> = serde_json::from_slice(config).map_err(|_| fault("it is not an object"))?;
+        if !config.get(SIGNED_IN).is_some_and(Value::is_boolean) {
+            return Ok(None);
+        }
         let specs = match config.get("modelSpecs") {
-            None | Some(Value::Null) => return Ok(Self { enforce: false, list: Vec::new() }),
+            None | Some(Value::Null) => return Ok(Some(Self { enforce: false, list: Vec::new() })),
             Some(Value::Object(specs)) => specs,
             Some(_) => return Err(fault("modelSpecs is not an object")),
         };
@@ -65,7 +72,7 @@ impl Specs {
         };
         let wrong = fault("a model spec has no name, no preset, or tools of another shape");
         let list = list.iter().map(read).collect::<Option<_>>().ok_or(wrong)?;
-        Ok(Self { enforce, list })
+        Ok(Some(Self { enforce, list }))
     }
 
     /// Whether LibreChat accepts nothing but specs.
@@ -123,8 +130,12 @@ mod tests {
     use super::*;
     use crate::policy::words::{Surface, Tool};
 
-    fn read(config: serde_json::Value) -> Result<Specs, Misshapen> {
-        Specs::read(config.to_string().as_bytes())
+    /// As somebody who is signed in is answered.
+    fn read(mut config: serde_json::Value) -> Result<Specs, Misshapen> {
+        if let Some(config) = config.as_object_mut() {
+            config.insert(SIGNED_IN.to_owned(), false.into());
+        }
+        Specs::read(config.to_string().as_bytes()).map(|specs| specs.expect("specs of somebody who is signed in"))
     }
 
     fn model(model: &str) -> Target {
@@ -178,6 +189,13 @@ mod tests {
         for config in [json!({}), json!({"modelSpecs": null}), json!({"modelSpecs": {"list": []}})] {
             let specs = read(config.clone()).unwrap();
             assert_eq!((specs.targets("fast"), specs.enforced()), (SpecLookup::NoList, false), "{config}");
+        }
+    }
+
+    #[test]
+    fn the_answer_for_nobody_does_not_say_that_there_are_no_specs() {
+        for config in [json!({}), json!({"appTitle": "x"}), json!({"modelSpecs": {"list": []}, SIGNED_IN: null})] {
+            assert_eq!(Specs::read(config.to_string().as_bytes()), Ok(None), "{config}");
         }
     }
 

@@ -241,18 +241,20 @@ fn captured_specs_are_found_by_their_names() {
     for (file, enforced) in [("specs.jsonl", false), ("specs-enforce.jsonl", true)] {
         let exchanges = exchanges(file);
         let config = exchanges.iter().find(|exchange| exchange["request"]["path"] == "/api/config").unwrap();
-        let specs = Specs::read(config["response"]["body"].to_string().as_bytes()).unwrap();
+        let specs = Specs::read(config["response"]["body"].to_string().as_bytes()).unwrap().unwrap();
         assert_eq!(specs.enforced(), enforced);
         assert_eq!(specs.targets("smart"), SpecLookup::Found(vec![model("openAI", "gpt-4o")]));
         assert_eq!(specs.targets("room-pro"), SpecLookup::Found(vec![model("MindRoom", "mindroom-pro")]));
         assert_eq!(specs.targets("nope"), SpecLookup::Unknown);
     }
     let base = exchanges("base.jsonl");
-    let config = base.iter().find(|exchange| exchange["name"] == "066_boot_api_config").unwrap();
-    assert_eq!(
-        Specs::read(config["response"]["body"].to_string().as_bytes()).unwrap().targets("x"),
-        SpecLookup::NoList
-    );
+    let named = |name: &str| base.iter().find(|exchange| exchange["name"] == name).unwrap()["response"]["body"].to_string();
+    let signed_in = Specs::read(named("066_boot_api_config").as_bytes()).unwrap();
+    assert_eq!(signed_in.unwrap().targets("x"), SpecLookup::NoList);
+    // Who is not signed in is not told of any specs, so that nothing is known of them.
+    for anonymous in ["026_config-anon", "027_config-share"] {
+        assert_eq!(Specs::read(named(anonymous).as_bytes()).unwrap(), None, "{anonymous}");
+    }
 }
 
 struct OnlyMini;

@@ -1,5 +1,8 @@
 //! What a caller is shown: the models, endpoints and model specs that the policy allows, and no byte of the others.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use http::Method;
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
@@ -7,7 +10,7 @@ use tollgate::demo::{Endpoint, ModelSpec, ModelSpecs, StandInOptions, StoredAgen
 
 use crate::POLICY;
 use crate::scripted::Scripted;
-use crate::support::{Answer, get, request};
+use crate::support::{Answer, get, post_json, request};
 use crate::world::{World, token};
 
 const MODELS: &str = "/api/models";
@@ -292,6 +295,41 @@ async fn model_specs_are_filtered_by_what_they_would_run() {
         assert_eq!(names(&config), names(&whole), "everything else is there, in its order");
         assert_eq!(config["interface"], whole["interface"]);
     }
+}
+
+/// LibreChat has specs only for who is signed in, and where it reuses tokens of an identity provider, a cookie beside one of
+/// its own tokens makes that nobody's (CONTRACT.md A.2 b, e).
+#[tokio::test]
+async fn an_answer_for_nobody_does_not_say_that_there_are_no_specs() {
+    const ANONYMOUS: &str = r#"{"appTitle":"LibreChat","socialLogins":[]}"#;
+    const SIGNED_IN: &str = r#"{"appTitle":"LibreChat","sharedLinksEnabled":true,"modelSpecs":{"enforce":true,"list":[
+        {"name":"dear","preset":{"endpoint":"openAI","model":"o1"}}]}}"#;
+    // The first time the token has just ended for LibreChat.
+    let ended = AtomicBool::new(true);
+    let turns = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&turns);
+    let upstream = Scripted::start(move |head| {
+        if !head.starts_with("GET /api/config ") {
+            counted.fetch_add(usize::from(head.starts_with("POST ")), Ordering::SeqCst);
+            return ok("", b"{}");
+        }
+        let nobody = ended.swap(false, Ordering::SeqCst) || head.contains("token_provider=openid");
+        ok("", if nobody { ANONYMOUS } else { SIGNED_IN }.as_bytes())
+    });
+    let upstream = upstream.await;
+    let mut world = World::with(POLICY).upstream(&upstream.url()).start().await;
+    let bob = world.bearer("Bob");
+    let turn = json!({"endpoint": "openAI", "model": "gpt-4o-mini", "spec": "dear", "text": "Hello"});
+    for (agent, status, rule) in
+        [("ended", 401, "identity.no-user"), ("as another's", 403, "roles.USER.endpoints.openAI.models")]
+    {
+        let cookie = ("cookie", "token_provider=openid; a=1");
+        let headers = [("authorization", bob.as_str()), ("user-agent", agent), cookie];
+        let answer = post_json(world.addr, "/api/agents/chat", &headers, &turn).await;
+        assert_eq!(answer.status, status, "{agent}: {}", answer.text());
+        assert_eq!(world.entry_from(agent).await["rules"], json!([rule]), "{agent}");
+    }
+    assert_eq!(turns.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]

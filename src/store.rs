@@ -60,9 +60,9 @@ pub type Fields = Map<String, Value>;
 #[async_trait]
 pub trait Agents: Send + Sync {
     /// What the agents with these ids say about what they run: `id`, `provider`, `model`, `model_parameters`, `tools`,
-    /// `skills`, `artifacts`, `edges`, `agent_ids` and `subagents`, each only where the document has it. In no order;
-    /// an id that no agent has gives nothing, an id of several tenants gives several documents. One question to the
-    /// store, however many ids.
+    /// `skills`, `skills_enabled`, `artifacts`, `edges`, `agent_ids` and `subagents`, each only where the document has it.
+    /// In no order; an id that no agent has gives nothing, an id of several tenants gives several documents. One question
+    /// to the store, however many ids.
     ///
     /// # Errors
     /// [`StoreError`] where the store cannot answer; callers then refuse, they never guess.

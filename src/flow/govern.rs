@@ -205,7 +205,7 @@ fn sentence(policy: &Snapshot, caller: &Caller, reason: &Reason) -> String {
         Reason::Model { endpoint, model } => policy.message_model_denied(endpoint, model, &caller.role),
         Reason::Agent { part: Part::Unjudged(unjudged), .. } => agents::sentence(unjudged).to_owned(),
         Reason::Agent { .. } => agents::DENIED.to_owned(),
-        Reason::Tool(tool) => format!("You may not use the tool {tool}. Switch it off, or ask your administrator."),
+        Reason::Tool(tool) => tools::sentence(tool),
         Reason::Endpoint(endpoint) => {
             format!("You may use no model of {endpoint}, so that it is closed to you. Ask your administrator.")
         }

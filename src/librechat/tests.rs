@@ -248,7 +248,8 @@ fn captured_specs_are_found_by_their_names() {
         assert_eq!(specs.targets("nope"), SpecLookup::Unknown);
     }
     let base = exchanges("base.jsonl");
-    let named = |name: &str| base.iter().find(|exchange| exchange["name"] == name).unwrap()["response"]["body"].to_string();
+    let named =
+        |name: &str| base.iter().find(|exchange| exchange["name"] == name).unwrap()["response"]["body"].to_string();
     let signed_in = Specs::read(named("066_boot_api_config").as_bytes()).unwrap();
     assert_eq!(signed_in.unwrap().targets("x"), SpecLookup::NoList);
     // Who is not signed in is not told of any specs, so that nothing is known of them.

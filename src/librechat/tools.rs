@@ -3,6 +3,8 @@
 //! A tool of an MCP server is called `<tool>_mcp_<server>`; two special names stand for all tools of a server. A chat body
 //! switches tools on in `ephemeralAgent`, its own or that of `addedConvo` (CONTRACT.md B.1), and a provider's own search of
 //! the web in `web_search`.
+//!
+//! Some bring others with them: skills whatever their authors name in `allowed-tools`, and a toolkit all of its tools.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -25,6 +27,9 @@ pub const SKILLS: &str = "skills";
 const MCP: &str = "_mcp_";
 /// In the place of a tool's name: all tools of the server.
 const WHOLE_SERVER: [&str; 2] = ["sys__all__sys", "sys__server__sys"];
+
+/// Tools of which LibreChat takes all wherever it is told one (its `toolkitExpansion` and `toolkitParent`).
+const TOOLKITS: [[&str; 2]; 1] = [["image_gen_oai", "image_edit_oai"]];
 
 /// The members of a chat body that switch tools on. LibreChat takes whatever counts as true in JavaScript.
 #[derive(Deserialize)]
@@ -64,11 +69,13 @@ pub(super) fn of_spec(spec: &Value) -> Option<Vec<Tool>> {
         ("fileSearch", FILE_SEARCH),
         ("webSearch", WEB_SEARCH),
         ("artifacts", ARTIFACTS),
-        ("skills", SKILLS),
     ] {
         if spec.get(switch).is_some_and(is_on) {
             tools.push(Tool::Named(name.into()));
         }
+    }
+    if spec.get("skills").is_some_and(is_on) {
+        tools.extend(of_skills());
     }
     match spec.get("mcpServers") {
         None | Some(Value::Null) => {}
@@ -94,10 +101,13 @@ fn of_ephemeral(agent: &Value, tools: &mut Vec<Tool>) -> Result<(), Unreadable> 
         Value::Object(agent) => agent,
         _ => return Err(Unreadable::EphemeralAgent),
     };
-    for name in [EXECUTE_CODE, FILE_SEARCH, WEB_SEARCH, ARTIFACTS, SKILLS] {
+    for name in [EXECUTE_CODE, FILE_SEARCH, WEB_SEARCH, ARTIFACTS] {
         if agent.get(name).is_some_and(is_on) {
             tools.push(Tool::Named(name.into()));
         }
+    }
+    if agent.get(SKILLS).is_some_and(is_on) {
+        tools.extend(of_skills());
     }
     match agent.get("mcp") {
         None | Some(Value::Null) => {}
@@ -122,17 +132,39 @@ pub(super) fn is_on(value: &Value) -> bool {
     }
 }
 
-/// A name of an agent's `tools`.
-pub fn of_agent(name: &str) -> Tool {
-    match WHOLE_SERVER.iter().find_map(|whole| name.strip_prefix(whole)?.strip_prefix(MCP)) {
-        Some(server) => of_server(server),
-        None => Tool::Named(name.into()),
+/// What a name of an agent's `tools` stands for.
+pub fn of_agent(name: &str) -> Vec<Tool> {
+    if let Some(server) = WHOLE_SERVER.iter().find_map(|whole| name.strip_prefix(whole)?.strip_prefix(MCP)) {
+        return vec![of_server(server)];
     }
+    let kit = TOOLKITS.iter().find(|kit| kit.contains(&name));
+    kit.map_or(&[name][..], |kit| kit).iter().map(|name| Tool::Named((*name).into())).collect()
 }
 
-/// All tools of an MCP server.
+/// All tools of an MCP server. Which one is meant by a name that holds the divider itself cannot be told: LibreChat takes
+/// what follows the first divider in one place and what follows the last in another.
 pub fn of_server(server: &str) -> Tool {
-    Tool::Ending(format!("{MCP}{server}").into())
+    if server.contains(MCP) { any() } else { Tool::Ending(format!("{MCP}{server}").into()) }
+}
+
+/// Skills, and with them any tool: a skill's author, who may be the caller, names tools that it adds to the turn.
+pub fn of_skills() -> [Tool; 2] {
+    [Tool::Named(SKILLS.into()), any()]
+}
+
+/// What a caller reads who may not use a tool.
+pub fn sentence(tool: &Tool) -> String {
+    if *tool == any() {
+        return "Skills can bring any tool with them, and you may not use every tool. Switch skills off, or ask your \
+                administrator."
+            .to_owned();
+    }
+    format!("You may not use the tool {tool}. Switch it off, or ask your administrator.")
+}
+
+/// Every tool there is.
+fn any() -> Tool {
+    Tool::Ending("".into())
 }
 
 #[cfg(test)]
@@ -160,9 +192,12 @@ mod tests {
             (json!({"ephemeralAgent": captured}), "file_search"),
             (
                 json!({"ephemeralAgent": {"execute_code": true, "skills": true, "artifacts": "default"}}),
-                "execute_code artifacts skills",
+                "execute_code artifacts skills *",
             ),
             (json!({"ephemeralAgent": {"mcp": ["github", "a_b"]}}), "*_mcp_github *_mcp_a_b"),
+            // LibreChat would take this for the server "github".
+            (json!({"ephemeralAgent": {"mcp": ["x_mcp_github"]}}), "*"),
+            (json!({"ephemeralAgent": {"mcp": ["mcp_github", "x_mcp"]}}), "*_mcp_mcp_github *_mcp_x_mcp"),
             // What JavaScript takes for true switches on, what it takes for false does not.
             (
                 json!({"ephemeralAgent": {"execute_code": "no", "web_search": 1, "file_search": {}}}),

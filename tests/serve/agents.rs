@@ -342,7 +342,11 @@ async fn tools_are_judged_in_agents_and_in_chats() {
             refused(&say(&world, "User", &turn("agent_cheap"), &mark).await, "agent_cheap", "policy.agent");
             assert_eq!(world.entry_from(&mark).await["rules"], json!([rule]), "{mark}");
         }
-        put(mongod, "agent_next", doc! {"tools": ["file_search", "search_mcp_other"]}).await;
+        // Skills bring the tools that their authors name.
+        put(mongod, "agent_next", doc! {"skills_enabled": true}).await;
+        refused(&say(&world, "User", &turn("agent_cheap"), "skills").await, "agent_cheap", "policy.agent");
+        assert_eq!(world.entry_from("skills").await["rules"], json!(["roles.USER.tools.deny"]));
+        put(mongod, "agent_next", doc! {"tools": ["file_search", "search_mcp_other"], "skills_enabled": false}).await;
         started(&say(&world, "User", &turn("agent_cheap"), "x").await);
 
         world.stand_in.forget();
@@ -350,9 +354,11 @@ async fn tools_are_judged_in_agents_and_in_chats() {
             json!({"text": "hi", "endpoint": "openAI", "model": "gpt-4o-mini", "conversationId": null,
                    "ephemeralAgent": ephemeral})
         };
-        for (ephemeral, told) in
-            [(json!({"execute_code": true}), "execute_code"), (json!({"mcp": ["other", "github"]}), "*_mcp_github")]
-        {
+        for (ephemeral, told) in [
+            (json!({"execute_code": true}), "execute_code"),
+            (json!({"mcp": ["other", "github"]}), "*_mcp_github"),
+            (json!({"skills": true}), "Skills"),
+        ] {
             let answer = say(&world, "User", &chat(ephemeral.clone()), &ephemeral.to_string()).await;
             let body = answer.json();
             assert_eq!((answer.status.as_u16(), &body["type"]), (403, &json!("policy_denied")), "{body}");
@@ -373,7 +379,7 @@ async fn tools_are_judged_in_agents_and_in_chats() {
         let wrong = say(&world, "User", &chat(json!({"mcp": "github"})), "x").await;
         assert_eq!((wrong.status.as_u16(), &wrong.json()["rule"]), (400, &json!("select-ephemeral-agent")));
         assert!(world.reached().is_empty(), "{:?}", world.reached());
-        let allowed = json!({"execute_code": false, "web_search": true, "mcp": ["other"], "artifacts": ""});
+        let allowed = json!({"execute_code": false, "web_search": true, "mcp": ["other"], "skills": false});
         started(&say(&world, "User", &chat(allowed), "x").await);
         // Administrators may use what the role of users denies, and nobody what is denied to all.
         started(&say(&world, "Admin", &chat(json!({"execute_code": true})), "x").await);

@@ -64,7 +64,7 @@ impl<'a> Reading<'a> {
     fn tools(&self) -> Result<Vec<Tool>, Unjudged> {
         let mut found = Vec::new();
         for name in self.texts("tools", self.fields.get("tools"), false)? {
-            found.push(tools::of_agent(name));
+            found.extend(tools::of_agent(name));
         }
         let parameter = self.fields.get("model_parameters").and_then(|parameters| parameters.get(tools::WEB_SEARCH));
         if parameter.is_some_and(tools::is_on) {
@@ -81,6 +81,12 @@ impl<'a> Reading<'a> {
             Some(Value::Array(skills)) if skills.is_empty() => {}
             Some(Value::Array(_)) => found.push(Tool::Named(tools::SKILLS.into())),
             Some(_) => return Err(self.wrong("skills")),
+        }
+        // The list only narrows: switched on without one, an agent has all skills of whoever chats with it.
+        match self.fields.get("skills_enabled") {
+            None | Some(Value::Null | Value::Bool(false)) => {}
+            Some(Value::Bool(true)) => found.extend(tools::of_skills()),
+            Some(_) => return Err(self.wrong("skills_enabled")),
         }
         Ok(found)
     }

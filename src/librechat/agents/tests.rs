@@ -115,6 +115,7 @@ fn a_document_of_other_types_is_not_judged() {
         (json!({"tools": [{"name": "dalle"}]}), DOCUMENT),
         (json!({"artifacts": true}), DOCUMENT),
         (json!({"skills": {}}), DOCUMENT),
+        (json!({"skills_enabled": "true"}), DOCUMENT),
         (json!({"model": null}), MODEL),
         (json!({"model": ["gpt-4o"]}), MODEL),
         (json!({"model": {"$oid": "6b012e6509cc968f8a92904c"}}), MODEL),
@@ -249,11 +250,28 @@ fn tools_are_named_and_whole_servers_too() {
             named("dalle"),
             named("search_mcp_github"),
             Tool::Ending("_mcp_github".into()),
-            Tool::Ending("_mcp_a_mcp_b".into()),
+            // Two servers could be meant, so that it stands for any tool.
+            Tool::Ending("".into()),
             named("artifacts"),
             named("skills"),
         ]
     );
+}
+
+#[test]
+fn tools_that_bring_others_stand_for_all_of_them() {
+    let named = |name: &str| Tool::Named(name.into());
+    for (rest, expected) in [
+        (json!({"tools": ["image_gen_oai"]}), vec![named("image_gen_oai"), named("image_edit_oai")]),
+        (json!({"tools": ["image_edit_oai"]}), vec![named("image_gen_oai"), named("image_edit_oai")]),
+        // A skill names tools that it adds to the turn.
+        (json!({"skills_enabled": true}), vec![named("skills"), Tool::Ending("".into())]),
+        (json!({"skills_enabled": true, "skills": []}), vec![named("skills"), Tool::Ending("".into())]),
+        (json!({"skills_enabled": false}), vec![]),
+        (json!({"skills_enabled": null}), vec![]),
+    ] {
+        assert_eq!(read(rest.clone()).unwrap().tools, expected, "{rest}");
+    }
 }
 
 #[test]

@@ -17,8 +17,19 @@ const AGENTS: &str = "agents";
 const KEYS: &str = "agentapikeys";
 
 /// What says what an agent runs. `versions` and the texts, which may be long, stay where they are.
-const RUNS: [&str; 10] =
-    ["id", "provider", "model", "model_parameters", "tools", "skills", "artifacts", "edges", "agent_ids", "subagents"];
+const RUNS: [&str; 11] = [
+    "id",
+    "provider",
+    "model",
+    "model_parameters",
+    "tools",
+    "skills",
+    "skills_enabled",
+    "artifacts",
+    "edges",
+    "agent_ids",
+    "subagents",
+];
 
 /// Most bytes that one look-up reads. Real agents have a few kilobytes without their texts.
 const LARGEST: usize = 4 * 1024 * 1024;

@@ -40,6 +40,7 @@ mod malformed;
 mod passage;
 mod refusal;
 mod reply;
+mod shares;
 mod shown;
 mod visit;
 
@@ -51,6 +52,7 @@ use counted::Counted;
 use headers::Client;
 use refusal::Refusal;
 use reply::Unheld;
+use shares::Shares;
 use visit::Visit;
 
 /// Longest request body of a governed route, in bytes: LibreChat's own limit, `express.json({limit: '3mb'})` (CONTRACT.md A.1).
@@ -58,6 +60,9 @@ pub const LONGEST_BODY: usize = 3 * 1024 * 1024;
 
 /// Most bytes of request bodies that are held at once. What a body becomes on its way takes about three times its length.
 const MOST_HELD: usize = 64 * 1024 * 1024;
+
+/// Most of them that are one person's, in KiB: five of the longest.
+const MOST_OF_ONE: u32 = 16 * 1024;
 
 /// Longest answer that is held to be filtered, in bytes. Real catalogues have a few kilobytes.
 const LONGEST_CATALOG: usize = 8 * 1024 * 1024;
@@ -116,6 +121,8 @@ pub struct Spine<U> {
     counted: Counted,
     /// Room for bodies that are held, in KiB.
     held: Semaphore,
+    /// Who has how much of it.
+    shares: Shares,
 }
 
 /// The body of an answer through this upstream.
@@ -127,7 +134,8 @@ impl<U: Upstream> Spine<U> {
     /// Puts the parts together.
     pub fn new(parts: SpineParts<U>, metrics: &Metrics) -> Self {
         let held = Semaphore::new(MOST_HELD / 1024);
-        Self { catalogue: Catalogue::new(&parts.clock), counted: Counted::new(metrics), held, parts }
+        let shares = Shares::new(MOST_OF_ONE);
+        Self { catalogue: Catalogue::new(&parts.clock), counted: Counted::new(metrics), held, shares, parts }
     }
 
     /// Serves one request, whatever it is. `peer` is the address of the connection.

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Response, StatusCode, header};
-use tokio::sync::SemaphorePermit;
 
-use super::govern::{as_our_json, unheld};
+use super::govern::{Room, as_our_json, unheld};
 use super::passage::{Outgoing, Upstream};
 use super::refusal::Refusal;
 use super::reply::{Reply, hold};
@@ -46,7 +45,7 @@ impl<U: Upstream> Spine<U> {
             }
         }
         let path = CanonicalPath::of(&head.uri)?;
-        let (body, _room) = self.held_json(&head, body).await?;
+        let (body, _room) = self.held_json(&head, body, &bearer.user).await?;
         let named = match part {
             // What this guards is another person's stream, so that it holds for everybody.
             Part::Abort => assistants::read_abort(&path, &body)?,
@@ -63,12 +62,13 @@ impl<U: Upstream> Spine<U> {
         &self,
         head: &Parts,
         body: U::Inbound,
-    ) -> Result<(Bytes, Option<SemaphorePermit<'_>>), Refusal> {
+        user: &Arc<str>,
+    ) -> Result<(Bytes, Option<Room<'_>>), Refusal> {
         if http_body::Body::is_end_stream(&body) {
             return Ok((Bytes::new(), None));
         }
         json_body_expected(&head.headers)?;
-        let room = self.room(&body)?;
+        let room = self.room(&body, user)?;
         let body = hold(body, LONGEST_BODY, self.parts.patience.body).await.map_err(unheld)?;
         Ok((body, Some(room)))
     }

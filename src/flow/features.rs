@@ -34,7 +34,7 @@ impl<U: Upstream> Spine<U> {
         }
         // Whether a key is stored or taken away, and for what, is in the body.
         let path = CanonicalPath::of(&head.uri)?;
-        let (body, _room) = self.held_json(&head, body).await?;
+        let (body, _room) = self.held_json(&head, body, &bearer.user).await?;
         let key = keys::read(&path, &body)?;
         let about = Metadata { endpoint: key.endpoint.as_deref().map(Into::into), ..Metadata::default() };
         let mut targets = Vec::new();

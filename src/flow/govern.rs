@@ -10,6 +10,7 @@ use tokio::sync::SemaphorePermit;
 use super::passage::{BodyFault, Outgoing, Upstream};
 use super::refusal::{self, Refusal};
 use super::reply::{Reply, Unheld, hold};
+use super::shares::Share;
 use super::visit::{Visit, about_turn};
 use super::{Body, LONGEST_BODY, LONGEST_CATALOG, LONGEST_START, Spine, unfiltered};
 use crate::identity::Bearer;
@@ -28,6 +29,12 @@ const ADMIN: &str = "ADMIN";
 /// The rule under which administration passes.
 const ADMINS: &str = "route.admins-only";
 
+/// Room for one body, as long as this is kept.
+pub(super) struct Room<'a> {
+    _share: Share<'a>,
+    _permit: SemaphorePermit<'a>,
+}
+
 impl<U: Upstream> Spine<U> {
     /// A chat turn: hold, select, decide, forward what was judged, watch for the stream it starts.
     pub(super) async fn turn(
@@ -38,7 +45,7 @@ impl<U: Upstream> Spine<U> {
         bearer: &Bearer,
     ) -> Result<Response<Body<U>>, Refusal> {
         json_body_expected(&head.headers)?;
-        let _room = self.room(&body)?;
+        let _room = self.room(&body, &bearer.user)?;
         let body = hold(body, LONGEST_BODY, self.parts.patience.body).await.map_err(unheld)?;
         let mut asked = select_turn(&body)?;
         let caller = self.caller(visit, bearer).await?;
@@ -55,12 +62,14 @@ impl<U: Upstream> Spine<U> {
         self.watch_start(visit, answer.await?).await
     }
 
-    /// Room for a body that is held, until the turn has gone to LibreChat.
-    pub(super) fn room(&self, body: &U::Inbound) -> Result<SemaphorePermit<'_>, Refusal> {
+    /// Room for a body of this person that is held, until the turn has gone to LibreChat.
+    pub(super) fn room(&self, body: &U::Inbound, user: &Arc<str>) -> Result<Room<'_>, Refusal> {
         let longest = LONGEST_BODY as u64;
         let most = http_body::Body::size_hint(body).upper().unwrap_or(longest).min(longest);
         let kibibytes = u32::try_from(most / 1024 + 1).unwrap_or(u32::MAX);
-        self.held.try_acquire_many(kibibytes).map_err(|_| Refusal::NoRoom)
+        let share = self.shares.take(user, kibibytes).ok_or(Refusal::NoRoom)?;
+        let permit = self.held.try_acquire_many(kibibytes).map_err(|_| Refusal::NoRoom)?;
+        Ok(Room { _share: share, _permit: permit })
     }
 
     /// What the model specs that a turn names stand for: it is judged by them and by its body (CONTRACT.md B.13).

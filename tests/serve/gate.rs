@@ -413,6 +413,40 @@ async fn a_slow_head_ends_the_connection_and_a_slow_body_the_request() {
     world.until("every connection is closed", async |world| world.metric("tollgate_connections").await == "0").await;
 }
 
+#[tokio::test]
+async fn nobody_takes_the_room_for_bodies_from_the_others() {
+    let mut world = World::with(POLICY).start().await;
+    let (ann, bob) = (world.bearer("Ann"), world.bearer("Bob"));
+    let mut waiting = Vec::new();
+    for _ in 0..25 {
+        let mut socket = TcpStream::connect(world.addr).await.unwrap();
+        let request = format!(
+            "POST /api/agents/chat HTTP/1.1\r\nHost: t\r\nAuthorization: {bob}\r\n\
+             Content-Type: application/json\r\nContent-Length: 3145728\r\n\r\n{{"
+        );
+        socket.write_all(request.as_bytes()).await.unwrap();
+        waiting.push(socket);
+    }
+    let refused = "tollgate_refusals_total{code=\"body.no-room\"}";
+    world.until("all but five are refused", async |world| world.metric(refused).await == "20").await;
+    let say = async |who: &str| {
+        let mut socket = TcpStream::connect(world.addr).await.unwrap();
+        let request = format!(
+            "POST /api/agents/chat HTTP/1.1\r\nHost: t\r\nAuthorization: {who}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{}{TURN}",
+            TURN.len() + 1024 * 1024,
+            " ".repeat(1024 * 1024)
+        );
+        socket.write_all(request.as_bytes()).await.unwrap();
+        one_answer(&mut socket).await
+    };
+    assert_eq!(say(&ann).await.status, "200", "another person's long turn has its room");
+    let own = say(&bob).await;
+    assert_eq!((own.status.as_str(), rule(&own).as_str()), ("503", "body.no-room"));
+    drop(waiting);
+    world.until("the share comes back", async |world| world.metric("tollgate_connections").await == "0").await;
+}
+
 /// The next answer on a connection that stays open.
 async fn one_answer(socket: &mut TcpStream) -> Wire {
     let mut bytes = Vec::new();

@@ -54,6 +54,10 @@ const ADDED_NUMBERS: [&[u8]; 9] = [
     b"max_tokens",
 ];
 
+/// The parameters that LibreChat's reader for Bedrock reads twice, the second time as numbers. A text that is none has become
+/// `NaN` by then, for which all parameters are dropped, the model too, and the provider's client takes one of its own.
+const READ_TWICE: [&[u8]; 3] = [b"maxTokens", b"maxOutputTokens", b"thinkingBudget"];
+
 /// The members that choose what is called, of the body or of `addedConvo`. `null` counts as absent.
 #[derive(Default)]
 struct Choice<'a> {
@@ -85,6 +89,7 @@ pub fn select_turn(body: &[u8]) -> Result<TurnRequest, Unreadable> {
             // LibreChat's schema blanks all fields if one inside has the wrong type, and the provider's client then takes
             // a model of its own (CONTRACT.md B.5.4).
             b"additionalModelRequestFields" => return Err(Unreadable::ModelRequestFields),
+            key if READ_TWICE.contains(&key) && !is_number(value) => return Err(Unreadable::Parameter),
             _ => {}
         }
     }
@@ -219,6 +224,13 @@ fn is_js_space(char: char) -> bool {
 
 pub(super) fn is_stored_agent(agent: &str) -> bool {
     agent.strip_prefix("agent_").is_some_and(|rest| !rest.is_empty())
+}
+
+/// A number, or a text that both JavaScript's `parseFloat` and everybody else read as one. A blank text is none at all there.
+fn is_number(value: Value<'_>) -> bool {
+    let plain = |byte: u8| byte.is_ascii_digit() || b"+-.eE".contains(&byte);
+    let reads = |text: &str| text.is_empty() || (text.bytes().all(plain) && text.parse::<f64>().is_ok());
+    value.kind() == Kind::Number || value.as_text().is_some_and(|text| reads(text.trim_matches(' ')))
 }
 
 /// A region becomes part of a host name.

@@ -619,6 +619,13 @@ const CASES: &[Case] = &[
         br#"{"endpoint":"bedrock","model":"cheap","additionalModelRequestFields":{"thinking":{"budget_tokens":{}}}}"#,
         Refused("select-model-request-fields"),
     ),
+    (
+        "bedrock's own model by a number that is none",
+        "POST /api/agents/chat",
+        JSON,
+        br#"{"endpoint":"bedrock","model":"cheap","maxTokens":"many"}"#,
+        Refused("select-parameter"),
+    ),
 ];
 
 #[test]

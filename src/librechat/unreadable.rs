@@ -63,6 +63,8 @@ pub enum Unreadable {
     EphemeralAgent,
     /// `region` is not the name of a region.
     Region,
+    /// A parameter that is a number is something else.
+    Parameter,
     /// `additionalModelRequestFields` is present.
     ModelRequestFields,
     /// The endpoint or the model stands in the body and in the query, or twice in the query.
@@ -137,6 +139,7 @@ impl Unreadable {
                 ("select-ephemeral-agent", "ephemeralAgent must be an object, and mcp in it a list of names")
             }
             Self::Region => ("select-region", "region must be the name of a region"),
+            Self::Parameter => ("select-parameter", "maxTokens, maxOutputTokens and thinkingBudget must be numbers"),
             Self::NamedTwice => ("select-named-twice", "name endpoint and model once: in the body or in the query"),
             Self::AssistantsEndpoint => {
                 ("select-assistants-endpoint", "endpoint must be assistants or azureAssistants on this address")

@@ -20,6 +20,16 @@ fn agent() -> Target {
 const ASSISTANTS: Target = Target::Surface(Surface::Assistants);
 
 #[test]
+fn numbers_may_be_written_as_texts() {
+    for value in [json!(5), json!(-1.5), json!("5"), json!(" 1e3 "), json!("-.5"), json!(""), json!(" "), json!(null)] {
+        for name in ["maxTokens", "maxOutputTokens", "thinkingBudget"] {
+            let body = json!({"endpoint": "bedrock", "model": "mini", name: value});
+            assert!(select_turn(body.to_string().as_bytes()).is_ok(), "{body}");
+        }
+    }
+}
+
+#[test]
 fn the_targets_are_what_librechat_would_call() {
     let added = |added: serde_json::Value| json!({"endpoint": "openAI", "model": "mini", "addedConvo": added});
     let table = [
@@ -131,6 +141,11 @@ fn whatever_librechat_would_coerce_blank_or_repair_is_refused() {
         ("select-region", with("region", json!(["eu-west-1"]))),
         ("select-region", with("region", json!(""))),
         ("select-model-request-fields", with("additionalModelRequestFields", json!({}))),
+        ("select-parameter", with("maxTokens", json!("abc"))),
+        ("select-parameter", with("maxTokens", json!("NaN"))),
+        ("select-parameter", with("maxOutputTokens", json!("."))),
+        ("select-parameter", with("thinkingBudget", json!("12abc"))),
+        ("select-parameter", with("thinkingBudget", json!(["5"]))),
     ];
     let long = "m".repeat(257);
     let odd: Vec<serde_json::Value> = [

@@ -431,6 +431,7 @@ fn selection(add: &mut Add<'_>) {
         (r#"{"endpoint":"openAI","model":"gpt-4o-mini","spec":{"name":"dear"}}"#, 400, "select-spec"),
         (r#"{"endpoint":"openAI","model":"gpt-4o-mini","conversationId":["x"]}"#, 400, "select-conversation"),
         (r#"{"endpoint":"openAI","model":"gpt-4o-mini","region":"evil.example/#"}"#, 400, "select-region"),
+        (r#"{"endpoint":"openAI","model":"gpt-4o-mini","maxTokens":"many"}"#, 400, "select-parameter"),
         (
             r#"{"endpoint":"openAI","model":"gpt-4o-mini","additionalModelRequestFields":{}}"#,
             400,

@@ -8,6 +8,7 @@
 //! -> `check` (what contradicts itself) -> `snapshot` (what is asked). `policies/README.md` is the language's reference
 //! for operators.
 
+pub mod charge;
 pub mod check;
 pub mod codes;
 pub mod explain;

@@ -7,7 +7,7 @@
 //!
 //! How a request walks through the files: `stand_in` accepts and remembers it, `route` cuts its path as Express would,
 //! `body` reads it as body-parser would, `pages` finds the route, `token` who asks, and `answer` dresses the result. The
-//! pages themselves are in `account`, `catalogue` and `chat`. What a chat body would make LibreChat call is decided in
+//! pages themselves are in `account`, `catalogue`, `chat` and `remote`. What a chat body would make LibreChat call is decided in
 //! `choice`. The turn outlives its POST: `turn` speaks it, `jobs` holds it for whoever listens, `events` spells what it
 //! says, `history` keeps it.
 
@@ -23,6 +23,7 @@ mod history;
 mod jobs;
 mod options;
 mod pages;
+mod remote;
 mod route;
 mod stand_in;
 mod state;
@@ -30,6 +31,6 @@ mod token;
 mod tour;
 mod turn;
 
-pub use options::{Catalogue, Endpoint, ModelSpec, ModelSpecs, Person, StandInOptions, StoredAgent};
+pub use options::{Catalogue, Endpoint, ModelSpec, ModelSpecs, Person, RemoteKey, StandInOptions, StoredAgent};
 pub use stand_in::{Call, Seen, StandIn};
 pub use tour::tour;

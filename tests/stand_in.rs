@@ -22,5 +22,7 @@ mod lab;
 mod pages;
 #[path = "stand_in/raw.rs"]
 mod raw;
+#[path = "stand_in/remote.rs"]
+mod remote;
 #[path = "stand_in/turns.rs"]
 mod turns;

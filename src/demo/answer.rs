@@ -98,12 +98,17 @@ impl Answer {
 
     /// A stream of server-sent events, with the headers of capture `141_chat-openAI-mini-stream`.
     pub(super) fn events(body: Body) -> Answer {
-        Answer { status: StatusCode::OK, own: Vec::new(), content: Content::Stream(body), stage: Stage::Whole }
+        Self::stream(body)
             .with(CONTENT_ENCODING, "identity")
             .with(CONTENT_TYPE, "text/event-stream")
             .with(CACHE_CONTROL, "no-cache, no-transform")
             .with(CONNECTION, "keep-alive")
             .with(HeaderName::from_static("x-accel-buffering"), "no")
+    }
+
+    /// A stream that says by other headers what it is.
+    pub(super) fn stream(body: Body) -> Answer {
+        Answer { status: StatusCode::OK, own: Vec::new(), content: Content::Stream(body), stage: Stage::Whole }
     }
 
     /// Adds a header.

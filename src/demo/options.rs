@@ -19,6 +19,8 @@ pub struct StandInOptions {
     pub model_specs: Option<ModelSpecs>,
     /// Agents that exist, visible to everybody.
     pub agents: Vec<StoredAgent>,
+    /// Keys of the remote-agent API.
+    pub keys: Vec<RemoteKey>,
     /// How many words every model says. The first is the model's own name in brackets. A message may ask for other
     /// numbers for its own answer: `[[words=400 delay=30]]`, the delay in milliseconds; `[[fail=400]]` makes the
     /// provider fail.
@@ -42,6 +44,15 @@ pub struct Person {
     pub password: String,
     /// `USER`, `ADMIN` or a role of one's own.
     pub role: String,
+}
+
+/// A key of the remote-agent API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteKey {
+    /// The key, in the clear: a stand-in guards nothing. It begins with `sk-`.
+    pub key: String,
+    /// The id of the person whose it is.
+    pub user: String,
 }
 
 /// The endpoints in the order in which `/api/models` lists them.
@@ -136,6 +147,7 @@ impl Default for StandInOptions {
             catalogue: Catalogue::default(),
             model_specs: None,
             agents: Vec::new(),
+            keys: Vec::new(),
             words: 41,
             word_delay: Duration::ZERO,
             start_balance: 20_000_000,

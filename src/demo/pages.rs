@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::answer::{Answer, Stage, accepts_gzip};
 use super::body::{self, BadBody};
 use super::options::Person;
+use super::remote::{self, Way};
 use super::route::{Malformed, Path};
 use super::state::{State, iso, lock, now, object_id};
 use super::{account, catalogue, chat, gzip, token};
@@ -106,6 +107,17 @@ impl Request<'_> {
                 // Never used, but Express decodes it, and refuses what it cannot decode.
                 self.param(3)?;
                 chat::start(state, me, self.body, self.path.chat_as_written)
+            }
+            (_, ["agents", "v1", rest @ ..]) => {
+                let me = remote::owner(state, headers)?;
+                match (method, rest) {
+                    ("POST", ["chat", "completions"]) => remote::run(state, me, headers, self.body, Way::Completions),
+                    ("POST", ["responses"]) => remote::run(state, me, headers, self.body, Way::Responses),
+                    ("GET", ["models"] | ["responses", "models"]) => remote::models(state),
+                    ("GET", ["models", _]) => remote::model(state, &self.param(4)?),
+                    ("GET", ["responses", _]) => remote::response(&self.param(4)?),
+                    _ => self.unknown(route)?,
+                }
             }
             ("GET", ["agents"]) => self.mine(catalogue::agents(state))?,
             ("GET", ["agents", "categories"]) => self.mine(Answer::ok(&categories()))?,

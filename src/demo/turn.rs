@@ -180,7 +180,7 @@ fn rate(model: &str) -> (f64, f64) {
 }
 
 /// The value of `name` in a message's `[[name=value other=value]]`.
-fn directive<'text>(text: &'text str, name: &str) -> Option<&'text str> {
+pub(super) fn directive<'text>(text: &'text str, name: &str) -> Option<&'text str> {
     let inner = text.split_once("[[")?.1.split_once("]]")?.0;
     inner.split_whitespace().filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|pair| pair.1)
 }

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::config::{Settings, SinkKind};
 use crate::edge::{self, Edge, LibreChat, UpstreamLimits};
 use crate::flow::{Patience, Spine, SpineParts};
-use crate::identity::{Federation, Identity, Oidc, Pace};
+use crate::identity::{Federation, Identity, Keys, Oidc, Pace};
 use crate::lifecycle::{House, Readiness};
 use crate::metrics::{self, Metrics};
 use crate::policy::mapping::TokenKind;
@@ -112,9 +112,11 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
     let secret = settings.jwt_secret.reveal();
     let federation = settings.oidc.as_ref().zip(provider);
     let federation = federation.map(|(oidc, of)| Federation::new(of, oidc.refresh_secret.reveal(), &clock));
+    let keys = stores.agents.clone().map(|agents| Keys::new(agents, settings.remember, &clock, &metrics));
+    let identity = Identity::new(secret, stores.directory, settings.remember, &clock, &metrics);
     let parts = SpineParts {
         upstream: librechat.clone(),
-        identity: Identity::new(secret, stores.directory, settings.remember, &clock, &metrics).with(federation),
+        identity: identity.with(federation).with_keys(keys),
         agents: stores.agents,
         policy: Arc::new(ArcSwap::from_pointee(policy)),
         recorder: recorder.clone(),

@@ -39,6 +39,7 @@ mod headers;
 mod malformed;
 mod passage;
 mod refusal;
+mod remote;
 mod reply;
 mod shares;
 mod shown;
@@ -120,9 +121,9 @@ pub struct Spine<U> {
     catalogue: Catalogue,
     counted: Counted,
     /// Room for bodies that are held, in KiB.
-    held: Semaphore,
+    held: Arc<Semaphore>,
     /// Who has how much of it.
-    shares: Shares,
+    shares: Arc<Shares>,
 }
 
 /// The body of an answer through this upstream.
@@ -133,8 +134,8 @@ pub type Body<U> = Reply<<U as Upstream>::Outbound>;
 impl<U: Upstream> Spine<U> {
     /// Puts the parts together.
     pub fn new(parts: SpineParts<U>, metrics: &Metrics) -> Self {
-        let held = Semaphore::new(MOST_HELD / 1024);
-        let shares = Shares::new(MOST_OF_ONE);
+        let held = Arc::new(Semaphore::new(MOST_HELD / 1024));
+        let shares = Arc::new(Shares::new(MOST_OF_ONE));
         Self { catalogue: Catalogue::new(&parts.clock), counted: Counted::new(metrics), held, shares, parts }
     }
 
@@ -168,13 +169,13 @@ impl<U: Upstream> Spine<U> {
             (Class::Pass | Class::Stream | Class::Upload, bearer) => self.pass(visit, head, body, bearer).await,
             (Class::Turn, Some(bearer)) => self.turn(visit, head, body, &bearer).await,
             (Class::Catalog(kind), bearer) => Box::pin(self.catalog(visit, head, kind, bearer)).await,
+            (Class::Remote(part), _) => Box::pin(self.remote(visit, head, body, part)).await,
             (Class::Surface(surface), Some(bearer)) => Box::pin(self.surface(visit, head, body, surface, bearer)).await,
-            (Class::Surface(_), None) => Box::pin(self.without_identity(visit, head, body)).await,
             (Class::Admin, bearer) => Box::pin(self.admin(visit, head, body, route, bearer)).await,
             (Class::Tool, Some(bearer)) => Box::pin(self.tool(visit, head, body, bearer)).await,
             (Class::Assistants(part), Some(bearer)) => Box::pin(self.assistants(visit, head, body, part, bearer)).await,
             (Class::Feature(feature), Some(bearer)) => Box::pin(self.feature(visit, head, body, feature, bearer)).await,
-            (Class::Turn | Class::Tool | Class::Assistants(_) | Class::Feature(_), None) => {
+            (Class::Turn | Class::Tool | Class::Surface(_) | Class::Assistants(_) | Class::Feature(_), None) => {
                 Err(Refusal::Token(TokenFault::Missing))
             }
         }
@@ -292,9 +293,21 @@ impl<U: Upstream> Spine<U> {
         body: Outgoing<U::Inbound>,
         bearer: Option<&Bearer>,
     ) -> Result<Response<U::Outbound>, Refusal> {
+        self.send_within(visit, head, body, bearer, self.parts.patience.response).await
+    }
+
+    /// The same for answers that may take longer, or less, to begin.
+    async fn send_within(
+        &self,
+        visit: &Visit<'_>,
+        head: Parts,
+        body: Outgoing<U::Inbound>,
+        bearer: Option<&Bearer>,
+        patience: Duration,
+    ) -> Result<Response<U::Outbound>, Refusal> {
         let passage = match bearer {
-            Some(bearer) => Passage::new(head, body, bearer.user.as_bytes(), self.parts.patience.response),
-            None => Passage::new(head, body, &octets(visit.client.ip), self.parts.patience.response),
+            Some(bearer) => Passage::new(head, body, bearer.user.as_bytes(), patience),
+            None => Passage::new(head, body, &octets(visit.client.ip), patience),
         };
         let mut answer = self.parts.upstream.send(passage).await?;
         headers::towards_client(answer.headers_mut());

@@ -1,7 +1,8 @@
 //! Credentials to callers: who sent this request, and what the directory knows of them now.
 //!
 //! Two steps, because most requests need only the first. [`Tokens`] and [`Oidc`] check the bearer token and do no I/O; [`Known`]
-//! asks the directory for role and groups, through a cache that forgets within seconds. Must not know routes.
+//! asks the directory for role and groups, through a cache that forgets within seconds. [`Keys`] does the first step for the
+//! remote-agent API, with a look-up of its own. Must not know routes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ mod claimed;
 mod cookies;
 mod federation;
 mod jose;
+mod keys;
 mod known;
 mod oidc;
 mod secret;
@@ -26,17 +28,19 @@ mod userinfo;
 
 pub use claimed::{Claimed, WrittenClaims};
 pub use federation::Federation;
+pub use keys::{KeyFault, KeyHolder, Keys};
 pub use known::{Known, Unknown};
 pub use oidc::{Algorithm, Documents, FetchFault, Login, Oidc, Pace, Trust};
 pub use token::{Bearer, Federated, TokenFault, Tokens};
 
 /// Everything needed to tell who is asking.
 ///
-/// Other credentials (keys of the remote-agent API) join here: each turns a header into a [`Bearer`], the look-up that
-/// follows is the same.
+/// Each kind of credential turns a header into a [`Bearer`], the look-up that follows is the same. Keys of the remote-agent
+/// API count on its routes alone, and nothing else counts there.
 pub struct Identity {
     tokens: Tokens,
     federation: Option<Federation>,
+    keys: Option<Keys>,
     known: Known,
 }
 
@@ -52,13 +56,20 @@ impl Identity {
         metrics: &Metrics,
     ) -> Self {
         let tokens = Tokens::new(secret, clock, metrics);
-        Self { tokens, federation: None, known: Known::new(directory, remember, clock, metrics) }
+        Self { tokens, federation: None, keys: None, known: Known::new(directory, remember, clock, metrics) }
     }
 
     /// The same, with an identity provider whose tokens count, too.
     #[must_use]
     pub fn with(mut self, federation: Option<Federation>) -> Self {
         self.federation = federation;
+        self
+    }
+
+    /// The same, with keys of the remote-agent API, where they can be looked up.
+    #[must_use]
+    pub fn with_keys(mut self, keys: Option<Keys>) -> Self {
+        self.keys = keys;
         self
     }
 
@@ -94,6 +105,17 @@ impl Identity {
         if self.federation.is_some() {
             let signed = bearer.federated.as_ref().map(|federated| &*federated.signed_user);
             cookies::settle(headers, signed);
+        }
+    }
+
+    /// The owner of the key of the remote-agent API in a request's `Authorization` header.
+    ///
+    /// # Errors
+    /// [`KeyFault`] saying what is wrong with the key.
+    pub async fn key(&self, headers: &HeaderMap) -> Result<KeyHolder, KeyFault> {
+        match &self.keys {
+            Some(keys) => keys.read(headers).await,
+            None => Err(KeyFault::NoStore),
         }
     }
 

@@ -79,13 +79,15 @@ pub trait Agents: Send + Sync {
     /// LibreChat keeps no such key. Whether it has expired is for the caller to say, who knows the time.
     ///
     /// # Errors
-    /// [`StoreError`] as above; also where two users have the key.
+    /// [`StoreError`] as above; also where two keys have the hash.
     async fn api_key(&self, hash: &str) -> Result<Option<ApiKey>, StoreError>;
 }
 
 /// A key of the remote-agent API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKey {
+    /// Its own id, which is no secret: `agentapikeys._id`, 24 hex digits in lower case.
+    pub id: Box<str>,
     /// Whose it is: `users._id`, 24 hex digits in lower case.
     pub user: Box<str>,
     /// When it stops being accepted; none where it does not.

@@ -63,7 +63,7 @@ impl<U: Upstream> Spine<U> {
         head: &Parts,
         body: U::Inbound,
         user: &Arc<str>,
-    ) -> Result<(Bytes, Option<Room<'_>>), Refusal> {
+    ) -> Result<(Bytes, Option<Room>), Refusal> {
         if http_body::Body::is_end_stream(&body) {
             return Ok((Bytes::new(), None));
         }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, header};
-use tokio::sync::SemaphorePermit;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::passage::{BodyFault, Outgoing, Upstream};
-use super::refusal::{self, Refusal};
+use super::refusal::Refusal;
 use super::reply::{Reply, Unheld, hold};
 use super::shares::Share;
 use super::visit::{Visit, about_turn};
@@ -30,9 +30,9 @@ const ADMIN: &str = "ADMIN";
 const ADMINS: &str = "route.admins-only";
 
 /// Room for one body, as long as this is kept.
-pub(super) struct Room<'a> {
-    _share: Share<'a>,
-    _permit: SemaphorePermit<'a>,
+pub(super) struct Room {
+    _share: Share,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl<U: Upstream> Spine<U> {
@@ -63,12 +63,12 @@ impl<U: Upstream> Spine<U> {
     }
 
     /// Room for a body of this person that is held, until the turn has gone to LibreChat.
-    pub(super) fn room(&self, body: &U::Inbound, user: &Arc<str>) -> Result<Room<'_>, Refusal> {
+    pub(super) fn room(&self, body: &U::Inbound, user: &Arc<str>) -> Result<Room, Refusal> {
         let longest = LONGEST_BODY as u64;
         let most = http_body::Body::size_hint(body).upper().unwrap_or(longest).min(longest);
         let kibibytes = u32::try_from(most / 1024 + 1).unwrap_or(u32::MAX);
         let share = self.shares.take(user, kibibytes).ok_or(Refusal::NoRoom)?;
-        let permit = self.held.try_acquire_many(kibibytes).map_err(|_| Refusal::NoRoom)?;
+        let permit = Arc::clone(&self.held).try_acquire_many_owned(kibibytes).map_err(|_| Refusal::NoRoom)?;
         Ok(Room { _share: share, _permit: permit })
     }
 
@@ -164,23 +164,6 @@ impl<U: Upstream> Spine<U> {
         self.pass(visit, head, body, Some(bearer)).await
     }
 
-    /// The remote-agent API: whose key it is cannot be told yet, so that it passes only where nothing is enforced.
-    pub(super) async fn without_identity(
-        &self,
-        visit: &mut Visit<'_>,
-        head: Parts,
-        body: U::Inbound,
-    ) -> Result<Response<Body<U>>, Refusal> {
-        if visit.policy.mode() == Mode::Enforce {
-            return Err(Refusal::RemoteApi);
-        }
-        let reason = Reason::Surface(Surface::RemoteApi);
-        let verdict = Verdict { outcome: Outcome::Shadowed(reason), because: vec![RuleId::new(refusal::REMOTE_API)] };
-        visit.decide(&verdict, Metadata::default());
-        self.counted.decided(&verdict);
-        self.pass(visit, head, body, None).await
-    }
-
     /// LibreChat's administration: for its administrators, by the directory's word.
     pub(super) async fn admin(
         &self,
@@ -208,6 +191,25 @@ impl<U: Upstream> Spine<U> {
     }
 }
 
+// === impl Room ===
+
+impl Room {
+    /// A body that keeps this room until LibreChat has it. An answer may begin long after that, when an agent has finished:
+    /// nobody else's request waits for it.
+    pub(super) fn until_sent(self, body: Bytes) -> Bytes {
+        struct Roomy {
+            body: Bytes,
+            _room: Room,
+        }
+        impl AsRef<[u8]> for Roomy {
+            fn as_ref(&self) -> &[u8] {
+                &self.body
+            }
+        }
+        Bytes::from_owner(Roomy { body, _room: self })
+    }
+}
+
 /// The operator's sentence for a refusal.
 fn sentence(policy: &Snapshot, caller: &Caller, reason: &Reason) -> String {
     match reason {
@@ -220,6 +222,9 @@ fn sentence(policy: &Snapshot, caller: &Caller, reason: &Reason) -> String {
         }
         Reason::Feature(feature) => {
             format!("Your access is limited, and {} are not open to limited accounts.", feature.as_str())
+        }
+        Reason::Surface(Surface::RemoteApi) => {
+            "The remote-agent API is closed here. Ask your administrator.".to_owned()
         }
         Reason::Surface(surface) => {
             format!("Your access is limited to certain models, and {} cannot be limited to them yet.", surface.as_str())
@@ -242,5 +247,30 @@ pub(super) fn unheld(fault: Unheld<BodyFault>) -> Refusal {
         Unheld::TooLarge => Refusal::Unreadable(Unreadable::TooLarge),
         Unheld::Slow => Refusal::Slow,
         Unheld::Broken(fault) => fault.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Semaphore;
+
+    use super::super::shares::Shares;
+    use super::*;
+
+    #[test]
+    fn a_body_has_its_room_until_its_last_byte_is_gone() {
+        let (held, shares, bob) = (Arc::new(Semaphore::new(100)), Arc::new(Shares::new(100)), Arc::from("bob"));
+        let room = Room {
+            _share: shares.take(&bob, 80).unwrap(),
+            _permit: Arc::clone(&held).try_acquire_many_owned(80).unwrap(),
+        };
+        let mut body = room.until_sent("judged".into());
+        let rest = body.split_off(3);
+        drop(body);
+        assert_eq!((&*rest, held.available_permits()), (&b"ged"[..], 20));
+        assert!(shares.take(&bob, 21).is_none());
+        drop(rest);
+        assert_eq!(held.available_permits(), 100);
+        assert!(shares.take(&bob, 100).is_some());
     }
 }

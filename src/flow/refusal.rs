@@ -5,7 +5,7 @@ use http::StatusCode;
 
 use super::gate::GateFault;
 use super::passage::{BodyFault, UpstreamFault};
-use crate::identity::TokenFault;
+use crate::identity::{KeyFault, TokenFault};
 use crate::librechat::agents;
 use crate::librechat::assistants::Part as AssistantsPart;
 use crate::librechat::catalog::Misshapen;
@@ -13,12 +13,12 @@ use crate::librechat::path::PathFault;
 use crate::librechat::phrasing::{self, Extras, SignIn};
 use crate::librechat::routes::{Class, Methods, Unrouted};
 use crate::librechat::unreadable::Unreadable;
-use crate::policy::{Part, Reason, RuleId, Surface};
+use crate::policy::{Part, Reason, RuleId};
 use crate::record::{Category, Severity};
 use crate::store::StoreError;
 
-/// The rule that closes the remote-agent API, as the policy calls it (policies/README.md).
-pub(super) const REMOTE_API: &str = "surface.remote_api";
+/// The rule that closes the remote-agent API where keys cannot be looked up (policies/README.md).
+const REMOTE_API: &str = "surface.remote_api";
 
 /// In place of the statement that keeps a caller from an agent: the statement may name a model that the caller may not know.
 const AGENT: &str = "policy.agent";
@@ -38,6 +38,8 @@ pub(super) enum Refusal {
     Token(TokenFault),
     /// The same where tokens of an identity provider count: what is wrong is recorded, and not told.
     Unproven(TokenFault),
+    /// The key of the remote-agent API is missing or bad.
+    Key(KeyFault),
     /// The credentials are good, but the user does not exist.
     Nobody,
     /// The directory does not answer.
@@ -61,7 +63,7 @@ pub(super) enum Refusal {
         /// The operator's sentence for it.
         message: String,
     },
-    /// The remote-agent API, whose callers cannot be judged yet, under a policy that is enforced.
+    /// The remote-agent API where LibreChat's database, which has its keys, is not configured.
     RemoteApi,
     /// The request names a model spec that LibreChat does not offer to this caller.
     NoSuchSpec,
@@ -119,6 +121,7 @@ impl Refusal {
             Self::NoRoute(Unrouted::Method { .. }) => "route.method",
             Self::Closed => "route.closed",
             Self::Token(fault) | Self::Unproven(fault) => fault.code(),
+            Self::Key(fault) => fault.code(),
             Self::Nobody => "identity.no-user",
             Self::NoDirectory(_) => "directory.down",
             Self::NotAdmin => "route.admins-only",
@@ -156,6 +159,18 @@ impl Refusal {
     pub(super) fn saying(self, sentence: &str) -> Self {
         match self {
             Self::Denied { reason, rules, .. } => Self::Denied { reason, rules, message: sentence.to_owned() },
+            other => other,
+        }
+    }
+
+    /// The same for a caller to whom an agent that they may not use is not to be there. The record keeps what decided.
+    pub(super) fn hiding_the_agent(self) -> Self {
+        match self {
+            Self::Denied { reason: Reason::Agent { agent, .. }, rules, .. } => {
+                let part = agents::hidden(&agent);
+                let message = format!("Agent not found: {agent}");
+                Self::Denied { reason: Reason::Agent { agent, part }, rules, message }
+            }
             other => other,
         }
     }
@@ -200,6 +215,9 @@ impl Refusal {
     }
 
     fn phrase(&self, class: Option<Class>, extras: &Extras<'_>) -> phrasing::Phrase {
+        if let Some(Class::Remote(_)) = class {
+            return phrasing::refused_remote(self.status(), self.remote_code(), extras);
+        }
         let in_chat = matches!(class, Some(Class::Turn | Class::Assistants(AssistantsPart::Chat)));
         match self {
             Self::Path(fault) => phrasing::path_refused(*fault, extras),
@@ -222,10 +240,23 @@ impl Refusal {
                 phrasing::refused(self.status(), extras)
             }
             Self::Denied { reason: Reason::Surface(surface), .. } => phrasing::surface_denied(*surface, extras),
-            Self::RemoteApi => phrasing::surface_denied(Surface::RemoteApi, extras),
+            // Both are for the remote-agent API alone, which has had its answer above.
+            Self::Key(_) | Self::RemoteApi => phrasing::refused(self.status(), extras),
             Self::NoSuchSpec => phrasing::spec_unknown(extras),
             _ if in_chat => phrasing::failed_in_chat(self.status(), extras),
             _ => phrasing::refused(self.status(), extras),
+        }
+    }
+
+    /// The word that programs look for on the remote-agent API: LibreChat's or OpenAI's own where there is one.
+    fn remote_code(&self) -> &'static str {
+        match self {
+            Self::Key(KeyFault::Missing) => "missing_api_key",
+            Self::Key(_) => "invalid_api_key",
+            Self::Denied { reason, .. } if is_missing(reason) => "model_not_found",
+            Self::Denied { .. } | Self::RemoteApi => "model_not_allowed",
+            Self::Unreadable(Unreadable::MissingModel { .. }) => "missing_model",
+            _ => self.code(),
         }
     }
 
@@ -235,7 +266,7 @@ impl Refusal {
             Self::Path(_) | Self::BrokenOff(_) => StatusCode::BAD_REQUEST,
             Self::NoRoute(_) | Self::Closed => StatusCode::NOT_FOUND,
             Self::Denied { reason, .. } if is_missing(reason) => StatusCode::NOT_FOUND,
-            Self::Token(_) | Self::Unproven(_) | Self::Nobody => StatusCode::UNAUTHORIZED,
+            Self::Token(_) | Self::Unproven(_) | Self::Key(_) | Self::Nobody => StatusCode::UNAUTHORIZED,
             Self::NotAdmin | Self::Denied { .. } | Self::RemoteApi | Self::NoSuchSpec => StatusCode::FORBIDDEN,
             Self::Unreadable(fault) => fault.status(),
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
@@ -251,6 +282,11 @@ impl Refusal {
             Self::Path(fault) => fault.sentence().into(),
             Self::NoRoute(Unrouted::UnknownPath) | Self::Closed => "LibreChat has no such address.".into(),
             Self::NoRoute(Unrouted::Method { .. }) => "LibreChat does not take this method here.".into(),
+            // LibreChat's own words (captures 303_remote-badkey, 304_remote-nokey).
+            Self::Key(KeyFault::Missing) => {
+                "Missing or invalid Authorization header. Expected: Bearer <api_key>".into()
+            }
+            Self::Key(_) => "Invalid API key".into(),
             Self::Token(_) | Self::Unproven(_) | Self::Nobody => "Sign in again.".into(),
             Self::NoDirectory(_) => "Your permissions cannot be looked up at the moment. Try again shortly.".into(),
             Self::NotAdmin => "Only administrators may do this.".into(),
@@ -260,7 +296,7 @@ impl Refusal {
             Self::BrokenOff(_) => "The request broke off.".into(),
             Self::Denied { message, .. } => message.as_str().into(),
             Self::RemoteApi => {
-                "Your access is limited, and the remote-agent API is not open to limited accounts.".into()
+                "The remote-agent API needs LibreChat's database to look keys up: MONGO_URI is not set.".into()
             }
             Self::NoSuchSpec => "This model spec is not offered to you. Reload the page and choose another.".into(),
             Self::Upstream(UpstreamFault::Timeout) => "LibreChat did not answer in time. Try again.".into(),

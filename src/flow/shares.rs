@@ -20,10 +20,9 @@ pub(super) struct Shares {
 
 /// A part of somebody's share; it is given back when this is dropped.
 #[derive(Debug)]
-pub(super) struct Share<'a> {
-    shares: &'a Shares,
+pub(super) struct Share {
     /// None where the body counts for nobody.
-    user: Option<Arc<str>>,
+    of: Option<(Arc<Shares>, Arc<str>)>,
     kibibytes: u32,
 }
 
@@ -36,24 +35,24 @@ impl Shares {
     }
 
     /// Takes a part of the person's share; none where too little of it is left.
-    pub(super) fn take(&self, user: &Arc<str>, kibibytes: u32) -> Option<Share<'_>> {
+    pub(super) fn take(self: &Arc<Self>, user: &Arc<str>, kibibytes: u32) -> Option<Share> {
         if kibibytes <= SMALL {
-            return Some(Share { shares: self, user: None, kibibytes });
+            return Some(Share { of: None, kibibytes });
         }
         let mut taken = self.taken.lock();
         let before = taken.get(user).copied().unwrap_or(0);
         let after = before.checked_add(kibibytes).filter(|after| *after <= self.most)?;
         taken.insert(Arc::clone(user), after);
-        Some(Share { shares: self, user: Some(Arc::clone(user)), kibibytes })
+        Some(Share { of: Some((Arc::clone(self), Arc::clone(user))), kibibytes })
     }
 }
 
 // === impl Share ===
 
-impl Drop for Share<'_> {
+impl Drop for Share {
     fn drop(&mut self) {
-        let Some(user) = self.user.take() else { return };
-        if let Entry::Occupied(mut taken) = self.shares.taken.lock().entry(user) {
+        let Some((shares, user)) = self.of.take() else { return };
+        if let Entry::Occupied(mut taken) = shares.taken.lock().entry(user) {
             match taken.get().saturating_sub(self.kibibytes) {
                 // Who holds nothing is not remembered.
                 0 => drop(taken.remove()),
@@ -70,7 +69,7 @@ mod tests {
     #[test]
     fn nobody_has_more_than_a_share_and_it_comes_back() {
         let (ann, bob) = (Arc::from("ann"), Arc::from("bob"));
-        let shares = Shares::new(100);
+        let shares = Arc::new(Shares::new(100));
         let first = shares.take(&bob, 60).unwrap();
         assert!(shares.take(&bob, 41).is_none());
         let second = shares.take(&bob, 40).unwrap();

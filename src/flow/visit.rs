@@ -16,7 +16,7 @@ use super::headers::Client;
 use super::refusal::Answer;
 use crate::clock::Clock;
 use crate::identity::Bearer;
-use crate::librechat::routes::{Catalog, Class};
+use crate::librechat::routes::{Catalog, Class, Remote};
 use crate::librechat::selection::TurnRequest;
 use crate::policy::{Caller, Feature, Outcome, Part, RuleId, Snapshot, Target, Verdict};
 use crate::record::entry::{Details, Metadata, Response, TurnOutcome};
@@ -51,6 +51,8 @@ pub(super) struct Visit<'a> {
     pub class: Option<Class>,
     /// The bearer of a good token, once checked.
     pub bearer: Option<Arc<Bearer>>,
+    /// The id of the key of the remote-agent API that was shown instead of a token.
+    pub key: Option<Arc<str>>,
     /// Who that is, once looked up.
     pub caller: Option<Arc<Caller>>,
     decided: Option<Decided>,
@@ -100,6 +102,7 @@ impl<'a> Visit<'a> {
             client,
             class: None,
             bearer: None,
+            key: None,
             caller: None,
             decided: None,
             turn: None,
@@ -211,6 +214,7 @@ impl<'a> Visit<'a> {
             timestamp: self.at,
             user_id: self.bearer.as_ref().map(|bearer| bearer.user.clone()),
             role: self.caller.as_ref().map(|caller| caller.role.clone()),
+            key_id: self.key.clone(),
             action: action(self.class),
             category,
             severity,
@@ -340,6 +344,9 @@ fn action(class: Option<Class>) -> &'static str {
         Some(Class::Catalog(Catalog::Endpoints)) => "catalog.endpoints",
         Some(Class::Catalog(Catalog::Config)) => "catalog.config",
         Some(Class::Tool) => "tool",
+        Some(Class::Remote(Remote::Run)) => "remote.run",
+        Some(Class::Remote(Remote::Models | Remote::Model)) => "remote.models",
+        Some(Class::Remote(Remote::Answer)) => "remote.answer",
         Some(Class::Surface(surface)) => match surface {
             crate::policy::Surface::Agents => "agents",
             crate::policy::Surface::RemoteApi => "remote-api",

@@ -73,6 +73,11 @@ pub fn without_store(agent: &str) -> Part {
     Part::Unjudged(unjudged(NO_STORE, agent, "LibreChat's database is not configured (MONGO_URI)"))
 }
 
+/// What a caller is told of an agent that is hidden: as much as of one that is not there.
+pub fn hidden(agent: &str) -> Part {
+    Part::Unjudged(unjudged(MISSING, agent, "it is hidden from the caller, who may not use it"))
+}
+
 /// Longest part of a text of a document that is repeated in the record, in characters.
 const LONGEST_QUOTE: usize = 64;
 

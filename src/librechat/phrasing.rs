@@ -115,13 +115,9 @@ pub fn surface_denied_in_chat(surface: Surface, extras: &Extras<'_>) -> Phrase {
     illegal_model(endpoint, model, surface_sentence(surface), extras)
 }
 
-/// A surface is not allowed, on its own routes: 403. The remote-agent API gets OpenAI's shape.
+/// A surface is not allowed, on its own routes: 403. The remote-agent API has a shape of its own, see [`refused_remote`].
 pub fn surface_denied(surface: Surface, extras: &Extras<'_>) -> Phrase {
-    let extras = extras.or_say(surface_sentence(surface));
-    match surface {
-        Surface::RemoteApi => refused_remote(StatusCode::FORBIDDEN, "model_not_allowed", &extras),
-        Surface::Agents | Surface::Assistants => refused(StatusCode::FORBIDDEN, &extras),
-    }
+    refused(StatusCode::FORBIDDEN, &extras.or_say(surface_sentence(surface)))
 }
 
 /// A refusal of a chat turn, as the client of assistants shows it: its own error events have the words in `text`, and it reads
@@ -208,10 +204,10 @@ pub fn refused(status: StatusCode, extras: &Extras<'_>) -> Phrase {
 }
 
 /// A refusal on the remote-agent API, in OpenAI's shape. `code` is the word that programs look for, e.g.
-/// `model_not_allowed`.
+/// `model_not_allowed`. A 401 has the type that LibreChat writes there, not OpenAI's own `authentication_error` (captures
+/// `303_remote-badkey` to `305_remote-jwt`).
 pub fn refused_remote(status: StatusCode, code: &str, extras: &Extras<'_>) -> Phrase {
     let kind = match status.as_u16() {
-        401 => "authentication_error",
         402 | 429 => "rate_limit_error",
         403 => "permission_error",
         500.. => "server_error",

@@ -48,6 +48,8 @@ pub enum Class {
     Turn,
     /// Calls a tool by itself, without a model: the path names it, see [`super::tools::called`].
     Tool,
+    /// The remote-agent API, with identity by key.
+    Remote(Remote),
     /// A part of LibreChat that is judged as a whole.
     Surface(Surface),
     /// OpenAI's and Azure's assistants.
@@ -69,6 +71,19 @@ pub enum Catalog {
     Endpoints,
     /// `GET /api/config`
     Config,
+}
+
+/// The parts of the remote-agent API (CONTRACT.md B.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Remote {
+    /// Runs an agent: the body names it, and the answer is what it says.
+    Run,
+    /// Lists the agents, as models.
+    Models,
+    /// Shows one of them: the path names it.
+    Model,
+    /// Shows an answer that was stored. It is its owner's, as LibreChat checks.
+    Answer,
 }
 
 /// Who may ask.

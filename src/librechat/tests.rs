@@ -11,7 +11,7 @@ use super::assistants::Part;
 use super::catalog::{ModelsAnswer, config_needs_models, filter_config, filter_endpoints, filter_models};
 use super::content::json_body_expected;
 use super::path::CanonicalPath;
-use super::routes::{Class, Unrouted, classify};
+use super::routes::{Class, Remote, Unrouted, classify};
 use super::selection::{TurnRequest, select_turn};
 use super::specs::{SpecLookup, Specs};
 use crate::policy::words::{Sight, Surface, Target};
@@ -378,7 +378,7 @@ const CASES: &[Case] = &[
         b"{}",
         Is(Class::Assistants(Part::Chat)),
     ),
-    ("remote chat", "POST /api/agents/v1/chat/completions", JSON, b"{}", Is(Class::Surface(Surface::RemoteApi))),
+    ("remote chat", "POST /api/agents/v1/chat/completions", JSON, b"{}", Is(Class::Remote(Remote::Run))),
     ("revert", "POST /api/agents/agent_x/revert", JSON, b"{}", Is(Class::Surface(Surface::Agents))),
     ("no content type", "POST /api/agents/chat", &[], CHEAP.as_bytes(), Refused("content-type")),
     ("text", "POST /api/agents/chat", &[("content-type", "text/plain")], CHEAP.as_bytes(), Refused("content-type")),

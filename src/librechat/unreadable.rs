@@ -79,6 +79,8 @@ pub enum Unreadable {
     KeyName,
     /// What is to be done with a tool's key is neither `install` nor `uninstall`.
     KeyAction,
+    /// A member of a request to the remote-agent API that goes on unjudged has another type than it should.
+    RemoteMember,
 }
 
 // === impl Unreadable ===
@@ -148,6 +150,10 @@ impl Unreadable {
             Self::Query => ("select-query", "the query has too many parameters"),
             Self::KeyName => ("select-key-name", "name must be the name of an endpoint, as text"),
             Self::KeyAction => ("select-key-action", "action must be install or uninstall"),
+            Self::RemoteMember => (
+                "select-remote-member",
+                "stream and store must be true or false, the ids of conversations, messages and responses text",
+            ),
             Self::ModelRequestFields => ("select-model-request-fields", "additionalModelRequestFields is not accepted"),
         }
     }

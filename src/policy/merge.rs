@@ -24,6 +24,7 @@ pub(super) struct Merged {
     pub(super) assistants: bool,
     pub(super) user_keys: Fallback,
     pub(super) speech: Fallback,
+    pub(super) remote_api: bool,
     /// Entries in the order of the files; the key of a user is in lower case.
     pub(super) entries: IndexMap<(Section, String), Entry>,
 }
@@ -42,6 +43,7 @@ struct Settings {
     assistants: Option<Spotted<bool>>,
     user_keys: Option<Spotted<Fallback>>,
     speech: Option<Spotted<Fallback>>,
+    remote_api: Option<Spotted<bool>>,
 }
 
 /// Merges the files; the second definition of anything is a fault.
@@ -61,6 +63,7 @@ pub(super) fn merge(files: Vec<File>, faults: &mut Faults<'_>) -> Merged {
         setting("the setting \"assistants.enabled\"", &mut settings.assistants, file.assistants, faults);
         setting("the setting \"user_keys\"", &mut settings.user_keys, file.user_keys, faults);
         setting("the setting \"system_models.speech\"", &mut settings.speech, file.speech, faults);
+        setting("the setting \"remote_api.enabled\"", &mut settings.remote_api, file.remote_api, faults);
         for entry in file.entries {
             add(&mut entries, entry, faults);
         }
@@ -77,6 +80,7 @@ pub(super) fn merge(files: Vec<File>, faults: &mut Faults<'_>) -> Merged {
         assistants: settings.assistants.is_some_and(|enabled| enabled.value),
         user_keys: settings.user_keys.map_or(Fallback::Allow, |fallback| fallback.value),
         speech: settings.speech.map_or(Fallback::Allow, |fallback| fallback.value),
+        remote_api: settings.remote_api.is_none_or(|enabled| enabled.value),
         entries,
     }
 }

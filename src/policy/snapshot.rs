@@ -61,16 +61,17 @@ pub struct Snapshot {
     groups: HashMap<Box<str>, Rules>,
     users: HashMap<Box<str>, Rules>,
     features: Features,
-    surface_rules: [(Surface, RuleId); 3],
+    surface_rules: [(Surface, RuleId); 2],
     no_rule: RuleId,
     agents_rule: RuleId,
     tools_rule: RuleId,
     limits_tools: bool,
     tools_deny: Option<List>,
+    pub(super) remote_api: Unlisted,
     agent_parameters: Box<[Box<str>]>,
 }
 
-/// A setting of `unlisted:`.
+/// A setting of `unlisted:`, or another one that opens or closes.
 #[derive(Debug)]
 pub(super) struct Unlisted {
     pub(super) fallback: Fallback,
@@ -145,16 +146,16 @@ impl Snapshot {
             groups,
             users,
             features: Features::new(merged),
-            surface_rules: [
-                surface_rule(Surface::Agents, "agents"),
-                surface_rule(Surface::RemoteApi, "remote_api"),
-                surface_rule(Surface::Assistants, "assistants"),
-            ],
+            surface_rules: [surface_rule(Surface::Agents, "agents"), surface_rule(Surface::Assistants, "assistants")],
             no_rule: RuleId::new("surface"),
             agents_rule: RuleId::new("agents"),
             tools_rule: RuleId::new("tools"),
             limits_tools,
             tools_deny: merged.tools_deny.as_ref().map(|names| List::new("agents.tools", "deny", names)),
+            remote_api: Unlisted {
+                fallback: if merged.remote_api { Fallback::Allow } else { Fallback::Deny },
+                rule: RuleId::new("remote_api.enabled"),
+            },
             agent_parameters: names(merged.agent_parameters.as_ref()),
         }
     }

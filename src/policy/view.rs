@@ -115,13 +115,15 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Judges a part of LibreChat whose models cannot be judged one by one, without regard to shadow mode.
+    /// Judges a part of LibreChat as a whole, without regard to shadow mode.
     pub(super) fn judge_surface(&self, surface: Surface) -> Judged<'a> {
         match (surface, self.openness()) {
             // What is stored here is judged when it is used.
             (Surface::Agents, Some(rule)) => Judged::allowed(rule),
             (Surface::Agents, None) => Judged::denied(self.snapshot.surface_rule(surface)),
-            (Surface::RemoteApi | Surface::Assistants, _) => self.judge_unjudged(surface),
+            // What runs there is judged by itself, too.
+            (Surface::RemoteApi, _) => Judged::unlisted(&self.snapshot.remote_api),
+            (Surface::Assistants, _) => self.judge_unjudged(surface),
         }
     }
 

@@ -52,7 +52,8 @@ pub enum Target {
     Endpoint(Box<str>),
     /// Something that chooses no model and that a policy may close.
     Feature(Feature),
-    /// A part of LibreChat whose models Tollgate cannot judge one by one yet: only callers without any restriction may use it.
+    /// A part of LibreChat that is judged as a whole: one whose models Tollgate cannot judge one by one yet is only for callers
+    /// without any restriction.
     Surface(Surface),
 }
 
@@ -106,7 +107,8 @@ pub enum Feature {
 pub enum Surface {
     /// Writing and reading stored agents (CONTRACT.md B.7). Using them is judged by [`Target::Agent`].
     Agents,
-    /// The remote-agent API, authenticated by `sk-` keys (CONTRACT.md B.6).
+    /// The remote-agent API, authenticated by `sk-` keys (CONTRACT.md B.6): open unless the policy closes it. The agents that
+    /// it runs are judged by [`Target::Agent`].
     RemoteApi,
     /// OpenAI and Azure assistants (CONTRACT.md B.10).
     Assistants,
@@ -168,7 +170,7 @@ pub enum Reason {
     Endpoint(Box<str>),
     /// The policy closes this to callers with any restriction.
     Feature(Feature),
-    /// Only unrestricted callers may use this part of LibreChat.
+    /// The caller may not use this part of LibreChat.
     Surface(Surface),
 }
 

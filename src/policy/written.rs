@@ -49,6 +49,8 @@ pub struct File {
     pub user_keys: Option<Spotted<Fallback>>,
     /// `system_models: { speech: }`
     pub speech: Option<Spotted<Fallback>>,
+    /// `remote_api: { enabled: }`
+    pub remote_api: Option<Spotted<bool>>,
     /// `roles:`, `groups:` and `users:`, in the order of [`Section::ALL`].
     pub entries: Vec<Entry>,
 }

@@ -40,6 +40,9 @@ pub struct Audit {
     /// The caller's role at that moment; absent where it was not looked up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<Arc<str>>,
+    /// The id of the key of the remote-agent API by which the caller was identified; absent on other routes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<Arc<str>>,
     /// What was attempted: `chat.turn`, `catalog.models`, `request` and so on.
     pub action: &'static str,
     /// Kind of event.

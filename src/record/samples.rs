@@ -15,6 +15,7 @@ pub(crate) fn refusal(n: u128) -> Entry {
         timestamp: time(n),
         user_id: Some("6b012e4109cc968f8a928bce".into()),
         role: Some("USER".into()),
+        key_id: None,
         action: "chat.turn",
         category: Category::Security,
         severity: Severity::Warning,

@@ -128,7 +128,7 @@ impl Agents for Mongo {
         let asked = faults::in_time(&self.hosts, LOOK_UP, agents::api_keys(&self.librechat, hash)).await?;
         match asked.map_err(|error| self.hosts.fault(&error))?.as_slice() {
             [] => Ok(None),
-            [first, rest @ ..] if rest.iter().all(|key| key == first) => Ok(Some(first.clone())),
+            [only] => Ok(Some(only.clone())),
             _ => Err(self.hosts.ambiguous("agentapikeys")),
         }
     }

@@ -311,7 +311,7 @@ async fn assistants_are_for_those_who_may_use_everything() {
 }
 
 #[tokio::test]
-async fn the_remote_agent_api_is_closed_where_a_policy_is_enforced() {
+async fn the_remote_agent_api_is_closed_where_keys_cannot_be_looked_up() {
     let world = World::with(POLICY).start().await;
     let routes = [
         (Method::GET, "/api/agents/v1/models"),

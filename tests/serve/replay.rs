@@ -32,7 +32,7 @@ const EXCEPTIONS: [(&str, &str, &str); 13] = [
     ("365_admin-login-local", "route.closed", "the way into LibreChat's separate admin panel"),
 ];
 
-/// The remote-agent API: whose key it is cannot be told yet, so that it is closed under every policy that is enforced.
+/// The remote-agent API: without LibreChat's database nobody can tell whose key it is, so that it is closed.
 const REMOTE: [&str; 11] = [
     "292_remote-models",
     "293_remote-model",

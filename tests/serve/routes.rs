@@ -46,7 +46,8 @@ fn wanted(row: &Route) -> [Want; 3] {
         Class::Tool => [nobody, Passes, Passes],
         // The dear model, that is: the cheap one is tried beside it.
         Class::Turn => [nobody, Refused(403, "roles.USER.endpoints.openAI.models"), Passes],
-        Class::Surface(Surface::RemoteApi) => [Refused(403, "surface.remote_api"); 3],
+        // Without LibreChat's database there are no keys; `remote.rs` has some.
+        Class::Remote(_) | Class::Surface(Surface::RemoteApi) => [Refused(403, "surface.remote_api"); 3],
         Class::Surface(Surface::Agents) => [nobody, Refused(403, "surface.agents"), Passes],
         Class::Surface(Surface::Assistants) | Class::Assistants(_) => {
             [nobody, Refused(403, "surface.assistants"), Passes]
@@ -175,6 +176,7 @@ test fails where the page is not what the table says.
 | Tool | calls a tool by itself: judged by its name, where the policy says anything about tools; passes unread |
 | Assistants | judged as a whole, or, where the policy opens assistants, by the model that the request names; answers are filtered |
 | Feature | chooses no model; a policy may close it to people with any restriction |
+| Remote | the remote-agent API: identity by key, agents judged by all that they run, lists filtered |
 | Surface | judged as a whole: a part of LibreChat that chooses models by itself |
 | Admin | for LibreChat's administrators |
 | Closed | never passes |

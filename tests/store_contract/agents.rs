@@ -13,7 +13,8 @@ use crate::bench::mongo::{MongoBench, with_mongo};
 const EDGES: &str = "agent_CQR3f0jzgHjoOVQSE-t3J";
 const CHAIN: &str = "agent_2e0dWO0UHx4Fs39weJxgy";
 const ROOMER: &str = "agent_KSanA-HAksc9ySO-iSa2B";
-/// The hash of the captured key.
+/// The captured key's id and hash.
+const KEY_ID: &str = "6b012e6c09cc968f8a9291d1";
 const HASH: &str = "04594e71ad66aca8d659f7110bb96e1abb6cfd4e542c54190da7855407d00ab7";
 
 async fn found(bench: &MongoBench, ids: &[&str]) -> Vec<Fields> {
@@ -148,7 +149,7 @@ async fn a_key_is_found_by_its_hash() {
     with_mongo(async |bench| {
         let keys = bench.librechat.collection::<Document>("agentapikeys");
         let key = async |hash: &str| bench.store.api_key(hash).await;
-        assert_eq!(key(HASH).await.unwrap(), Some(ApiKey { user: USER.into(), expires: None }));
+        assert_eq!(key(HASH).await.unwrap(), Some(ApiKey { id: KEY_ID.into(), user: USER.into(), expires: None }));
         for hash in ["", &HASH.to_uppercase(), HASH.split_at(63).0, "$ne"] {
             assert_eq!(key(hash).await.unwrap(), None, "{hash}");
         }

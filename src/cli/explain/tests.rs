@@ -56,7 +56,7 @@ everything else     denies  -            unlisted.endpoint
 (agents)            allows  -            agents
 (tools)             allows  -            tools
 (editing agents)    denies  -            surface.agents
-(remote-agent API)  denies  -            surface.remote_api
+(remote-agent API)  allows  -            remote_api.enabled
 (assistants)        denies  -            surface.assistants
 (user keys)         allows  -            user_keys
 (speech services)   allows  -            system_models.speech

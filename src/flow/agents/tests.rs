@@ -128,4 +128,54 @@ proptest! {
         prop_assert_eq!(goes_on(&policy, &targets), !denied && steps < MOST_LEVELS);
         prop_assert!(store.asked.lock().unwrap().len() <= MOST_LEVELS);
     }
+
+    #[test]
+    fn many_at_once_are_what_each_of_them_is_alone(graph in graphs()) {
+        let id = |n: usize| format!("agent_{n}");
+        let write = |(n, (denied, next)): (usize, &(bool, BTreeSet<usize>))| {
+            agent(&id(n), if *denied { "dear" } else { "mini" }, &next.iter().map(|n| id(*n)).collect::<Vec<_>>())
+        };
+        let store = Memory { agents: graph.iter().enumerate().map(write).collect(), ..Memory::default() };
+        let policy = policy("");
+        let ids: Vec<Box<str>> = (0..14).map(|n| id(n).into()).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let together = runtime.block_on(each(Some(&store), &policy, &ids)).unwrap();
+        let asked: Vec<Box<str>> = std::mem::take(&mut *store.asked.lock().unwrap()).concat();
+        let once: BTreeSet<_> = asked.iter().collect();
+        prop_assert_eq!(once.len(), asked.len(), "each document is asked for once");
+        prop_assert_eq!(together.len(), ids.len());
+        for (id, together) in ids.iter().zip(&together) {
+            let alone = found(Some(&store), &policy, vec![agents::named(id)]);
+            prop_assert_eq!(together, &alone, "{}", id);
+        }
+    }
+}
+
+#[test]
+fn many_at_once_are_refused_without_a_store_and_after_a_stray_document() {
+    let policy = policy("");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let ids: [Box<str>; 2] = ["agent_0".into(), "agent_1".into()];
+    for targets in runtime.block_on(each(None, &policy, &ids)).unwrap() {
+        assert!(!goes_on(&policy, &targets), "{targets:?}");
+    }
+    assert!(runtime.block_on(each(Some(&Astray), &policy, &ids)).is_err());
+}
+
+/// Answers with an agent that nobody asked for.
+struct Astray;
+
+#[async_trait]
+impl Agents for Astray {
+    async fn agents(&self, _ids: &[Box<str>]) -> Result<Vec<Fields>, StoreError> {
+        Ok(vec![agent("agent_9", "mini", &[])])
+    }
+
+    async fn versions(&self, _id: &str, _index: u32) -> Result<Vec<Fields>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn api_key(&self, _hash: &str) -> Result<Option<ApiKey>, StoreError> {
+        Ok(None)
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::Access::{Anonymous, Key, Optional, Token};
 use super::Class::{Admin, Closed, Pass, Stream, Tool, Turn, Upload};
-use super::{Access, Body, Catalog, Class, Methods, Route};
+use super::{Access, Body, Catalog, Class, Methods, Remote, Route};
 use crate::librechat::assistants::Part;
 use crate::policy::words::{Feature, Surface};
 
@@ -14,7 +14,6 @@ const DELETE: Methods = Methods::DELETE;
 const ALL: Methods = Methods::ALL;
 
 const AGENTS_SURFACE: Class = Class::Surface(Surface::Agents);
-const REMOTE_SURFACE: Class = Class::Surface(Surface::RemoteApi);
 const USER_KEYS: Class = Class::Feature(Feature::UserKeys);
 const SPEECH: Class = Class::Feature(Feature::Speech);
 
@@ -224,12 +223,12 @@ static AGENTS: &[Route] = &[
     row("/api/agents/chat", POST, Turn, Token),
     // LibreChat takes `chat/duplicate` and `chat/revert` for the agent "chat", which cannot exist. As turns they are judged.
     row("/api/agents/chat/:endpoint", POST, Turn, Token),
-    row("/api/agents/v1/chat/completions", POST, REMOTE_SURFACE, Key),
-    row("/api/agents/v1/responses", POST, REMOTE_SURFACE, Key),
-    row("/api/agents/v1/models", GET, REMOTE_SURFACE, Key),
-    row("/api/agents/v1/models/:model", GET, REMOTE_SURFACE, Key),
-    row("/api/agents/v1/responses/models", GET, REMOTE_SURFACE, Key),
-    row("/api/agents/v1/responses/:id", GET, REMOTE_SURFACE, Key),
+    row("/api/agents/v1/chat/completions", POST, Class::Remote(Remote::Run), Key),
+    row("/api/agents/v1/responses", POST, Class::Remote(Remote::Run), Key),
+    row("/api/agents/v1/models", GET, Class::Remote(Remote::Models), Key),
+    row("/api/agents/v1/models/:model", GET, Class::Remote(Remote::Model), Key),
+    row("/api/agents/v1/responses/models", GET, Class::Remote(Remote::Models), Key),
+    row("/api/agents/v1/responses/:id", GET, Class::Remote(Remote::Answer), Key),
     // Names, categories, tools and actions hold no model (CONTRACT.md C.1); the client asks for them when it starts.
     row("/api/agents", GET, Pass, Token),
     row("/api/agents/categories", GET, Pass, Token),

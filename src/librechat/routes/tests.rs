@@ -5,7 +5,6 @@ use Access::{Anonymous, Key, Optional, Token};
 use Class::{Admin, Closed, Pass, Stream, Tool, Turn, Upload};
 
 const AGENTS: Class = Class::Surface(Surface::Agents);
-const REMOTE: Class = Class::Surface(Surface::RemoteApi);
 const KEYS: Class = Class::Feature(Feature::UserKeys);
 const SPEECH: Class = Class::Feature(Feature::Speech);
 
@@ -122,9 +121,22 @@ const APPENDIX: &[(&str, &[&str], Class, Access, Body)] = &[
     ("POST", &["/api/agents/chat/abort"], Pass, Token, Body::Json),
     ("GET", &["/api/agents/chat/stream/x"], Stream, Token, Body::None),
     ("GET", &["/api/agents/chat/status/x", "/api/agents/chat/active"], Pass, Token, Body::None),
-    ("POST", &["/api/agents/v1/chat/completions", "/api/agents/v1/responses"], REMOTE, Key, Body::Json),
-    ("GET", &["/api/agents/v1/models", "/api/agents/v1/models/x"], REMOTE, Key, Body::None),
-    ("GET", &["/api/agents/v1/responses/models", "/api/agents/v1/responses/x"], REMOTE, Key, Body::None),
+    (
+        "POST",
+        &["/api/agents/v1/chat/completions", "/api/agents/v1/responses"],
+        Class::Remote(Remote::Run),
+        Key,
+        Body::Json,
+    ),
+    (
+        "GET HEAD",
+        &["/api/agents/v1/models", "/api/agents/v1/responses/models"],
+        Class::Remote(Remote::Models),
+        Key,
+        Body::None,
+    ),
+    ("GET HEAD", &["/api/agents/v1/models/x"], Class::Remote(Remote::Model), Key, Body::None),
+    ("GET", &["/api/agents/v1/responses/x"], Class::Remote(Remote::Answer), Key, Body::None),
     ("POST", &["/api/assistants/v1/chat", "/api/assistants/v2/chat"], assistants(Part::Chat), Token, Body::Json),
     ("POST", &["/api/assistants/v1/chat/abort"], assistants(Part::Abort), Token, Body::Json),
     ("POST", &["/api/assistants/v2/chat/abort"], assistants(Part::Abort), Token, Body::Json),

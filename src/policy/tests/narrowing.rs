@@ -145,7 +145,7 @@ fn what_cannot_be_judged_is_for_those_whom_nothing_limits() {
     let snapshot = policy("roles: { USER: { unrestricted: true, tools: { deny: [dalle] } } }");
     for (surface, expected) in [
         (Surface::Agents, "allow roles.USER.unrestricted"),
-        (Surface::RemoteApi, "deny surface.remote_api"),
+        (Surface::RemoteApi, "allow remote_api.enabled"),
         (Surface::Assistants, "deny surface.assistants"),
     ] {
         assert_eq!(answer(&snapshot, &caller("USER", &[], ""), Target::Surface(surface)), expected);

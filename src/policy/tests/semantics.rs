@@ -380,19 +380,36 @@ fn surfaces_are_open_only_to_callers_without_any_restriction() {
         assert_eq!(answer(&snapshot, &caller, Target::Surface(Surface::Agents)), expected, "{text}");
         let view = snapshot.view(&caller);
         let is_open = expected.starts_with("allow");
-        assert_eq!((view.surface(Surface::RemoteApi), view.everything()), (is_open, is_open), "{text}");
+        assert_eq!((view.surface(Surface::Assistants), view.everything()), (is_open, is_open), "{text}");
     }
 }
 
 #[test]
 fn each_surface_has_its_rule() {
     let snapshot = policy("");
-    for (surface, expected) in [
-        (Surface::Agents, "deny surface.agents"),
-        (Surface::RemoteApi, "deny surface.remote_api"),
-        (Surface::Assistants, "deny surface.assistants"),
-    ] {
+    for (surface, expected) in
+        [(Surface::Agents, "deny surface.agents"), (Surface::Assistants, "deny surface.assistants")]
+    {
         assert_eq!(answer(&snapshot, &caller("USER", &[], ""), Target::Surface(surface)), expected);
+    }
+}
+
+#[test]
+fn the_remote_api_is_open_to_all_or_closed_to_all() {
+    let entries = "roles: { ADMIN: { unrestricted: true } }";
+    for (text, expected) in [
+        ("", "allow remote_api.enabled"),
+        (entries, "allow remote_api.enabled"),
+        ("remote_api: { enabled: true }", "allow remote_api.enabled"),
+        ("remote_api: { enabled: false }", "deny remote_api.enabled"),
+        (&format!("{entries}\nremote_api: {{ enabled: false }}"), "deny remote_api.enabled"),
+        ("mode: shadow\nremote_api: { enabled: false }", "shadowed remote_api.enabled"),
+    ] {
+        let snapshot = policy(text);
+        for role in ["USER", "ADMIN"] {
+            let target = Target::Surface(Surface::RemoteApi);
+            assert_eq!(answer(&snapshot, &caller(role, &[], ""), target), expected, "{role}: {text}");
+        }
     }
 }
 

@@ -22,6 +22,7 @@ const FILE_KEYS: &[&str] = &[
     "system_models",
     "role_mapping",
     "group_mapping",
+    "remote_api",
     "messages",
 ];
 /// Whether something that nothing else decides is open.
@@ -58,6 +59,7 @@ pub(in crate::policy) fn read(source: usize, root: &Node, faults: &mut Faults<'_
             "assistants" => assistants(node, &mut file, faults),
             "user_keys" => file.user_keys = word(key, node, OPEN_OR_NOT, faults),
             "system_models" => system_models(node, &mut file, faults),
+            "remote_api" => remote_api(key, node, &mut file, faults),
             name => match Section::ALL.into_iter().find(|section| section.as_str() == name) {
                 Some(section) => section_entries(section, node, &mut file.entries, faults),
                 None => stray(key, FILE_KEYS, FILE_KEYS_TO_COME, faults),
@@ -127,6 +129,19 @@ fn agents(node: &Node, file: &mut File, faults: &mut Faults<'_>) {
             "tools" => file.tools_deny = only(key, node, "deny", "a tool", faults),
             _ => stray(key, AGENTS_KEYS, &[], faults),
         }
+    }
+}
+
+fn remote_api(section: &Key, node: &Node, file: &mut File, faults: &mut Faults<'_>) {
+    for (key, node) in mapping(node, "\"remote_api\"", faults).unwrap_or_default() {
+        match key.name.as_str() {
+            "enabled" => file.remote_api = truth(key, node, faults),
+            _ => stray(key, &["enabled"], &[], faults),
+        }
+    }
+    if matches!(&node.value, Value::Map(entries) if entries.is_empty()) {
+        let fault = Fault::error(codes::SAYS_NOTHING, "\"remote_api\" has no \"enabled\"");
+        faults.push(section.spot, fault.help("write \"enabled: false\", or remove the key"));
     }
 }
 

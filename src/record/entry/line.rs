@@ -42,6 +42,7 @@ impl Line<'_> {
         self.moment(r#","timestamp":""#, &audit.timestamp);
         self.maybe(r#","userId":""#, audit.user_id.as_deref());
         self.maybe(r#","role":""#, audit.role.as_deref());
+        self.maybe(r#","keyId":""#, audit.key_id.as_deref());
         self.word(r#","action":""#, audit.action);
         self.value(r#","category":"#, &audit.category)?;
         self.value(r#","severity":"#, &audit.severity)?;

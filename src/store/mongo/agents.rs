@@ -43,6 +43,8 @@ struct Versions {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Key {
+    #[serde(rename = "_id")]
+    id: ObjectId,
     user_id: ObjectId,
     expires_at: Option<DateTime>,
 }
@@ -86,13 +88,16 @@ pub(super) async fn api_keys(librechat: &Database, hash: &str) -> Result<Vec<Api
     let keys = librechat
         .collection::<Key>(KEYS)
         .find(doc! {"keyHash": hash})
-        .projection(fields(&["userId", "expiresAt"]))
+        .projection(doc! {"_id": 1, "userId": 1, "expiresAt": 1})
         .limit(2)
         .max_time(OPERATION)
         .await?;
-    keys.map_ok(|key| ApiKey { user: key.user_id.to_hex().into(), expires: key.expires_at.map(time) })
-        .try_collect()
-        .await
+    let plain = |key: Key| ApiKey {
+        id: key.id.to_hex().into(),
+        user: key.user_id.to_hex().into(),
+        expires: key.expires_at.map(time),
+    };
+    keys.map_ok(plain).try_collect().await
 }
 
 /// A time that jiff cannot hold is one that nobody meant; the key then counts as expired long ago.

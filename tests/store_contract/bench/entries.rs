@@ -21,6 +21,7 @@ pub(crate) fn refusal(n: u128) -> Entry {
         timestamp: time(n),
         user_id: Some(USER.into()),
         role: Some("USER".into()),
+        key_id: None,
         action: "chat.turn",
         category: Category::Security,
         severity: Severity::Warning,

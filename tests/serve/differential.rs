@@ -6,6 +6,7 @@
 
 mod attempts;
 mod captured;
+mod remote;
 mod written;
 
 use std::collections::BTreeSet;
@@ -25,6 +26,8 @@ use crate::world::{World, token};
 enum Want {
     /// Refused with this status, and recorded with this rule or code.
     Refused(u16, &'static str),
+    /// Refused with this status, recorded with the first rule, while the caller is told the second.
+    Denied(u16, &'static str, &'static str),
     /// Refused by the strict gate with this status and code, before it is a request of which anything could be recorded.
     Unread(u16, &'static str),
     /// LibreChat answers with this status, and calls exactly these models.
@@ -81,6 +84,11 @@ async fn differences(world: &mut World, who: &str, cases: &[Case]) -> Vec<String
                     && status_and_rule(&outcome).1.as_deref() == Some(code)
                     && reached.is_empty()
                     && calls.is_empty()
+            }
+            Want::Denied(wanted, code, public) => {
+                let (_, rule) = status_and_rule(&outcome);
+                recorded.push((agent, code, (*status, None), told.clone()));
+                wanted == *status && rule.as_deref() == Some(public) && reached.is_empty() && calls.is_empty()
             }
             Want::Calls(wanted, models) => {
                 differences.extend(reached.iter().filter_map(|seen| odd(seen).map(|odd| format!("{told}: {odd}"))));
@@ -282,7 +290,11 @@ fn every_request_of_the_contract_is_made() {
 
 /// The methods and targets of all requests here that are readable, for the report of the routes.
 pub(crate) fn requests() -> Vec<(String, String)> {
-    let all = captured::cases(|row| row.user).into_iter().chain(written::cases()).chain(attempts::all());
+    let all = captured::cases(|row| row.user)
+        .into_iter()
+        .chain(written::cases())
+        .chain(attempts::all())
+        .chain(remote::cases());
     all.filter_map(|case| {
         let line = case.bytes.split(|byte| *byte == b'\r').next()?;
         let mut words = std::str::from_utf8(line).ok()?.split(' ');

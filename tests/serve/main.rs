@@ -39,6 +39,7 @@ mod mongo;
 mod oidc;
 mod passage;
 mod refusal;
+mod remote;
 mod replay;
 mod routes;
 mod unknown;

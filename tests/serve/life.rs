@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tollgate::metrics::Metrics;
 
 use crate::POLICY;
@@ -145,17 +145,16 @@ async fn a_stop_answers_what_was_asked_before_it() {
 
 #[tokio::test]
 async fn an_idle_tollgate_stops_at_once() {
-    let mut world = World::with(POLICY).start().await;
+    // Were anybody waited for, it would take longer than this test waits.
+    let mut world = World::with(POLICY).settings("timeouts: {drain: 600s}").start().await;
     // An idle connection of a client, and one to LibreChat, hold nobody up.
     let mut idle = TcpStream::connect(world.addr).await.unwrap();
     get(world.addr, "/c/new", &[]).await;
-    let began = Instant::now();
     world.signal("TERM");
     let mut rest = Vec::new();
     // A reset is an end too.
-    let _ = timeout(Duration::from_secs(5), idle.read_to_end(&mut rest)).await.expect("the idle connection is closed");
+    let _ = patiently("closing the idle connection", idle.read_to_end(&mut rest)).await;
     assert_eq!(world.ended().await.code(), Some(0));
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -49,8 +49,8 @@ impl Fake {
                 let (kept, answer, ended) = (Arc::clone(&kept), Arc::clone(&answer), Arc::clone(&ended));
                 connections.spawn(async move {
                     let mut connection = Some(socket);
-                    // Counted when the connection is over, whichever way.
-                    let _ended = Ended(ended);
+                    // Counted when the connection is over, whichever way; those for health alone are not.
+                    let mut counted = None;
                     while let Some(mut socket) = connection.take() {
                         let Some(head) = read_request(&mut socket).await else { return };
                         if head.starts_with("GET /health ") {
@@ -58,6 +58,7 @@ impl Fake {
                             connection = said.is_ok().then_some(socket);
                             continue;
                         }
+                        counted.get_or_insert_with(|| Ended(Arc::clone(&ended)));
                         kept.lock().expect("a lock").push(head.clone());
                         connection = answer(socket, head).await;
                     }
@@ -82,7 +83,7 @@ impl Fake {
         format!("http://{}", self.addr)
     }
 
-    /// How many connections are over.
+    /// How many connections are over, health checks left out.
     pub(crate) fn closed(&self) -> usize {
         self.closed.load(Ordering::SeqCst)
     }

@@ -24,9 +24,8 @@ use tokio::time::{Instant, timeout};
 
 /// How long anything may take before a test is given up. It is never waited for when all goes well.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long a raw connection must be silent to count as finished in the middle of an answer.
-const SILENCE: Duration = Duration::from_secs(2);
-/// The same after a whole answer, when at most another one to a pipelined request can come.
+/// How long a raw connection must be silent to count as finished after a whole answer, when at most another one to a
+/// pipelined request can come.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A whole answer.
@@ -121,7 +120,7 @@ pub(crate) async fn send_raw(addr: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut all = Vec::new();
     let mut buffer = vec![0; 16 * 1024];
     loop {
-        let silence = if ends_an_answer(&all) { PAUSE } else { SILENCE };
+        let silence = if ends_an_answer(&all) { PAUSE } else { PATIENCE };
         match timeout(silence, socket.read(&mut buffer)).await {
             Ok(Ok(count)) if count > 0 => all.extend(buffer.iter().take(count)),
             _ => return all,

@@ -43,6 +43,7 @@ mod remote;
 mod reply;
 mod shares;
 mod shown;
+mod stored;
 mod visit;
 
 pub use passage::{BodyFault, Moved, Outgoing, Passage, Upstream, UpstreamFault};
@@ -170,12 +171,12 @@ impl<U: Upstream> Spine<U> {
             (Class::Turn, Some(bearer)) => self.turn(visit, head, body, &bearer).await,
             (Class::Catalog(kind), bearer) => Box::pin(self.catalog(visit, head, kind, bearer)).await,
             (Class::Remote(part), _) => Box::pin(self.remote(visit, head, body, part)).await,
-            (Class::Surface(surface), Some(bearer)) => Box::pin(self.surface(visit, head, body, surface, bearer)).await,
             (Class::Admin, bearer) => Box::pin(self.admin(visit, head, body, route, bearer)).await,
+            (Class::Agent(deed), Some(bearer)) => Box::pin(self.agent(visit, head, body, deed, bearer)).await,
             (Class::Tool, Some(bearer)) => Box::pin(self.tool(visit, head, body, bearer)).await,
             (Class::Assistants(part), Some(bearer)) => Box::pin(self.assistants(visit, head, body, part, bearer)).await,
             (Class::Feature(feature), Some(bearer)) => Box::pin(self.feature(visit, head, body, feature, bearer)).await,
-            (Class::Turn | Class::Tool | Class::Surface(_) | Class::Assistants(_) | Class::Feature(_), None) => {
+            (Class::Turn | Class::Tool | Class::Agent(_) | Class::Assistants(_) | Class::Feature(_), None) => {
                 Err(Refusal::Token(TokenFault::Missing))
             }
         }

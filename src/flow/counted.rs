@@ -7,8 +7,8 @@ use crate::metrics::{Histogram, IntCounter, IntCounterVec, Metrics};
 use crate::policy::{Outcome, Verdict};
 
 /// The classes of routes, as labels; the last one is for requests that have no route.
-const CLASSES: [&str; 11] =
-    ["pass", "stream", "upload", "catalog", "turn", "tool", "remote", "surface", "admin", "closed", "none"];
+const CLASSES: [&str; 12] =
+    ["pass", "stream", "upload", "catalog", "turn", "tool", "agent", "remote", "assistants", "admin", "closed", "none"];
 
 /// The handles.
 pub(super) struct Counted {
@@ -81,7 +81,7 @@ impl Counted {
     }
 
     fn of(&self, class: Option<Class>) -> &Handles {
-        let [pass, stream, upload, catalog, turn, tool, remote, surface, admin, closed, none] = &self.classes;
+        let [pass, stream, upload, catalog, turn, tool, agent, remote, assistants, admin, closed, none] = &self.classes;
         match class {
             Some(Class::Pass | Class::Feature(_)) => pass,
             Some(Class::Stream) => stream,
@@ -89,8 +89,9 @@ impl Counted {
             Some(Class::Catalog(_)) => catalog,
             Some(Class::Turn) => turn,
             Some(Class::Tool) => tool,
+            Some(Class::Agent(_)) => agent,
             Some(Class::Remote(_)) => remote,
-            Some(Class::Surface(_) | Class::Assistants(_)) => surface,
+            Some(Class::Assistants(_)) => assistants,
             Some(Class::Admin) => admin,
             Some(Class::Closed) => closed,
             None => none,

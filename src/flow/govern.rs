@@ -133,20 +133,6 @@ impl<U: Upstream> Spine<U> {
         Ok(Response::from_parts(head, Reply::whole(held)))
     }
 
-    /// A part of LibreChat that is judged as a whole.
-    pub(super) async fn surface(
-        &self,
-        visit: &mut Visit<'_>,
-        head: Parts,
-        body: U::Inbound,
-        surface: Surface,
-        bearer: Arc<Bearer>,
-    ) -> Result<Response<Body<U>>, Refusal> {
-        let caller = self.caller(visit, &bearer).await?;
-        self.judge(visit, &caller, &[Target::Surface(surface)], Metadata::default())?;
-        self.pass(visit, head, body, Some(bearer)).await
-    }
-
     /// A call of a tool by itself. Its body streams through unread: the path says which tool it is. Where the policy says
     /// nothing about tools, there is nothing to judge.
     pub(super) async fn tool(

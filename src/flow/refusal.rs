@@ -225,11 +225,11 @@ impl Refusal {
             Self::Closed => phrasing::unrouted(Unrouted::UnknownPath, extras),
             Self::Token(fault) => phrasing::sign_in(sign_in(*fault)),
             Self::Unproven(_) | Self::Nobody => phrasing::sign_in(SignIn::Unauthorized),
-            Self::Unreadable(fault) => phrasing::unreadable(fault, extras),
+            Self::Unreadable(fault) if in_chat => phrasing::unreadable(fault, extras),
             Self::Denied { reason: Reason::Model { endpoint, model }, .. } => {
                 phrasing::model_denied(endpoint, model, extras)
             }
-            Self::Denied { reason: Reason::Agent { agent, .. }, .. } => {
+            Self::Denied { reason: Reason::Agent { agent, .. }, .. } if in_chat => {
                 phrasing::agent_denied(self.status(), agent, extras)
             }
             Self::Denied { reason: Reason::Tool(_), .. } if in_chat => phrasing::tool_denied(extras),
@@ -331,7 +331,7 @@ impl Refusal {
 
 /// Whether LibreChat has nothing under the id that was asked for: old conversations name agents that are gone.
 fn is_missing(reason: &Reason) -> bool {
-    matches!(reason, Reason::Agent { part: Part::Unjudged(unjudged), .. } if unjudged.code == agents::MISSING)
+    matches!(reason, Reason::Agent { part: Part::Unjudged(unjudged), .. } if [agents::MISSING, agents::NO_VERSION].contains(&unjudged.code))
 }
 
 fn sign_in(fault: TokenFault) -> SignIn {

@@ -19,7 +19,7 @@ use crate::librechat::agents;
 use crate::librechat::content::json_body_expected;
 use crate::librechat::remote::{Listed, select_run, shown_agent, shows_only, tools_of_run};
 use crate::librechat::routes::Remote;
-use crate::policy::{Ask, Caller, Mode, Outcome, Reason, Sight, Surface, Target, Verdict, decide};
+use crate::policy::{Caller, Mode, Outcome, Reason, Sight, Surface, Target, Verdict};
 use crate::record::entry::Metadata;
 
 impl<U: Upstream> Spine<U> {
@@ -116,17 +116,14 @@ impl<U: Upstream> Spine<U> {
     ) -> Result<Response<Body<U>>, Refusal> {
         self.judge(visit, caller, &[Target::Surface(Surface::RemoteApi)], Metadata::default())?;
         let policy = Arc::clone(&visit.policy);
-        let everything = policy.view(caller).everything();
+        let view = policy.view(caller);
         let narrow = async |body: Bytes| {
-            if everything {
+            if view.everything() {
                 return Ok(body);
             }
             let listed = Listed::read(&body)?;
-            let ids = listed.ids();
-            let agents = self.look_into_each(&policy, &ids).await?;
-            let allowed = |targets: &Vec<Target>| decide(&policy, &Ask { caller, targets }).goes_on();
-            let mut shown = agents.iter().map(allowed);
-            Ok(listed.narrowed(|_| shown.next().unwrap_or(false))?)
+            let usable = self.usable_agents(&policy, listed.ids(), &view).await?;
+            Ok(listed.only(&usable)?)
         };
         self.shown_remote(visit, head, bearer, narrow).await
     }

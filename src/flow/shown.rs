@@ -12,11 +12,12 @@ use super::reply::{Reply, hold};
 use super::visit::Visit;
 use super::{Body, LONGEST_CATALOG, Spine, unfiltered};
 use crate::identity::Bearer;
+use crate::librechat::agents::shown::Listed;
 use crate::librechat::answers;
 use crate::librechat::catalog::{self, ModelsAnswer};
 use crate::librechat::routes::Catalog;
 use crate::librechat::specs::Specs;
-use crate::policy::{Outcome, Sight, Surface, Verdict, View};
+use crate::policy::{Outcome, Sight, Surface, Target, Verdict, View};
 use crate::record::entry::Metadata;
 
 impl<U: Upstream> Spine<U> {
@@ -82,7 +83,14 @@ impl<U: Upstream> Spine<U> {
         let body = hold(body, LONGEST_CATALOG, self.parts.patience.response).await.map_err(unfiltered)?;
         let filtered = match kind {
             Catalog::Models => self.filter_models(&body, sight, bearer)?,
+            Catalog::Tools if visit.policy.limits_tools() => catalog::filter_tools(&body, sight)?,
+            Catalog::Tools => body,
             _ if sight.everything() => body,
+            Catalog::Agents => {
+                let listed = Listed::read(&body)?;
+                let usable = self.usable_agents(&visit.policy, listed.ids(), sight).await?;
+                listed.only(&usable)?
+            }
             Catalog::Endpoints => {
                 let models = self.models(visit, asked, bearer).await?;
                 catalog::filter_endpoints(&body, models.as_deref(), sight)?
@@ -199,6 +207,10 @@ impl Sight for Known<'_> {
         self.view.agents() && (self.agents || self.view.surface(Surface::Agents))
     }
 
+    fn target(&self, target: &Target) -> bool {
+        self.view.target(target)
+    }
+
     fn everything(&self) -> bool {
         self.view.everything()
     }
@@ -220,14 +232,25 @@ impl Sight for Nobody {
         false
     }
 
+    fn target(&self, _target: &Target) -> bool {
+        false
+    }
+
     fn everything(&self) -> bool {
         false
     }
 }
 
-/// The head of a request for a whole, fresh, plain answer: no ranges, no conditions, no compression (CONTRACT.md C.1).
+/// The head of a request for a whole, fresh, plain answer to read.
 pub(super) fn as_whole_answer(mut head: Parts) -> Parts {
     head.method = Method::GET;
+    head.headers.remove(header::CONTENT_LENGTH);
+    head.headers.remove(header::CONTENT_TYPE);
+    as_plain_answer(head)
+}
+
+/// The same request with a whole, fresh, plain answer: no ranges, no conditions, no compression (CONTRACT.md C.1).
+pub(super) fn as_plain_answer(mut head: Parts) -> Parts {
     for name in [
         header::RANGE,
         header::IF_RANGE,
@@ -235,8 +258,6 @@ pub(super) fn as_whole_answer(mut head: Parts) -> Parts {
         header::IF_NONE_MATCH,
         header::IF_MODIFIED_SINCE,
         header::IF_UNMODIFIED_SINCE,
-        header::CONTENT_LENGTH,
-        header::CONTENT_TYPE,
     ] {
         head.headers.remove(name);
     }

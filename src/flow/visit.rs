@@ -306,7 +306,24 @@ pub(super) fn about_turn(asked: &TurnRequest) -> Metadata {
         asked.targets.first(),
         Some(Target::Model { .. } | Target::Assistant { .. } | Target::Surface(_))
     ));
-    let also = asked.targets.iter().skip(own).filter_map(|target| match target {
+    Metadata {
+        conversation_id: asked.conversation.clone(),
+        endpoint: Some(asked.endpoint.clone()),
+        model: asked.model.clone(),
+        also: also(asked.targets.iter().skip(own), agent),
+        agent: agent.map(Into::into),
+        spec: asked.spec.clone(),
+    }
+}
+
+/// What a decision about reading or writing an agent is about.
+pub(super) fn about_agent(agent: &str, targets: &[Target]) -> Metadata {
+    Metadata { also: also(targets.iter(), Some(agent)), agent: Some(agent.into()), ..Metadata::default() }
+}
+
+/// Everything that was judged but this agent itself.
+fn also<'a>(targets: impl Iterator<Item = &'a Target>, agent: Option<&str>) -> Vec<Box<str>> {
+    let also = targets.filter_map(|target| match target {
         Target::Model { endpoint, model } | Target::Assistant { endpoint, model } => {
             Some(format!("{endpoint}|{model}").into())
         }
@@ -318,14 +335,7 @@ pub(super) fn about_turn(asked: &TurnRequest) -> Metadata {
         Target::Feature(feature) => Some(feature.as_str().into()),
         Target::Surface(surface) => Some(surface.as_str().into()),
     });
-    Metadata {
-        conversation_id: asked.conversation.clone(),
-        endpoint: Some(asked.endpoint.clone()),
-        model: asked.model.clone(),
-        also: also.take(MOST_ALSO).collect(),
-        agent: agent.map(Into::into),
-        spec: asked.spec.clone(),
-    }
+    also.take(MOST_ALSO).collect()
 }
 
 /// The method's name: one of the few, or what somebody made up.
@@ -343,15 +353,13 @@ fn action(class: Option<Class>) -> &'static str {
         Some(Class::Catalog(Catalog::Models)) => "catalog.models",
         Some(Class::Catalog(Catalog::Endpoints)) => "catalog.endpoints",
         Some(Class::Catalog(Catalog::Config)) => "catalog.config",
+        Some(Class::Catalog(Catalog::Agents)) => "catalog.agents",
+        Some(Class::Catalog(Catalog::Tools)) => "catalog.tools",
         Some(Class::Tool) => "tool",
         Some(Class::Remote(Remote::Run)) => "remote.run",
         Some(Class::Remote(Remote::Models | Remote::Model)) => "remote.models",
         Some(Class::Remote(Remote::Answer)) => "remote.answer",
-        Some(Class::Surface(surface)) => match surface {
-            crate::policy::Surface::Agents => "agents",
-            crate::policy::Surface::RemoteApi => "remote-api",
-            crate::policy::Surface::Assistants => "assistants",
-        },
+        Some(Class::Agent(_)) => "agents",
         Some(Class::Assistants(_)) => "assistants",
         Some(Class::Feature(Feature::UserKeys)) => "user-keys",
         Some(Class::Feature(Feature::Speech)) => "speech",

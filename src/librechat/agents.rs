@@ -9,6 +9,8 @@
 mod closure;
 mod document;
 mod parameters;
+pub mod shown;
+pub mod written;
 
 pub use closure::{Closure, MOST_AGENTS, MOST_LEVELS};
 pub use document::Agent;
@@ -21,6 +23,8 @@ pub type Fields = serde_json::Map<String, serde_json::Value>;
 
 /// LibreChat has no agent with the id that was asked for.
 pub const MISSING: &str = "agent.missing";
+/// The agent has no such version.
+pub const NO_VERSION: &str = "agent.no-version";
 /// LibreChat's database is not configured, so that agents cannot be looked up.
 pub const NO_STORE: &str = "agent.no-store";
 /// The agent was not looked up.
@@ -31,6 +35,8 @@ pub const TOO_MANY: &str = "agent.too-many";
 pub const TOO_DEEP: &str = "agent.too-deep";
 /// A field of a document has another type than LibreChat writes.
 pub const DOCUMENT: &str = "agent.document";
+/// The agent is another one than it was a moment ago.
+pub const CHANGED: &str = "agent.changed";
 /// The provider is none that a model is called from.
 pub const PROVIDER: &str = "agent.provider";
 /// There is no model, or one whose name can be read in several ways.
@@ -46,6 +52,7 @@ pub const DENIED: &str =
 pub fn sentence(unjudged: &Unjudged) -> &'static str {
     match unjudged.code {
         MISSING => "There is no such agent. Choose another one.",
+        NO_VERSION => "The agent has no such version. Reload the page and choose another one.",
         NO_STORE => {
             "Your access is limited, and agents cannot be limited without LibreChat's database: MONGO_URI is not set."
         }
@@ -76,6 +83,11 @@ pub fn without_store(agent: &str) -> Part {
 /// What a caller is told of an agent that is hidden: as much as of one that is not there.
 pub fn hidden(agent: &str) -> Part {
     Part::Unjudged(unjudged(MISSING, agent, "it is hidden from the caller, who may not use it"))
+}
+
+/// An agent that LibreChat's answer shows otherwise than it was when it was judged.
+pub fn changed(agent: &str) -> Part {
+    Part::Unjudged(unjudged(CHANGED, agent, "LibreChat's answer shows another agent than was judged"))
 }
 
 /// Longest part of a text of a document that is repeated in the record, in characters.

@@ -5,10 +5,12 @@
 //! answer passes as it is.
 
 use bytes::Bytes;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::specs::Preset;
+use super::tools;
 use crate::policy::words::{Sight, Surface, Target};
 
 /// An answer of LibreChat that does not have the expected shape. It must not be passed on.
@@ -37,6 +39,7 @@ struct Answer(&'static str);
 const MODELS: Answer = Answer("GET /api/models");
 const ENDPOINTS: Answer = Answer("GET /api/endpoints");
 const CONFIG: Answer = Answer("GET /api/config");
+const TOOLS: Answer = Answer("GET /api/agents/tools");
 
 // === impl ModelsAnswer ===
 
@@ -151,6 +154,22 @@ pub fn filter_config(body: &Bytes, models: Option<&ModelsAnswer>, sight: &dyn Si
     CONFIG.write(&config)
 }
 
+/// Narrows the answer to `GET /api/agents/tools`: only tools that the caller may use.
+///
+/// # Errors
+/// [`Misshapen`]
+pub fn filter_tools(body: &Bytes, sight: &dyn Sight) -> Result<Bytes, Misshapen> {
+    let tools: Vec<Value> = TOOLS.parse(body, "it is not a list of tools")?;
+    let mut visible = Vec::with_capacity(tools.len());
+    for tool in tools {
+        let name = tool.get("pluginKey").and_then(Value::as_str).ok_or(TOOLS.misshapen("a tool has no pluginKey"))?;
+        if tools::of_agent(name).into_iter().all(|tool| sight.target(&Target::Tool(tool))) {
+            visible.push(tool);
+        }
+    }
+    TOOLS.write(&visible)
+}
+
 /// Whether an answer to `GET /api/config` lists endpoints (`modelSpecs.addedEndpoints`, a rare setting), so that
 /// [`filter_config`] has to know LibreChat's models.
 pub fn config_needs_models(body: &[u8]) -> bool {
@@ -215,7 +234,7 @@ impl Answer {
         serde_json::from_slice(body).map_err(|_| self.misshapen(what))
     }
 
-    fn write(self, object: &Object) -> Result<Bytes, Misshapen> {
+    fn write(self, object: &impl Serialize) -> Result<Bytes, Misshapen> {
         serde_json::to_vec(object).map(Bytes::from).map_err(|_| self.misshapen("it cannot be written again"))
     }
 

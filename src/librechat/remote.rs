@@ -3,6 +3,8 @@
 //! The body of `POST /api/agents/v1/chat/completions` and `/responses` names one agent, in `model`. What else is in it goes on
 //! as it came; only what LibreChat looks things up by must have the type that it should.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -121,16 +123,17 @@ impl Listed {
     }
 
     /// Their ids, in LibreChat's order.
-    pub fn ids(&self) -> Vec<Box<str>> {
-        self.entries.iter().map(|(id, _)| id.clone()).collect()
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|(id, _)| &**id)
     }
 
-    /// The answer with those that `shown` says, in LibreChat's order, and nothing beside the list.
+    /// The answer with these agents alone, in LibreChat's order, and nothing beside the list.
     ///
     /// # Errors
-    /// [`Misshapen`]
-    pub fn narrowed(self, mut shown: impl FnMut(&str) -> bool) -> Result<Bytes, Misshapen> {
-        let data: Vec<_> = self.entries.into_iter().filter(|(id, _)| shown(id)).map(|(_, entry)| entry).collect();
+    /// [`Misshapen`] where it cannot be written.
+    pub fn only(self, usable: &HashSet<Box<str>>) -> Result<Bytes, Misshapen> {
+        let data: Vec<_> =
+            self.entries.into_iter().filter(|(id, _)| usable.contains(id)).map(|(_, entry)| entry).collect();
         let list = json!({"object": "list", "data": data});
         serde_json::to_vec(&list).map(Bytes::from).map_err(|_| misshapen("it cannot be written again"))
     }

@@ -12,7 +12,7 @@ use http::Method;
 
 use super::assistants::Part;
 use super::path::{Area, CanonicalPath};
-use crate::policy::words::{Feature, Surface};
+use crate::policy::words::Feature;
 
 /// A row of the table.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,10 +48,10 @@ pub enum Class {
     Turn,
     /// Calls a tool by itself, without a model: the path names it, see [`super::tools::called`].
     Tool,
+    /// Reads or writes a stored agent: judged by all that it runs, or would run afterwards.
+    Agent(Deed),
     /// The remote-agent API, with identity by key.
     Remote(Remote),
-    /// A part of LibreChat that is judged as a whole.
-    Surface(Surface),
     /// OpenAI's and Azure's assistants.
     Assistants(Part),
     /// Something that chooses no model and that a policy may close.
@@ -71,6 +71,31 @@ pub enum Catalog {
     Endpoints,
     /// `GET /api/config`
     Config,
+    /// `GET /api/agents`
+    Agents,
+    /// `GET /api/agents/tools`
+    Tools,
+}
+
+/// What is done with a stored agent (CONTRACT.md B.7, C.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Deed {
+    /// It is read: `GET /api/agents/:id`, and `expanded`.
+    Show,
+    /// A new one is written: `POST /api/agents`.
+    Create,
+    /// Fields of it are replaced: `PATCH /api/agents/:id`.
+    Change,
+    /// It is copied: `POST /api/agents/:id/duplicate`.
+    Duplicate,
+    /// An earlier version is put in its place: `POST /api/agents/:id/revert`.
+    Revert,
+    /// It gets an image: `POST /api/files/images/agents/:id/avatar`.
+    Avatar,
+    /// It gets an action: `POST /api/agents/actions/:agentId`.
+    AddAction,
+    /// It loses an action: `DELETE /api/agents/actions/:agentId/:actionId`.
+    RemoveAction,
 }
 
 /// The parts of the remote-agent API (CONTRACT.md B.6).

@@ -11,7 +11,7 @@ use super::assistants::Part;
 use super::catalog::{ModelsAnswer, config_needs_models, filter_config, filter_endpoints, filter_models};
 use super::content::json_body_expected;
 use super::path::CanonicalPath;
-use super::routes::{Class, Remote, Unrouted, classify};
+use super::routes::{Class, Deed, Remote, Unrouted, classify};
 use super::selection::{TurnRequest, select_turn};
 use super::specs::{SpecLookup, Specs};
 use crate::policy::words::{Sight, Surface, Target};
@@ -273,6 +273,10 @@ impl Sight for OnlyMini {
         false
     }
 
+    fn target(&self, _: &Target) -> bool {
+        false
+    }
+
     fn everything(&self) -> bool {
         false
     }
@@ -379,7 +383,7 @@ const CASES: &[Case] = &[
         Is(Class::Assistants(Part::Chat)),
     ),
     ("remote chat", "POST /api/agents/v1/chat/completions", JSON, b"{}", Is(Class::Remote(Remote::Run))),
-    ("revert", "POST /api/agents/agent_x/revert", JSON, b"{}", Is(Class::Surface(Surface::Agents))),
+    ("revert", "POST /api/agents/agent_x/revert", JSON, b"{}", Is(Class::Agent(Deed::Revert))),
     ("no content type", "POST /api/agents/chat", &[], CHEAP.as_bytes(), Refused("content-type")),
     ("text", "POST /api/agents/chat", &[("content-type", "text/plain")], CHEAP.as_bytes(), Refused("content-type")),
     (

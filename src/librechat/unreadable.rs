@@ -51,6 +51,8 @@ pub enum Unreadable {
     Model,
     /// `agent_id` is not text, or not the id of a stored agent where one is needed.
     Agent,
+    /// `version_index` is missing, or not a whole number from 0.
+    VersionIndex,
     /// `spec` is not text, or not a possible name.
     Spec,
     /// `conversationId` is not text.
@@ -133,6 +135,10 @@ impl Unreadable {
             Self::Endpoint => ("select-endpoint", "endpoint must be the name of an endpoint, as text"),
             Self::Model => ("select-model", "model must be the name of a model, as text"),
             Self::Agent => ("select-agent", "agent_id must be the id of a stored agent, as text"),
+            Self::VersionIndex => (
+                "select-version-index",
+                "version_index must be a whole number from 0: the place of the version in the agent's versions",
+            ),
             Self::Spec => ("select-spec", "spec must be the name of a model spec, as text"),
             Self::Conversation => ("select-conversation", "conversationId must be text"),
             Self::EndpointType => ("select-endpoint-type", "endpointType does not belong to this endpoint"),

@@ -67,7 +67,7 @@ impl<'a> View<'a> {
     /// Judges an endpoint without a model: whether any model of it may be allowed, without regard to shadow mode.
     pub(super) fn judge_endpoint(&self, endpoint: &str) -> Judged<'a> {
         match endpoint {
-            "agents" => self.judge_surface(Surface::Agents),
+            "agents" => self.judge_agents(),
             "assistants" | "azureAssistants" if !self.judges_assistants() => self.judge_surface(Surface::Assistants),
             _ => self.judge_any_model(endpoint),
         }

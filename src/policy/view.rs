@@ -118,7 +118,6 @@ impl<'a> View<'a> {
     /// Judges a part of LibreChat as a whole, without regard to shadow mode.
     pub(super) fn judge_surface(&self, surface: Surface) -> Judged<'a> {
         match (surface, self.openness()) {
-            // What is stored here is judged when it is used.
             (Surface::Agents, Some(rule)) => Judged::allowed(rule),
             (Surface::Agents, None) => Judged::denied(self.snapshot.surface_rule(surface)),
             // What runs there is judged by itself, too.
@@ -215,6 +214,10 @@ impl Sight for View<'_> {
 
     fn agents(&self) -> bool {
         self.snapshot.mode() == Mode::Shadow || self.judge_agents().allowed
+    }
+
+    fn target(&self, target: &Target) -> bool {
+        self.snapshot.mode() == Mode::Shadow || self.judge_target(target).allowed
     }
 
     fn everything(&self) -> bool {

@@ -105,7 +105,7 @@ pub enum Feature {
 /// The parts of LibreChat that choose models in ways other than the body of a chat request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Surface {
-    /// Writing and reading stored agents (CONTRACT.md B.7). Using them is judged by [`Target::Agent`].
+    /// Agents that cannot be looked into: without an id, or [`Part::Unjudged`]. All others are judged by [`Target::Agent`].
     Agents,
     /// The remote-agent API, authenticated by `sk-` keys (CONTRACT.md B.6): open unless the policy closes it. The agents that
     /// it runs are judged by [`Target::Agent`].
@@ -250,7 +250,7 @@ impl Surface {
     /// The name used in messages, metrics and records.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Agents => "editing agents",
+            Self::Agents => "unchecked agents",
             Self::RemoteApi => "remote-agent API",
             Self::Assistants => "assistants",
         }
@@ -265,6 +265,8 @@ pub trait Sight {
     fn surface(&self, surface: Surface) -> bool;
     /// Whether the caller may know that there are stored agents.
     fn agents(&self) -> bool;
+    /// Whether the caller may use this, and so may know of it.
+    fn target(&self, target: &Target) -> bool;
     /// Whether nothing at all is hidden from the caller, so that a catalogue can pass as it is.
     fn everything(&self) -> bool;
 }

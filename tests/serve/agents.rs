@@ -14,13 +14,13 @@ use crate::mongod::{Mongod, with_mongod};
 use crate::support::{Answer, get, open, post_json};
 use crate::world::{Plan, World};
 
-const USER: &str = "6b012e4109cc968f8a928bce";
+pub(crate) const USER: &str = "6b012e4109cc968f8a928bce";
 
 /// What LibreChat can look up; what each runs is up to the database.
 const KNOWN: [&str; 3] = ["agent_cheap", "agent_test", "agent_dear"];
 
 /// LibreChat with agents, for captured people: users may have `gpt-4o-mini` and `mindroom-basic`.
-fn with_agents(policy: &str, mongod: &Mongod, uri: &str) -> Plan {
+pub(crate) fn with_agents(policy: &str, mongod: &Mongod, uri: &str) -> Plan {
     with_directory(policy, mongod, uri).librechat(|options| {
         options.agents = KNOWN
             .map(|id| StoredAgent {
@@ -35,7 +35,7 @@ fn with_agents(policy: &str, mongod: &Mongod, uri: &str) -> Plan {
 }
 
 /// An agent that runs `gpt-4o-mini`, with more fields, or others.
-async fn put(mongod: &Mongod, id: &str, fields: Document) {
+pub(crate) async fn put(mongod: &Mongod, id: &str, fields: Document) {
     let mut document = doc! {"provider": "openAI", "model": "gpt-4o-mini", "tools": [], "versions": [{"model": "o1"}]};
     document.extend(fields);
     document.insert("id", id);

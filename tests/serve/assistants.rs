@@ -303,6 +303,8 @@ async fn shadow_mode_refuses_no_assistant_and_says_what_it_would_have_refused() 
 async fn keys_are_stored_for_endpoints_that_the_caller_may_use() {
     let secret = "sk-a-very-secret-key";
     let closing = OPENED.replace("version: 1", "version: 1\nuser_keys: deny");
+    let without = OPENED.replace("      openAI:", "      agents: { models: [] }\n      openAI:");
+    assert_ne!(without, OPENED);
     let key = |name: &str| format!(r#"{{"name":"{name}","value":"{{\"apiKey\":\"{secret}\"}}","expiresAt":null}}"#);
     let tool = |action: &str| format!(r#"{{"pluginKey":"dalle","action":"{action}","auth":{{"KEY":"{secret}"}}}}"#);
     for (policy, who, method, target, body, expected) in [
@@ -310,7 +312,8 @@ async fn keys_are_stored_for_endpoints_that_the_caller_may_use() {
         (OPENED, "Bob", Method::PUT, "/Api/Keys/", key("assistants"), (0, "")),
         (OPENED, "Bob", Method::PUT, "/api/keys", key("anthropic"), (403, "unlisted.endpoint")),
         (OPENED, "Bob", Method::PUT, "/api/keys", key("azureAssistants"), (403, "unlisted.endpoint")),
-        (OPENED, "Bob", Method::PUT, "/api/keys", key("agents"), (403, "surface.agents")),
+        (OPENED, "Bob", Method::PUT, "/api/keys", key("agents"), (0, "")),
+        (&without, "Bob", Method::PUT, "/api/keys", key("agents"), (403, "roles.USER.endpoints.agents.models")),
         (OPENED, "Bob", Method::PUT, "/api/keys", r#"{"name":["openAI"]}"#.to_owned(), (400, "select-key-name")),
         (OPENED, "Bob", Method::PUT, "/api/keys", r#"{"name":"a","name":"b"}"#.to_owned(), (400, "body-duplicate-key")),
         (OPENED, "Bob", Method::POST, "/api/user/plugins", tool("install"), (0, "")),

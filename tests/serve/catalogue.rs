@@ -399,7 +399,7 @@ async fn no_forbidden_name_is_in_any_byte_that_a_user_gets() {
     assert_eq!(looked_at, paths.len() * 8);
     let refused = |entry: &Value| entry["details"]["path"] == "/api/agents/agent_dear" && entry["decision"] == "deny";
     let entry = world.entry("the refused document of an agent", refused).await;
-    assert_eq!(entry["rules"], json!(["surface.agents"]));
+    assert_eq!(entry["rules"], json!(["agent.no-store"]));
 }
 
 /// A 200 answer with this body.

@@ -225,7 +225,7 @@ async fn a_user_gets_no_listed_trick_past_the_policy() {
     let cases = written::cases();
     let mut world = World::with(POLICY).librechat(lab).start().await;
     assert_none(&differences(&mut world, "Bob", &cases).await);
-    assert_eq!(cases.len(), 274);
+    assert_eq!(cases.len(), 283);
 }
 
 /// CONTRACT.md D.8, 13.

@@ -8,8 +8,8 @@ use std::{fs, ptr};
 use http::{Method, StatusCode};
 use tollgate::librechat::assistants::Part;
 use tollgate::librechat::path::CanonicalPath;
-use tollgate::librechat::routes::{Access, Body, Class, Route, Unrouted, all, classify};
-use tollgate::policy::{Feature, Surface};
+use tollgate::librechat::routes::{Access, Body, Class, Deed, Route, Unrouted, all, classify};
+use tollgate::policy::Feature;
 
 use crate::POLICY;
 use crate::passage::seen;
@@ -47,11 +47,10 @@ fn wanted(row: &Route) -> [Want; 3] {
         // The dear model, that is: the cheap one is tried beside it.
         Class::Turn => [nobody, Refused(403, "roles.USER.endpoints.openAI.models"), Passes],
         // Without LibreChat's database there are no keys; `remote.rs` has some.
-        Class::Remote(_) | Class::Surface(Surface::RemoteApi) => [Refused(403, "surface.remote_api"); 3],
-        Class::Surface(Surface::Agents) => [nobody, Refused(403, "surface.agents"), Passes],
-        Class::Surface(Surface::Assistants) | Class::Assistants(_) => {
-            [nobody, Refused(403, "surface.assistants"), Passes]
-        }
+        Class::Remote(_) => [Refused(403, "surface.remote_api"); 3],
+        // The embedded directory knows no agents, so that none can be looked into.
+        Class::Agent(_) => [nobody, Refused(403, "agent.no-store"), Passes],
+        Class::Assistants(_) => [nobody, Refused(403, "surface.assistants"), Passes],
         // This policy closes none of them.
         Class::Feature(_) => [nobody, Passes, Passes],
         Class::Admin => [nobody, Refused(403, "route.admins-only"), Passes],
@@ -64,6 +63,7 @@ async fn send(world: &World, row: &Route, method: &str, path: &str, who: Option<
         (Class::Turn, ..) => ("application/json", turn),
         (Class::Assistants(Part::Abort), ..) => ("application/json", r#"{"endpoint":"assistants"}"#),
         (Class::Feature(Feature::UserKeys), ..) => ("application/json", r#"{"name":"openAI","action":"install"}"#),
+        (Class::Agent(Deed::Revert), ..) => ("application/json", r#"{"version_index":0}"#),
         (.., "GET" | "DELETE") => ("", ""),
         (_, Body::Form, _) => ("application/x-www-form-urlencoded", "state=x"),
         (_, Body::Multipart, _) => ("multipart/form-data; boundary=x", "--x--\r\n"),
@@ -177,7 +177,7 @@ test fails where the page is not what the table says.
 | Assistants | judged as a whole, or, where the policy opens assistants, by the model that the request names; answers are filtered |
 | Feature | chooses no model; a policy may close it to people with any restriction |
 | Remote | the remote-agent API: identity by key, agents judged by all that they run, lists filtered |
-| Surface | judged as a whole: a part of LibreChat that chooses models by itself |
+| Agent | reads or writes a stored agent: judged by all that the agent runs, or would run afterwards; the answer is narrowed |
 | Admin | for LibreChat's administrators |
 | Closed | never passes |
 

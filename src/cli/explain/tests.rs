@@ -55,7 +55,7 @@ openAI              unused  gpt-4o-mini  roles.USER.endpoints.openAI.models
 everything else     denies  -            unlisted.endpoint
 (agents)            allows  -            agents
 (tools)             allows  -            tools
-(editing agents)    denies  -            surface.agents
+(unchecked agents)  denies  -            surface.agents
 (remote-agent API)  allows  -            remote_api.enabled
 (assistants)        denies  -            surface.assistants
 (user keys)         allows  -            user_keys

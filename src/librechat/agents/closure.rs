@@ -3,10 +3,12 @@
 //! The ids of a level are asked for at once, their documents name the next level, and so on until nothing new is named. An
 //! id without a document is passed over, as LibreChat passes over it; the first one must have one.
 
+use std::borrow::Borrow;
 use std::collections::HashSet;
 
 use indexmap::IndexSet;
 
+use super::written::NEW;
 use super::{Agent, DOCUMENT, Fields, MISSING, TOO_DEEP, TOO_MANY, UNRESOLVED, unjudged};
 use crate::policy::words::{Part, Unjudged};
 
@@ -41,13 +43,19 @@ impl Closure {
         }
     }
 
+    /// Begins with an agent that is not there yet and whose document [`Self::take`] wants next. Whatever the document names
+    /// is another agent.
+    pub fn of_new() -> Self {
+        Self { seen: HashSet::new(), ..Self::of(NEW) }
+    }
+
     /// The ids whose documents [`Self::take`] wants next. Empty once there is nothing more to know.
     pub fn wanted(&self) -> &[Box<str>] {
         &self.wanted
     }
 
     /// Takes the documents of all agents that are wanted and exist. `extra` names further harmless parameters.
-    pub fn take(&mut self, documents: &[Fields], extra: &[Box<str>]) {
+    pub fn take(&mut self, documents: &[impl Borrow<Fields>], extra: &[Box<str>]) {
         let wanted = std::mem::take(&mut self.wanted);
         if let Err(fault) = self.follow(&wanted, documents, extra) {
             self.wanted.clear();
@@ -69,7 +77,12 @@ impl Closure {
         parts.into_iter().collect()
     }
 
-    fn follow(&mut self, wanted: &[Box<str>], documents: &[Fields], extra: &[Box<str>]) -> Result<(), Unjudged> {
+    fn follow(
+        &mut self,
+        wanted: &[Box<str>],
+        documents: &[impl Borrow<Fields>],
+        extra: &[Box<str>],
+    ) -> Result<(), Unjudged> {
         let is_first = self.levels == 0;
         self.levels += 1;
         if let (true, true, [agent, ..]) = (is_first, documents.is_empty(), wanted) {
@@ -77,7 +90,7 @@ impl Closure {
         }
         let mut next = Vec::new();
         for document in documents {
-            let member = Agent::read(document, extra)?;
+            let member = Agent::read(document.borrow(), extra)?;
             if !wanted.contains(&member.id) {
                 return Err(unjudged(DOCUMENT, &member.id, "it was found although it was not looked for"));
             }

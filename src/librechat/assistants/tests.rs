@@ -162,6 +162,10 @@ impl Sight for Eyes {
         false
     }
 
+    fn target(&self, _target: &Target) -> bool {
+        false
+    }
+
     fn everything(&self) -> bool {
         false
     }

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::policy::words::Tool;
 
 /// Sees the listed `endpoint|model` pairs and surfaces.
 #[derive(Default)]
@@ -9,6 +10,7 @@ struct Eyes {
     models: Vec<&'static str>,
     surfaces: Vec<Surface>,
     agents: bool,
+    tools: Vec<&'static str>,
     everything: bool,
 }
 
@@ -23,6 +25,10 @@ impl Sight for Eyes {
 
     fn agents(&self) -> bool {
         self.agents
+    }
+
+    fn target(&self, target: &Target) -> bool {
+        matches!(target, Target::Tool(Tool::Named(name)) if self.tools.contains(&&**name))
     }
 
     fn everything(&self) -> bool {
@@ -190,6 +196,21 @@ fn an_answer_of_another_shape_is_never_passed_on() {
         with(json!({"modelSpecs": {"addedEndpoints": {"openAI": 1}}})),
     ] {
         assert_eq!(filter_config(&odd, Some(&models()), &eyes).unwrap_err().answer, "GET /api/config", "{odd:?}");
+    }
+}
+
+#[test]
+fn only_tools_that_may_be_used_are_offered() {
+    let tools = json!([
+        {"name": "Images", "pluginKey": "dalle"}, {"name": "Run", "pluginKey": "execute_code"},
+        // One of a toolkit brings the other, which is denied.
+        {"name": "Make", "pluginKey": "image_gen_oai"},
+    ]);
+    let eyes = Eyes { tools: vec!["execute_code", "image_gen_oai"], everything: true, ..Eyes::default() };
+    let expected = json!([{"name": "Run", "pluginKey": "execute_code"}]);
+    assert_eq!(filter_tools(&body(&tools), &eyes).unwrap(), body(&expected), "also for who may use every model");
+    for wrong in [json!({}), json!([5]), json!([{"name": "Run"}])] {
+        assert!(filter_tools(&body(&wrong), &eyes).is_err(), "{wrong}");
     }
 }
 

@@ -80,14 +80,15 @@ fn a_list_is_narrowed_in_its_order() {
         "first_id": "agent_a",
     });
     let read = || Listed::read(list.to_string().as_bytes()).unwrap();
-    assert_eq!(read().ids(), ["agent_b".into(), "agent_a".into(), "agent_c".into()] as [Box<str>; 3]);
-    let narrowed: Value = serde_json::from_slice(&read().narrowed(|id| id != "agent_a").unwrap()).unwrap();
+    assert_eq!(read().ids().collect::<Vec<_>>(), ["agent_b", "agent_a", "agent_c"]);
+    let only = |ids: &[&str]| read().only(&ids.iter().map(|id| Box::from(*id)).collect()).unwrap();
+    let narrowed: Value = serde_json::from_slice(&only(&["agent_c", "agent_b", "agent_x"])).unwrap();
     let expected = json!({
         "object": "list",
         "data": [{"id": "agent_b", "name": "B", "provider": "openAI"}, {"id": "agent_c"}],
     });
     assert_eq!(narrowed, expected, "and nothing that names a hidden one beside it");
-    assert_eq!(read().narrowed(|_| false).unwrap(), r#"{"object":"list","data":[]}"#);
+    assert_eq!(only(&[]), r#"{"object":"list","data":[]}"#);
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use super::Access::{Anonymous, Key, Optional, Token};
 use super::Class::{Admin, Closed, Pass, Stream, Tool, Turn, Upload};
-use super::{Access, Body, Catalog, Class, Methods, Remote, Route};
+use super::{Access, Body, Catalog, Class, Deed, Methods, Remote, Route};
 use crate::librechat::assistants::Part;
-use crate::policy::words::{Feature, Surface};
+use crate::policy::words::Feature;
 
 const GET: Methods = Methods::GET;
 const POST: Methods = Methods::POST;
@@ -13,7 +13,6 @@ const PATCH: Methods = Methods::PATCH;
 const DELETE: Methods = Methods::DELETE;
 const ALL: Methods = Methods::ALL;
 
-const AGENTS_SURFACE: Class = Class::Surface(Surface::Agents);
 const USER_KEYS: Class = Class::Feature(Feature::UserKeys);
 const SPEECH: Class = Class::Feature(Feature::Speech);
 
@@ -205,7 +204,7 @@ static FILES: &[Route] = &[
     files("/api/files/images", Upload),
     files("/api/files/images/avatar", Upload),
     // Both answer with the whole agent or assistant, models included (CONTRACT.md C.1).
-    files("/api/files/images/agents/:id/avatar", AGENTS_SURFACE),
+    files("/api/files/images/agents/:id/avatar", Class::Agent(Deed::Avatar)),
     files("/api/files/images/assistants/:id/avatar", Class::Assistants(Part::Avatar)),
     files("/api/files/speech/stt", SPEECH),
     row("/api/files/speech/tts", GET.and(POST), SPEECH, Token),
@@ -230,20 +229,23 @@ static AGENTS: &[Route] = &[
     row("/api/agents/v1/responses/models", GET, Class::Remote(Remote::Models), Key),
     row("/api/agents/v1/responses/:id", GET, Class::Remote(Remote::Answer), Key),
     // Names, categories, tools and actions hold no model (CONTRACT.md C.1); the client asks for them when it starts.
-    row("/api/agents", GET, Pass, Token),
+    row("/api/agents", GET, Class::Catalog(Catalog::Agents), Token),
     row("/api/agents/categories", GET, Pass, Token),
-    row("/api/agents/tools", GET, Pass, Token),
+    row("/api/agents/tools", GET, Class::Catalog(Catalog::Tools), Token),
     row("/api/agents/tools/calls", GET, Pass, Token),
     row("/api/agents/tools/:id/auth", GET, Pass, Token),
     row("/api/agents/tools/:id/call", POST, Tool, Token),
     row("/api/agents/actions", GET, Pass, Token),
-    row("/api/agents/actions/:agentId", POST, AGENTS_SURFACE, Token),
-    row("/api/agents/actions/:agentId/:actionId", DELETE, AGENTS_SURFACE, Token),
-    row("/api/agents", POST, AGENTS_SURFACE, Token),
-    row("/api/agents/:id", GET.and(PATCH).and(DELETE), AGENTS_SURFACE, Token),
-    row("/api/agents/:id/expanded", GET, AGENTS_SURFACE, Token),
-    row("/api/agents/:id/duplicate", POST, AGENTS_SURFACE, Token),
-    row("/api/agents/:id/revert", POST, AGENTS_SURFACE, Token),
+    row("/api/agents/actions/:agentId", POST, Class::Agent(Deed::AddAction), Token),
+    row("/api/agents/actions/:agentId/:actionId", DELETE, Class::Agent(Deed::RemoveAction), Token),
+    row("/api/agents", POST, Class::Agent(Deed::Create), Token),
+    row("/api/agents/:id", GET, Class::Agent(Deed::Show), Token),
+    row("/api/agents/:id", PATCH, Class::Agent(Deed::Change), Token),
+    // What is gone runs nothing, and the answer names nothing.
+    row("/api/agents/:id", DELETE, Pass, Token),
+    row("/api/agents/:id/expanded", GET, Class::Agent(Deed::Show), Token),
+    row("/api/agents/:id/duplicate", POST, Class::Agent(Deed::Duplicate), Token),
+    row("/api/agents/:id/revert", POST, Class::Agent(Deed::Revert), Token),
 ];
 
 static ASSISTANTS: &[Route] = &[

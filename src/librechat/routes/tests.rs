@@ -4,7 +4,6 @@ use super::*;
 use Access::{Anonymous, Key, Optional, Token};
 use Class::{Admin, Closed, Pass, Stream, Tool, Turn, Upload};
 
-const AGENTS: Class = Class::Surface(Surface::Agents);
 const KEYS: Class = Class::Feature(Feature::UserKeys);
 const SPEECH: Class = Class::Feature(Feature::Speech);
 
@@ -95,7 +94,7 @@ const APPENDIX: &[(&str, &[&str], Class, Access, Body)] = &[
     ("GET", &["/api/files/config", "/api/files/agent/x", "/api/files/x/preview"], Pass, Token, Body::None),
     ("GET", &["/api/files/download/u/f", "/api/files/code/download/s/f"], Pass, Token, Body::None),
     ("POST", &["/api/files", "/api/files/images", "/api/files/images/avatar"], Upload, Token, Body::Multipart),
-    ("POST", &["/api/files/images/agents/x/avatar"], AGENTS, Token, Body::Multipart),
+    ("POST", &["/api/files/images/agents/x/avatar"], Class::Agent(Deed::Avatar), Token, Body::Multipart),
     (
         "POST",
         &["/api/files/images/assistants/x/avatar", "/api/assistants/v2/avatar/a"],
@@ -106,16 +105,25 @@ const APPENDIX: &[(&str, &[&str], Class, Access, Body)] = &[
     ("POST", &["/api/files/speech/stt", "/api/files/speech/tts/manual"], SPEECH, Token, Body::Multipart),
     ("GET POST", &["/api/files/speech/tts"], SPEECH, Token, Body::Json),
     ("GET", &["/api/files/speech/tts/voices", "/api/files/speech/config/get"], Pass, Token, Body::None),
-    ("GET", &["/api/agents", "/api/agents/categories"], Pass, Token, Body::None),
-    ("POST", &["/api/agents"], AGENTS, Token, Body::Json),
-    ("GET", &["/api/agents/tools", "/api/agents/tools/calls", "/api/agents/tools/x/auth"], Pass, Token, Body::None),
+    ("GET HEAD", &["/api/agents"], Class::Catalog(Catalog::Agents), Token, Body::None),
+    ("GET HEAD", &["/api/agents/tools"], Class::Catalog(Catalog::Tools), Token, Body::None),
+    ("POST", &["/api/agents"], Class::Agent(Deed::Create), Token, Body::Json),
+    (
+        "GET",
+        &["/api/agents/categories", "/api/agents/tools/calls", "/api/agents/tools/x/auth"],
+        Pass,
+        Token,
+        Body::None,
+    ),
     ("POST", &["/api/agents/tools/x/call"], Tool, Token, Body::Json),
     ("GET", &["/api/agents/actions"], Pass, Token, Body::None),
-    ("POST", &["/api/agents/actions/a"], AGENTS, Token, Body::Json),
-    ("DELETE", &["/api/agents/actions/a/b"], AGENTS, Token, Body::Json),
-    ("GET HEAD PATCH DELETE", &["/api/agents/agent_x"], AGENTS, Token, Body::Json),
-    ("GET", &["/api/agents/agent_x/expanded"], AGENTS, Token, Body::None),
-    ("POST", &["/api/agents/agent_x/duplicate", "/api/agents/agent_x/revert"], AGENTS, Token, Body::Json),
+    ("POST", &["/api/agents/actions/a"], Class::Agent(Deed::AddAction), Token, Body::Json),
+    ("DELETE", &["/api/agents/actions/a/b"], Class::Agent(Deed::RemoveAction), Token, Body::Json),
+    ("GET HEAD", &["/api/agents/x", "/api/agents/x/expanded"], Class::Agent(Deed::Show), Token, Body::None),
+    ("PATCH", &["/api/agents/agent_x"], Class::Agent(Deed::Change), Token, Body::Json),
+    ("DELETE", &["/api/agents/agent_x"], Pass, Token, Body::Json),
+    ("POST", &["/api/agents/agent_x/duplicate"], Class::Agent(Deed::Duplicate), Token, Body::Json),
+    ("POST", &["/api/agents/agent_x/revert"], Class::Agent(Deed::Revert), Token, Body::Json),
     ("POST", &["/api/agents/chat", "/api/agents/chat/openAI", "/api/agents/chat/a%20b"], Turn, Token, Body::Json),
     ("POST", &["/api/agents/chat/duplicate", "/api/agents/chat/revert"], Turn, Token, Body::Json),
     ("POST", &["/api/agents/chat/abort"], Pass, Token, Body::Json),

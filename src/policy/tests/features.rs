@@ -104,6 +104,9 @@ fn the_surface_itself_stays_closed_to_who_is_limited() {
 fn an_endpoint_is_open_if_any_model_of_it_may_be() {
     let snapshot = policy(&format!("assistants: {{ enabled: true }}\n{LISTS}"));
     let closed = policy(LISTS);
+    let without = policy(
+        "roles: { USER: { endpoints: { agents: { models: [] } } }, SOME: { endpoints: { agents: { models: [agent_x] } } } }",
+    );
     for (snapshot, role, user, endpoint, expected) in [
         (&snapshot, "USER", "", "openAI", "allow roles.USER.endpoints.openAI.models"),
         (&snapshot, "USER", "", "google", "deny unlisted.endpoint"),
@@ -114,7 +117,9 @@ fn an_endpoint_is_open_if_any_model_of_it_may_be() {
         (&snapshot, "NEARLY", "", "assistants", "allow roles.NEARLY.unrestricted"),
         (&snapshot, "CLOSED", "", "assistants", "deny roles.CLOSED.endpoints.assistants.deny"),
         (&snapshot, "NOBODY", "", "openAI", "deny unlisted.role"),
-        (&snapshot, "USER", "", "agents", "deny surface.agents"),
+        (&snapshot, "USER", "", "agents", "allow agents"),
+        (&without, "USER", "", "agents", "deny roles.USER.endpoints.agents.models"),
+        (&without, "SOME", "", "agents", "allow roles.SOME.endpoints.agents.models"),
         (&snapshot, "ADMIN", "", "agents", "allow roles.ADMIN.unrestricted"),
         (&closed, "USER", "", "assistants", "deny surface.assistants"),
         (&closed, "ADMIN", "", "assistants", "allow roles.ADMIN.unrestricted"),

@@ -59,7 +59,7 @@ type Add<'a> = dyn FnMut(&str, Vec<u8>, Want) + 'a;
 fn by_number(add: &mut Add<'_>) {
     let post = |target: &str, body: &str| sent(&format!("POST {target} HTTP/1.1"), &[JSON], body.as_bytes());
     // Editing agents is closed to users; using them needs LibreChat's database, which this world does not have.
-    let no_agents = Refused(403, "surface.agents");
+    // Without LibreChat's database nobody can say what an agent runs; `tests/serve/editing.rs` has one.
     let unknown_agent = Refused(403, "agent.no-store");
     let no_assistants = Refused(403, "surface.assistants");
     let no_remote = Refused(403, "surface.remote_api");
@@ -103,19 +103,33 @@ fn by_number(add: &mut Add<'_>) {
     let within = r#"{"text":"hi","endpoint":"openAI","model":"gpt-4o-mini","addedConvo":{"agent_id":"agent_dear"}}"#;
     add("D.8 14 added", chat(&[], within.as_bytes()), unknown_agent);
     let hidden = r#"{"provider":"openAI","model":"gpt-4o-mini","model_parameters":{"modelKwargs":{"model":"gpt-4o"}}}"#;
-    add("D.8 15 create", post("/api/agents", hidden), no_agents);
-    add("D.8 15 change", sent("PATCH /api/agents/agent_dear HTTP/1.1", &[JSON], hidden.as_bytes()), no_agents);
+    add("D.8 15 create", post("/api/agents", hidden), unknown_agent);
+    add("D.8 15 change", sent("PATCH /api/agents/agent_dear HTTP/1.1", &[JSON], hidden.as_bytes()), unknown_agent);
     let key = "Authorization: Bearer sk-0123456789abcdef";
     let remote = r#"{"model":"agent_dear","messages":[{"role":"user","content":"hi"}]}"#;
     for target in ["/api/agents/v1/chat/completions", "/api/agents/v1/responses", "/API/agents/V1/Responses/"] {
         let bytes = sent(&format!("POST {target} HTTP/1.1"), &[JSON, key], remote.as_bytes());
         add(&format!("D.8 16 {target}"), bytes, no_remote);
     }
-    add("D.8 17 revert", post("/api/agents/agent_dear/revert", r#"{"version_index":0}"#), no_agents);
-    add("D.8 17 duplicate", post("/api/agents/agent_dear/duplicate", "{}"), no_agents);
+    add("D.8 17 revert", post("/api/agents/agent_dear/revert", r#"{"version_index":0}"#), unknown_agent);
+    for index in [r#""0""#, "-1", "0.0", "1e0", "null", "[0]", r#""length""#] {
+        let body = format!(r#"{{"version_index":{index}}}"#);
+        add(
+            &format!("D.8 17 {body}"),
+            post("/api/agents/agent_dear/revert", &body),
+            Refused(400, "select-version-index"),
+        );
+    }
+    let twice = r#"{"model":"gpt-4o-mini","model":"gpt-4o"}"#;
+    let patch = sent("PATCH /api/agents/agent_dear HTTP/1.1", &[JSON], twice.as_bytes());
+    add("D.8 17 twice", patch, Refused(400, "body-duplicate-key"));
+    let form = "Content-Type: application/x-www-form-urlencoded";
+    let patch = sent("PATCH /api/agents/agent_dear HTTP/1.1", &[form], b"model=gpt-4o");
+    add("D.8 17 form", patch, Refused(415, "content-type"));
+    add("D.8 17 duplicate", post("/api/agents/agent_dear/duplicate", "{}"), unknown_agent);
     for part in [r#"{"model":"gpt-4o"}"#, r#"{"provider":"anthropic"}"#] {
         let bytes = sent("PATCH /api/agents/agent_dear HTTP/1.1", &[JSON], part.as_bytes());
-        add(&format!("D.8 17 {part}"), bytes, no_agents);
+        add(&format!("D.8 17 {part}"), bytes, unknown_agent);
     }
     let assistant = r#"{"endpoint":"azureAssistants","text":"hi","assistant_id":"asst_x"}"#;
     add("D.8 18", post("/api/assistants/v2/chat?model=gpt-4o", assistant), no_assistants);
@@ -223,10 +237,9 @@ fn methods(add: &mut Add<'_>) {
     }
     add("method PUT", by("PUT"), Refused(405, "route.method"));
     // `chat` is then the id of an agent.
-    for method in ["PATCH", "DELETE"] {
-        add(&format!("method {method}"), by(method), Refused(403, "surface.agents"));
-    }
-    add("method GET", bare("GET /api/agents/chat HTTP/1.1", &[], b""), Refused(403, "surface.agents"));
+    add("method PATCH", by("PATCH"), Refused(403, "agent.no-store"));
+    add("method DELETE", by("DELETE"), Calls(404, &[]));
+    add("method GET", bare("GET /api/agents/chat HTTP/1.1", &[], b""), Refused(403, "agent.no-store"));
     let override_ = ["X-HTTP-Method-Override: DELETE", "X-Method-Override: DELETE"];
     add("method overridden", chat(&override_, DEAR.as_bytes()), Refused(403, LIST));
     add("method overridden cheap", chat(&override_, CHEAP.as_bytes()), Calls(200, MINI));

@@ -31,6 +31,7 @@ mod commands;
 mod demo;
 mod desync;
 mod differential;
+mod editing;
 mod gate;
 mod hostile;
 mod identity;

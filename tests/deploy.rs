@@ -68,6 +68,35 @@ fn the_image_is_built_with_the_rust_that_the_package_asks_for() {
 }
 
 #[test]
+fn the_image_has_what_deploy_build_builds() {
+    let containerfile = read("Containerfile").unwrap();
+    assert!(containerfile.lines().any(|line| line == "RUN deploy/build"));
+    assert!(containerfile.contains("rustup component add llvm-tools"));
+    let taken = containerfile.lines().find_map(|line| line.strip_prefix("COPY --from=build /build/")).unwrap();
+    let built = taken.split(' ').next().unwrap();
+    assert!(
+        !read("Containerfile.dockerignore").unwrap().lines().any(|line| line == "loadtest"),
+        "it trains with the load test"
+    );
+
+    let help = Command::new(deploy("build")).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    assert!(help.contains(&format!("{built} --help")), "{built} is not what it says that it builds: {help}");
+    // It asks what the load test asks: a change there that it cannot follow shows here.
+    let program = read("build").unwrap();
+    let scenarios = fs::read_to_string(deploy("../loadtest/bench/scenarios.py")).unwrap();
+    let names: Vec<&str> = scenarios
+        .split("Scenario(")
+        .filter_map(|text| text.trim_start().strip_prefix('"')?.split('"').next())
+        .collect();
+    assert_eq!(names, ["pass", "chat", "refused", "models"]);
+    assert!(
+        names.iter().all(|name| program.contains(&format!("\"{name}\": "))),
+        "it does not say how often to ask each"
+    );
+}
+
+#[test]
 fn nobody_reaches_librechat_except_through_tollgate() {
     let containers = containers().unwrap();
     for ((file, name), container) in &containers {

@@ -22,6 +22,7 @@ class Bench:
     run: Path
     people: list[str]
     tollgate: Path
+    untrained: Path
     say: Callable[[str], None]
     warm_up: list[Scenario] = field(default_factory=list)
     upstream_port: int = 0
@@ -124,18 +125,22 @@ class Nginx(Candidate):
 
 
 class Tollgate(Candidate):
-    name, says = "tollgate", "Tollgate with token, directory, policy and records on"
+    name, says = "tollgate", "Tollgate with token, directory, policy and records on, as its image has it (deploy/build)"
+
+    @property
+    def binary(self) -> Path:
+        return self.bench.tollgate
 
     def missing(self) -> str:
-        return "" if self.bench.tollgate.exists() else f"{self.bench.tollgate} (cargo build --release)"
+        return "" if self.binary.exists() else str(self.binary)
 
     def prepare(self) -> None:
-        data = self.bench.run / "tollgate-data"
+        data = self.bench.run / f"{self.name}-data"
         for number, user in enumerate(self.bench.people, 1):
             if number % 100 == 0:
                 self.bench.say(f"tollgate: {number} of {len(self.bench.people)} people in the directory")
             command = [
-                str(self.bench.tollgate),
+                str(self.binary),
                 "users",
                 "set",
                 user,
@@ -152,7 +157,7 @@ class Tollgate(Candidate):
 
     def launch(self) -> Program:
         command = [
-            str(self.bench.tollgate),
+            str(self.binary),
             "serve",
             "--config",
             str(HOME / "tollgate.yaml"),
@@ -165,10 +170,18 @@ class Tollgate(Candidate):
             "--policies",
             str(HOME / "policy"),
             "--data",
-            str(self.bench.run / "tollgate-data"),
+            str(self.bench.run / f"{self.name}-data"),
         ]
         # Its records go to standard output, a line each, which nobody reads here.
-        return self.bench.start("tollgate", command, 0, environment={"JWT_SECRET": SECRET}, quiet=True)
+        return self.bench.start(self.name, command, 0, environment={"JWT_SECRET": SECRET}, quiet=True)
+
+
+class Untrained(Tollgate):
+    name, says = "untrained", "the same Tollgate from cargo build --release"
+
+    @property
+    def binary(self) -> Path:
+        return self.bench.untrained
 
 
 class Njs(Candidate):
@@ -197,4 +210,4 @@ class Haproxy(Candidate):
         return self.bench.start("haproxy", [shutil.which("haproxy"), "-db", "-f", str(config)], 0)
 
 
-ALL = [Direct, Nginx, Tollgate, Njs, Haproxy]
+ALL = [Direct, Nginx, Tollgate, Untrained, Njs, Haproxy]

@@ -118,7 +118,7 @@ impl<U: Upstream> Spine<U> {
         let policy = Arc::clone(&visit.policy);
         let view = policy.view(caller);
         let narrow = async |body: Bytes| {
-            if view.everything() {
+            if view.every_agent() {
                 return Ok(body);
             }
             let listed = Listed::read(&body)?;
@@ -137,14 +137,14 @@ impl<U: Upstream> Spine<U> {
         bearer: &Bearer,
     ) -> Result<Response<Body<U>>, Refusal> {
         let agent: Option<Box<str>> = shown_agent(head.uri.path()).map(Into::into);
-        let everything = visit.policy.view(caller).everything();
+        let every_agent = visit.policy.view(caller).every_agent();
         let mut targets = vec![Target::Surface(Surface::RemoteApi)];
         match &agent {
-            Some(agent) if !everything => {
+            Some(agent) if !every_agent => {
                 targets.push(agents::named(agent));
                 targets = self.look_into_agents(&visit.policy, targets).await?;
             }
-            None if !everything => {
+            None if !every_agent => {
                 targets.push(Target::Agent { agent: "an agent".into(), part: agents::hidden("an agent") });
             }
             _ => {}
@@ -153,7 +153,7 @@ impl<U: Upstream> Spine<U> {
         self.judge(visit, caller, &targets, about).map_err(Refusal::hiding_the_agent)?;
         let narrow = async |body: Bytes| {
             match &agent {
-                Some(agent) if !everything => shows_only(&body, agent)?,
+                Some(agent) if !every_agent => shows_only(&body, agent)?,
                 _ => {}
             }
             Ok(body)

@@ -85,12 +85,13 @@ impl<U: Upstream> Spine<U> {
             Catalog::Models => self.filter_models(&body, sight, bearer)?,
             Catalog::Tools if visit.policy.limits_tools() => catalog::filter_tools(&body, sight)?,
             Catalog::Tools => body,
-            _ if sight.everything() => body,
+            Catalog::Agents if sight.every_agent() => body,
             Catalog::Agents => {
                 let listed = Listed::read(&body)?;
                 let usable = self.usable_agents(&visit.policy, listed.ids(), sight).await?;
                 listed.only(&usable)?
             }
+            _ if sight.everything() => body,
             Catalog::Endpoints => {
                 let models = self.models(visit, asked, bearer).await?;
                 catalog::filter_endpoints(&body, models.as_deref(), sight)?
@@ -213,6 +214,10 @@ impl Sight for Known<'_> {
 
     fn everything(&self) -> bool {
         self.view.everything()
+    }
+
+    fn every_agent(&self) -> bool {
+        self.view.every_agent()
     }
 }
 

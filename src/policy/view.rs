@@ -223,6 +223,10 @@ impl Sight for View<'_> {
     fn everything(&self) -> bool {
         self.snapshot.mode() == Mode::Shadow || self.openness().is_some()
     }
+
+    fn every_agent(&self) -> bool {
+        self.snapshot.mode() == Mode::Shadow || (self.openness().is_some() && !self.limits_tools())
+    }
 }
 
 // === impl Groups ===

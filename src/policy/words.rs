@@ -267,6 +267,10 @@ pub trait Sight {
     fn agents(&self) -> bool;
     /// Whether the caller may use this, and so may know of it.
     fn target(&self, target: &Target) -> bool;
-    /// Whether nothing at all is hidden from the caller, so that a catalogue can pass as it is.
+    /// Whether no model is hidden from the caller, so that a catalogue of models can pass as it is.
     fn everything(&self) -> bool;
+    /// Whether no stored agent is hidden from the caller: an agent is, too, where one of its tools is denied.
+    fn every_agent(&self) -> bool {
+        self.everything()
+    }
 }

@@ -501,6 +501,20 @@ async fn tools_that_may_not_be_used_are_not_offered_and_not_written() {
 }
 
 #[tokio::test]
+async fn an_agent_with_a_denied_tool_is_missing_in_the_list_of_who_may_use_every_model() {
+    let policy = POLICY.replace("  ADMIN:\n", "  ADMIN:\n    tools: { deny: [dalle] }\n");
+    with_mongod(async |mongod| {
+        fill(mongod).await;
+        put(mongod, "agent_test", doc! {"tools": ["dalle"]}).await;
+        let world = with_agents(&policy, mongod, &mongod.uri).start().await;
+        let list = ask(&world, "Admin", "GET", "/api/agents", "x", "").await.json();
+        let ids: Vec<_> = list["data"].as_array().unwrap().iter().map(|agent| agent["id"].clone()).collect();
+        assert_eq!(ids, ["agent_cheap", "agent_dear"], "{list}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn lists_of_agents_hold_for_writing_and_reading_too() {
     let policy = POLICY.replace("      openAI:", "      agents: { deny: [agent_cheap] }\n      openAI:");
     with_mongod(async |mongod| {

@@ -85,6 +85,30 @@ async fn agents_that_may_not_be_used_are_not_shown() {
 }
 
 #[tokio::test]
+async fn who_may_use_every_model_is_not_shown_an_agent_with_a_denied_tool() {
+    let policy = POLICY.replace("  ADMIN:\n", "  ADMIN:\n    tools: { deny: [dalle] }\n");
+    with_mongod(async |mongod| {
+        fill(mongod).await;
+        put(mongod, "agent_test", doc! {"tools": ["dalle"]}).await;
+        put(mongod, "agent_room", doc! {"agent_ids": ["agent_test"]}).await;
+        let world = with_keys(&policy, mongod, &mongod.uri).start().await;
+        let key = bearer(ADMINS_KEY);
+        let headers = [("authorization", key.as_str())];
+        let list = get(world.addr, MODELS, &headers).await.json();
+        let ids: Vec<_> = list["data"].as_array().expect("a list").iter().map(|entry| entry["id"].clone()).collect();
+        assert_eq!(ids, ["agent_dear", "agent_cheap"], "{list}");
+        world.stand_in.forget();
+        for agent in ["agent_test", "agent_room"] {
+            let answer = get(world.addr, &format!("{MODELS}/{agent}"), &headers).await;
+            refused(&answer, 404, "invalid_request_error", "model_not_found", "agent.missing");
+        }
+        assert!(world.reached().is_empty(), "{:?}", world.reached());
+        assert_eq!(get(world.addr, &format!("{MODELS}/agent_dear"), &headers).await.status, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_list_that_cannot_be_read_is_not_passed_on() {
     with_mongod(async |mongod| {
         fill(mongod).await;

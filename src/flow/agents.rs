@@ -109,6 +109,11 @@ async fn look_into_written(
     let mut closure = Closure::of(agent);
     let documents = match written {
         None => return follow(store, policy, agent).await,
+        Some(Written::Equipped(tools)) => {
+            let mut parts = follow(store, policy, agent).await?;
+            parts.extend(tools.iter().cloned().map(Part::Tool));
+            return Ok(parts);
+        }
         Some(Written::New(fields)) => {
             closure = Closure::of_new();
             vec![written::new(fields)]

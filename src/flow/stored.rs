@@ -25,7 +25,7 @@ use crate::policy::{Part, Reason, Sight, Target, View};
 
 impl<U: Upstream> Spine<U> {
     /// Something is done with a stored agent. LibreChat receives the body that was judged; what says nothing about what the
-    /// agent runs (a picture, an action) streams through unread.
+    /// agent runs (a picture, an action where nothing limits tools) streams through unread.
     pub(super) async fn agent(
         &self,
         visit: &mut Visit<'_>,
@@ -35,7 +35,7 @@ impl<U: Upstream> Spine<U> {
         bearer: Arc<Bearer>,
     ) -> Result<Response<Body<U>>, Refusal> {
         let agent = in_path(deed, &CanonicalPath::of(&head.uri)?)?;
-        if !has_body(deed) {
+        if !has_body(deed, visit.policy.limits_tools()) {
             return self.with_agent(visit, head, Outgoing::streamed(body), (deed, &agent, None), &bearer).await;
         }
         json_body_expected(&head.headers)?;

@@ -6,6 +6,7 @@
 //! the documents in. A document that is not understood makes the whole agent unjudged: nothing is guessed and nothing left
 //! out.
 
+pub mod action;
 mod closure;
 mod document;
 mod parameters;

@@ -53,6 +53,8 @@ pub enum Unreadable {
     Agent,
     /// `version_index` is missing, or not a whole number from 0.
     VersionIndex,
+    /// An action for an agent whose functions are not a list of named ones, or whose domain is not text.
+    Action,
     /// `spec` is not text, or not a possible name.
     Spec,
     /// `conversationId` is not text.
@@ -139,6 +141,9 @@ impl Unreadable {
                 "select-version-index",
                 "version_index must be a whole number from 0: the place of the version in the agent's versions",
             ),
+            Self::Action => {
+                ("select-action", "functions must be a list of functions with a name each, and metadata.domain text")
+            }
             Self::Spec => ("select-spec", "spec must be the name of a model spec, as text"),
             Self::Conversation => ("select-conversation", "conversationId must be text"),
             Self::EndpointType => ("select-endpoint-type", "endpointType does not belong to this endpoint"),

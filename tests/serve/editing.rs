@@ -514,6 +514,49 @@ async fn an_agent_with_a_denied_tool_is_missing_in_the_list_of_who_may_use_every
     .await;
 }
 
+/// LibreChat adds a tool `<function>_action_<domain>` for each function; the domain in its own spelling.
+#[tokio::test]
+async fn an_action_brings_no_tool_that_its_writer_may_not_use() {
+    let policy = POLICY.replace("  USER:\n", "  USER:\n    tools: { deny: [\"pay_*\", \"*_action_pay---me\"] }\n");
+    let action = |functions: Value, domain: &str| {
+        json!({"functions": functions, "metadata": {"domain": domain, "raw_spec": "{}"}}).to_string()
+    };
+    let function = |name: &str| json!({"type": "function", "function": {"name": name, "parameters": {}}});
+    with_mongod(async |mongod| {
+        fill(mongod).await;
+        let mut world = with_agents(&policy, mongod, &mongod.uri).start().await;
+        let path = "/api/agents/actions/agent_cheap";
+        for (body, rule) in [
+            (action(json!([function("look_up")]), "https://a.test"), None),
+            (action(json!([function("look_up"), function("pay_all")]), "https://a.test"), Some("policy.agent")),
+            (action(json!([function("look_up")]), "https://pay.me/path"), Some("policy.agent")),
+            (action(json!([function("look_up")]), "pay.me"), Some("policy.agent")),
+            (action(json!([{"function": {"name": ["pay_all"]}}]), "https://a.test"), Some("select-action")),
+            (action(json!({"0": function("pay_all")}), "https://a.test"), Some("select-action")),
+            (
+                json!({"functions": [function("look_up")], "metadata": {"domain": ["pay.me"]}}).to_string(),
+                Some("select-action"),
+            ),
+        ] {
+            world.stand_in.forget();
+            let answer = ask(&world, "User", "POST", path, &body, &body).await;
+            let Some(rule) = rule else {
+                assert_eq!(got(&world), [("POST".to_owned(), path.to_owned(), body)], "{}", answer.text());
+                continue;
+            };
+            refused(&answer, if rule == "policy.agent" { 403 } else { 400 }, rule, &body);
+            assert!(world.reached().is_empty(), "{body}: {:?}", world.reached());
+            if rule == "policy.agent" {
+                assert_eq!(
+                    world.entry("the refusal", |entry| entry["decision"] == "deny").await["rules"],
+                    json!(["roles.USER.tools.deny"])
+                );
+            }
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn lists_of_agents_hold_for_writing_and_reading_too() {
     let policy = POLICY.replace("      openAI:", "      agents: { deny: [agent_cheap] }\n      openAI:");

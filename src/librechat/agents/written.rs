@@ -4,12 +4,12 @@
 //! and an earlier version is laid over the agent as it is. Therefore never the body alone is judged but the document that it
 //! leads to. Fields that LibreChat's schema does not know are dropped by it; none of them is read here.
 
-use super::{Fields, NO_VERSION, unjudged};
+use super::{Fields, NO_VERSION, action, unjudged};
 use crate::librechat::json::{Canonical, Kind};
 use crate::librechat::path::CanonicalPath;
 use crate::librechat::routes::Deed;
 use crate::librechat::unreadable::Unreadable;
-use crate::policy::words::Part;
+use crate::policy::words::{Part, Tool};
 
 /// In the place of the id of an agent that is still to be made.
 pub const NEW: &str = "agent_new";
@@ -23,6 +23,8 @@ pub enum Written {
     Changed(Fields),
     /// The version at this place of `versions`.
     Version(u32),
+    /// Further tools, beside all that the agent has.
+    Equipped(Vec<Tool>),
 }
 
 /// Reads the body of a request that writes an agent. None for what has no body that is judged.
@@ -34,13 +36,19 @@ pub fn written(deed: Deed, body: &Canonical) -> Result<Option<Written>, Unreadab
         Deed::Create => Some(Written::New(fields(body)?)),
         Deed::Change => Some(Written::Changed(fields(body)?)),
         Deed::Revert => Some(Written::Version(version(body)?)),
-        Deed::Show | Deed::Duplicate | Deed::Avatar | Deed::AddAction | Deed::RemoveAction => None,
+        Deed::AddAction => Some(Written::Equipped(action::tools_of(&fields(body)?)?)),
+        Deed::Show | Deed::Duplicate | Deed::Avatar | Deed::RemoveAction => None,
     })
 }
 
-/// Whether the body of a request chooses what an agent runs.
-pub fn has_body(deed: Deed) -> bool {
-    matches!(deed, Deed::Create | Deed::Change | Deed::Revert)
+/// Whether the body of a request chooses what an agent runs. That of an action only chooses tools: where nothing limits
+/// tools, it is not read.
+pub fn has_body(deed: Deed, tools_are_limited: bool) -> bool {
+    match deed {
+        Deed::Create | Deed::Change | Deed::Revert => true,
+        Deed::AddAction => tools_are_limited,
+        Deed::Show | Deed::Duplicate | Deed::Avatar | Deed::RemoveAction => false,
+    }
 }
 
 /// The agent that a path names; [`NEW`] where it names none yet.
@@ -193,9 +201,11 @@ mod tests {
                 assert_eq!(read(deed, body), Err(Unreadable::SanitisedKey), "{body}");
             }
         }
-        for deed in [Deed::Show, Deed::Duplicate, Deed::Avatar, Deed::AddAction, Deed::RemoveAction] {
-            assert_eq!((read(deed, r#"{"$set":1}"#), has_body(deed)), (Ok(None), false));
+        for deed in [Deed::Show, Deed::Duplicate, Deed::Avatar, Deed::RemoveAction] {
+            assert_eq!((read(deed, r#"{"$set":1}"#), has_body(deed, true)), (Ok(None), false));
         }
+        assert_eq!((has_body(Deed::AddAction, true), has_body(Deed::AddAction, false)), (true, false));
+        assert_eq!(read(Deed::AddAction, r#"{"$set":1}"#), Err(Unreadable::SanitisedKey));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! and an earlier version is laid over the agent as it is. Therefore never the body alone is judged but the document that it
 //! leads to. Fields that LibreChat's schema does not know are dropped by it; none of them is read here.
 
+use serde_json::Value;
+
 use super::{Fields, NO_VERSION, action, unjudged};
 use crate::librechat::json::{Canonical, Kind};
 use crate::librechat::path::CanonicalPath;
@@ -33,8 +35,8 @@ pub enum Written {
 /// [`Unreadable`]
 pub fn written(deed: Deed, body: &Canonical) -> Result<Option<Written>, Unreadable> {
     Ok(match deed {
-        Deed::Create => Some(Written::New(fields(body)?)),
-        Deed::Change => Some(Written::Changed(fields(body)?)),
+        Deed::Create => Some(Written::New(without_empty_parameters(fields(body)?))),
+        Deed::Change => Some(Written::Changed(without_empty_parameters(fields(body)?))),
         Deed::Revert => Some(Written::Version(version(body)?)),
         Deed::AddAction => Some(Written::Equipped(action::tools_of(&fields(body)?)?)),
         Deed::Show | Deed::Duplicate | Deed::Avatar | Deed::RemoveAction => None,
@@ -95,6 +97,15 @@ fn fields(body: &Canonical) -> Result<Fields, Unreadable> {
     serde_json::from_slice(&body.text()).map_err(|_| Unreadable::NotJson)
 }
 
+/// LibreChat stores no parameter that is null or an empty text: its client sends those for a field that was emptied, also
+/// where a number belongs.
+fn without_empty_parameters(mut fields: Fields) -> Fields {
+    if let Some(Value::Object(parameters)) = fields.get_mut("model_parameters") {
+        parameters.retain(|_, value| !value.is_null() && value.as_str() != Some(""));
+    }
+    fields
+}
+
 /// LibreChat takes whatever JavaScript finds under that name in a list: only plain digits are one place in it.
 fn version(body: &Canonical) -> Result<u32, Unreadable> {
     let mut named = body.members().filter(|(key, _)| *key == b"version_index").map(|(_, value)| value);
@@ -108,7 +119,7 @@ fn version(body: &Canonical) -> Result<u32, Unreadable> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::librechat::agents::Agent;
@@ -146,6 +157,10 @@ mod tests {
             // What says nothing about what runs, and what LibreChat leaves alone.
             (json!({"id": "agent_other", "name": "n", "unknown": 1}), json!({"name": "n", "unknown": 1})),
             (json!({"model": null, "provider": null, "edges": null, "model_parameters": null}), json!({})),
+            (
+                json!({"model_parameters": {"top_p": null, "region": "", "maxTokens": "", "topK": 0, "thinking": false}}),
+                json!({"model_parameters": {"topK": 0, "thinking": false}}),
+            ),
             // An odd type is not put right: it cannot be judged.
             (json!({"model": ["dear"]}), json!({"model": ["dear"]})),
         ] {

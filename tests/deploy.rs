@@ -87,6 +87,7 @@ fn the_image_has_what_deploy_build_builds() {
     let scenarios = fs::read_to_string(deploy("../loadtest/bench/scenarios.py")).unwrap();
     let names: Vec<&str> = scenarios
         .split("Scenario(")
+        .skip(1)
         .filter_map(|text| text.trim_start().strip_prefix('"')?.split('"').next())
         .collect();
     assert_eq!(names, ["pass", "chat", "refused", "models"]);

@@ -9,15 +9,19 @@
 //! for operators.
 
 pub mod charge;
+pub mod charges;
 pub mod check;
 pub mod codes;
 pub mod explain;
 pub mod features;
+pub mod limits;
 pub mod mapping;
+pub mod prices;
 pub mod snapshot;
 pub mod words;
 pub mod written;
 
+mod amount;
 mod compile;
 mod faults;
 mod merge;

@@ -53,6 +53,8 @@ struct Summary<'a> {
     roles: usize,
     groups: usize,
     users: usize,
+    limits: usize,
+    prices: usize,
     revision: &'a str,
     mode: &'static str,
 }
@@ -89,11 +91,12 @@ fn human(
             let counts = snapshot.counts();
             writeln!(
                 out,
-                "ok: {}, {}, {}, {}, mode {}, revision {}",
+                "ok: {}, {}, {}, {}, {}, mode {}, revision {}",
                 counted(counts.files, "file"),
                 counted(counts.roles, "role"),
                 counted(counts.groups, "group"),
                 counted(counts.users, "user"),
+                counted(counts.limits, "limit"),
                 mode(snapshot),
                 snapshot.revision(),
             )
@@ -119,6 +122,8 @@ fn summary(snapshot: &Snapshot) -> Summary<'_> {
         roles: counts.roles,
         groups: counts.groups,
         users: counts.users,
+        limits: counts.limits,
+        prices: counts.prices,
         revision: snapshot.revision(),
         mode: mode(snapshot),
     }

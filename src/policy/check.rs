@@ -3,8 +3,10 @@
 //! Every finding is a fault with a code of [`codes`], not a guess at what was meant: a rule that cannot do what
 //! its author wanted must not be in force.
 
+mod limits;
 mod lists;
 mod mapping;
+mod prices;
 
 use std::collections::HashMap;
 
@@ -46,6 +48,8 @@ pub(super) fn check(merged: &Merged, faults: &mut Faults<'_>) -> Message {
     if let Some(allow) = &merged.agent_parameters {
         lists::of_parameters(allow, faults);
     }
+    limits::limits(merged, faults);
+    prices::prices(merged, faults);
     mapping::mappings(merged, faults);
     message(merged, faults)
 }
@@ -175,7 +179,7 @@ fn emptiness(merged: &Merged, entry: &Entry, faults: &mut Faults<'_>) {
     let models = entry.endpoints().iter().filter(|endpoint| endpoint.key() != AGENTS);
     let grants = models.filter_map(|endpoint| endpoint.models.as_ref()).any(|list| !list.value.is_empty());
     let narrows = |endpoint: &Endpoint| endpoint.deny.is_some() || endpoint.key() == AGENTS;
-    let takes = entry.tools.is_some() || entry.endpoints().iter().any(narrows);
+    let takes = entry.tools.is_some() || entry.limits.is_some() || entry.endpoints().iter().any(narrows);
     // A group or a user may be there to take something away; a role is there to give some.
     if !grants && (entry.section == Section::Roles || !takes) {
         let message = format!("{} {} allows nothing at all", entry.section.noun(), quoted(&entry.name.value));

@@ -28,15 +28,15 @@ codes! {
     UNKNOWN_KEY = "unknown-key";
     /// A value that is not one of the words allowed here.
     BAD_VALUE = "bad-value";
-    /// A section that this version of Tollgate does not enforce.
+    /// Something that this version of Tollgate does not have yet.
     NOT_YET = "not-yet";
     /// The file does not say `version: 1`.
     VERSION_MISSING = "version-missing";
     /// The file is written for another version of the language.
     VERSION_UNKNOWN = "version-unknown";
-    /// A rule of a mapping lacks one of its keys.
+    /// A rule of a mapping, a limit or a price lacks one of its keys.
     MISSING_KEY = "missing-key";
-    /// The same role, group, user, endpoint, setting or rule of a mapping is defined twice.
+    /// The same role, group, user, endpoint, setting, limit, price or rule of a mapping is defined twice.
     DEFINED_TWICE = "defined-twice";
     /// A name is empty.
     EMPTY_NAME = "empty-name";
@@ -54,7 +54,7 @@ codes! {
     EMPTY_ENDPOINTS = "empty-endpoints";
     /// An endpoint has neither `models` nor `deny`.
     ENDPOINT_SAYS_NOTHING = "endpoint-says-nothing";
-    /// `tools`, or a part of `agents`, has no list.
+    /// `tools`, a part of `agents`, `limits`, `on_failure` or `prices` says nothing.
     SAYS_NOTHING = "says-nothing";
     /// A `deny` list is empty.
     EMPTY_DENY = "empty-deny";
@@ -68,6 +68,30 @@ codes! {
     REDUNDANT_MODEL = "redundant-model";
     /// A model, a tool or a pattern can never be allowed, because a `deny` of the same entry matches all of it.
     UNREACHABLE = "unreachable";
+    /// A limit counts nothing, or several things.
+    LIMIT_MEASURE = "limit-measure";
+    /// An amount, a percentage or a number of a limit cannot be read.
+    LIMIT_AMOUNT = "limit-amount";
+    /// The id of a limit has other characters than letters, digits, `-` and `_`, or too many.
+    LIMIT_ID = "limit-id";
+    /// What a limit counts for is not there where it is written.
+    LIMIT_PER = "limit-per";
+    /// A limit does not say for how long something counts.
+    LIMIT_WITHOUT_WINDOW = "limit-without-window";
+    /// A window that cannot be read, or a window or a time zone where it has no meaning.
+    LIMIT_WINDOW = "limit-window";
+    /// A time zone that the IANA database does not have.
+    UNKNOWN_TIMEZONE = "unknown-timezone";
+    /// A limit is about no model or no endpoint.
+    EMPTY_SCOPE = "empty-scope";
+    /// `strict: true` for something that is counted exactly anyway.
+    LIMIT_STRICT = "limit-strict";
+    /// A limit is never reached, because another one of the same entry is reached before it.
+    UNREACHABLE_LIMIT = "unreachable-limit";
+    /// A price is negative, or no plain number.
+    BAD_PRICE = "bad-price";
+    /// A model that a limit of money covers has no price.
+    WITHOUT_PRICE = "without-price";
     /// A message has a placeholder or a brace that has no meaning.
     BAD_PLACEHOLDER = "bad-placeholder";
     /// A mapping has no rule.

@@ -3,6 +3,8 @@
 //! [`explain`] lists every statement that holds for a caller, so that a person can read what `decide` would answer; it
 //! is drawn from the same [`View`] that decides.
 
+mod limits;
+
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -11,6 +13,8 @@ use super::rules::{AGENTS, List, Lists, Rules};
 use super::snapshot::{Mode, Snapshot, decide};
 use super::view::View;
 use super::words::{Ask, Caller, Feature, Outcome, RuleId, Surface, Target};
+
+pub use limits::{LimitEffect, LimitStatement};
 
 /// Everything the policy says about a caller. Serialises to the JSON of `tollgate explain --format json`.
 #[derive(Clone, Debug, Serialize)]
@@ -27,6 +31,8 @@ pub struct Explanation {
     pub shadow: bool,
     /// The statements, endpoint by endpoint, then what holds for everything else, then the parts of LibreChat.
     pub statements: Vec<Statement>,
+    /// The limits that are written for the caller, the nearest first.
+    pub limits: Vec<LimitStatement>,
 }
 
 /// One statement.
@@ -110,6 +116,7 @@ pub fn explain(snapshot: &Snapshot, caller: &Caller) -> Explanation {
         revision: snapshot.revision().into(),
         shadow: snapshot.mode() == Mode::Shadow,
         statements,
+        limits: limits::statements(&view),
     }
 }
 
@@ -228,6 +235,7 @@ impl Explanation {
         let mut rows = vec![["WHAT".to_owned(), "EFFECT".to_owned(), "MODELS".to_owned(), "RULE".to_owned()]];
         rows.extend(self.statements.iter().map(Statement::row));
         push_table(&mut text, &rows);
+        limits::push(&mut text, &self.limits);
         text
     }
 }

@@ -6,8 +6,9 @@ use indexmap::map::Entry as Slot;
 use super::codes;
 use super::faults::Faults;
 use super::mapping::{WrittenGroup, WrittenRole};
+use super::prices::Price;
 use super::snapshot::{Fallback, Mode};
-use super::written::{Entry, File, Names, Section, Spotted};
+use super::written::{Entry, File, Names, Section, Spotted, WrittenLimit, WrittenPrice};
 use crate::report::quoted;
 
 /// The policy of all files, with defaults filled in.
@@ -25,6 +26,10 @@ pub(super) struct Merged {
     pub(super) user_keys: Fallback,
     pub(super) speech: Fallback,
     pub(super) remote_api: bool,
+    pub(super) limits: Option<Spotted<Vec<WrittenLimit>>>,
+    /// By what they are written for; the endpoint is in lower case, as its spelling does not count.
+    pub(super) prices: IndexMap<(Option<String>, String), WrittenPrice>,
+    pub(super) default_price: Option<Spotted<Option<Price>>>,
     /// Entries in the order of the files; the key of a user is in lower case.
     pub(super) entries: IndexMap<(Section, String), Entry>,
 }
@@ -44,12 +49,14 @@ struct Settings {
     user_keys: Option<Spotted<Fallback>>,
     speech: Option<Spotted<Fallback>>,
     remote_api: Option<Spotted<bool>>,
+    limits: Option<Spotted<Vec<WrittenLimit>>>,
+    default_price: Option<Spotted<Option<Price>>>,
 }
 
 /// Merges the files; the second definition of anything is a fault.
 pub(super) fn merge(files: Vec<File>, faults: &mut Faults<'_>) -> Merged {
     let mut settings = Settings::default();
-    let mut entries = IndexMap::new();
+    let (mut entries, mut prices) = (IndexMap::new(), IndexMap::new());
     for file in files {
         setting("the setting \"mode\"", &mut settings.mode, file.mode, faults);
         setting("the setting \"unlisted.endpoint\"", &mut settings.unlisted_endpoint, file.unlisted_endpoint, faults);
@@ -64,6 +71,11 @@ pub(super) fn merge(files: Vec<File>, faults: &mut Faults<'_>) -> Merged {
         setting("the setting \"user_keys\"", &mut settings.user_keys, file.user_keys, faults);
         setting("the setting \"system_models.speech\"", &mut settings.speech, file.speech, faults);
         setting("the setting \"remote_api.enabled\"", &mut settings.remote_api, file.remote_api, faults);
+        setting("the list \"limits\"", &mut settings.limits, file.limits, faults);
+        setting("the price \"default\"", &mut settings.default_price, file.default_price, faults);
+        for price in file.prices {
+            add_price(&mut prices, price, faults);
+        }
         for entry in file.entries {
             add(&mut entries, entry, faults);
         }
@@ -81,6 +93,9 @@ pub(super) fn merge(files: Vec<File>, faults: &mut Faults<'_>) -> Merged {
         user_keys: settings.user_keys.map_or(Fallback::Allow, |fallback| fallback.value),
         speech: settings.speech.map_or(Fallback::Allow, |fallback| fallback.value),
         remote_api: settings.remote_api.is_none_or(|enabled| enabled.value),
+        limits: settings.limits,
+        prices,
+        default_price: settings.default_price,
         entries,
     }
 }
@@ -106,6 +121,23 @@ fn add(entries: &mut IndexMap<(Section, String), Entry>, entry: Entry, faults: &
         Slot::Occupied(first) => {
             let what = format!("{} {}", entry.section.noun(), quoted(&entry.name.value));
             faults.push_twice(codes::DEFINED_TWICE, &what, first.get().name.spot, entry.name.spot);
+        }
+    }
+}
+
+fn add_price(
+    prices: &mut IndexMap<(Option<String>, String), WrittenPrice>,
+    price: WrittenPrice,
+    faults: &mut Faults<'_>,
+) {
+    let key = (price.endpoint.as_ref().map(|endpoint| endpoint.to_lowercase()), price.model.value.clone());
+    match prices.entry(key) {
+        Slot::Vacant(slot) => {
+            slot.insert(price);
+        }
+        Slot::Occupied(first) => {
+            let what = format!("the price of {}", quoted(&price.model.value));
+            faults.push_twice(codes::DEFINED_TWICE, &what, first.get().model.spot, price.model.spot);
         }
     }
 }

@@ -58,6 +58,19 @@ pub(super) fn covers(wide: &str, narrow: &str) -> bool {
     }
 }
 
+/// Whether there may be a name that both match. Where neither is a name, only how they begin and end is looked at.
+pub(super) fn may_meet(a: &str, b: &str) -> bool {
+    let both = |a: &str, b: &str| a.starts_with(b) || b.starts_with(a);
+    match (Pattern::new(a), Pattern::new(b)) {
+        (Some(left), Some(right)) => {
+            both(&left.first, &right.first) && (left.last.ends_with(&*right.last) || right.last.ends_with(&*left.last))
+        }
+        (Some(pattern), None) => pattern.matches(b),
+        (None, Some(pattern)) => pattern.matches(a),
+        (None, None) => a == b,
+    }
+}
+
 // === impl Models ===
 
 impl Models {
@@ -188,6 +201,11 @@ mod tests {
             let last = pattern.rsplit_once('*').map_or(pattern.as_str(), |(_, last)| last);
             let longest = if last.ends_with(&end) { pattern.replace('*', "") } else { spelt };
             prop_assert_eq!(models.some_end(&end), naively(&pattern, &longest) && longest.ends_with(&end));
+        }
+
+        #[test]
+        fn what_both_match_may_meet(a in "[ab*]{0,5}", b in "[ab*]{0,5}", name in "[ab]{0,6}") {
+            prop_assert!(may_meet(&a, &b) || !(naively(&a, &name) && naively(&b, &name)), "{a} {b} {name}");
         }
 
         #[test]

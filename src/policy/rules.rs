@@ -2,9 +2,10 @@
 
 use indexmap::IndexMap;
 
+use super::limits::Limits;
 use super::pattern::Models;
 use super::words::RuleId;
-use super::written::{Endpoint, Entry, Names, Tools};
+use super::written::{Endpoint, Entry, Names, Tools, WrittenLimits};
 
 /// The endpoint of stored agents. What is listed for it are agents by their ids, not models.
 pub(super) const AGENTS: &str = "agents";
@@ -18,6 +19,8 @@ pub(super) struct Rules {
     pub(super) endpoints: IndexMap<Box<str>, Lists>,
     /// `tools:`
     pub(super) tools: Lists,
+    /// `limits:`
+    pub(super) limits: Limits,
     /// For a group: whether it stands in for the role's allowances. A group that only denies does not.
     pub(super) replaces_role: bool,
 }
@@ -51,6 +54,11 @@ impl Rules {
         Self {
             unrestricted: entry.is_unrestricted().then(|| RuleId::new(format!("{path}.unrestricted"))),
             tools: entry.tools.as_ref().map(|tools| Lists::of_tools(&path, &tools.value)).unwrap_or_default(),
+            limits: Limits::new(
+                Some((entry.section, name)),
+                entry.limits.as_ref().is_some_and(|limits| matches!(limits.value, WrittenLimits::None)),
+                entry.limits(),
+            ),
             replaces_role: entry.endpoints.is_some() && !only_denies,
             endpoints,
         }

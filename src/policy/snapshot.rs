@@ -8,9 +8,11 @@ use sha2::{Digest, Sha256};
 
 use super::compile::Source;
 use super::features::Features;
+use super::limits::{Limit, Limits};
 use super::mapping::Mapping;
 use super::merge::Merged;
 use super::message::Message;
+use super::prices::{Price, Prices};
 use super::rules::{List, Rules};
 use super::view::View;
 use super::words::{Ask, Caller, Outcome, Part, Reason, RuleId, Surface, Target, Verdict};
@@ -45,6 +47,10 @@ pub struct Counts {
     pub groups: usize,
     /// Users with an entry.
     pub users: usize,
+    /// Limits, in entries and at the top level.
+    pub limits: usize,
+    /// Prices, the default not counted.
+    pub prices: usize,
 }
 
 /// A policy that can be asked. Made by [`super::compile`] only, so it has no fault.
@@ -61,6 +67,8 @@ pub struct Snapshot {
     groups: HashMap<Box<str>, Rules>,
     users: HashMap<Box<str>, Rules>,
     features: Features,
+    limits: Limits,
+    prices: Prices,
     surface_rules: [(Surface, RuleId); 2],
     no_rule: RuleId,
     agents_rule: RuleId,
@@ -130,11 +138,22 @@ impl Snapshot {
         let limits = |rules: &Rules| rules.tools.allow.is_some() || rules.tools.deny.is_some();
         let limits_tools =
             merged.tools_deny.is_some() || roles.values().chain(groups.values()).chain(users.values()).any(limits);
+        let top = Limits::new(None, false, merged.limits.as_ref().map_or(&[], |limits| &limits.value));
+        let in_entries = roles.values().chain(groups.values()).chain(users.values()).map(|rules| &rules.limits);
+        let limits_written = in_entries.chain([&top]).map(|limits| limits.list.len()).sum();
+        let prices = Prices::new(merged.prices.values(), merged.default_price.as_ref());
         let surface_rule = |surface, name| (surface, RuleId::new(format!("surface.{name}")));
         Self {
             revision: revision(sources),
             mode: merged.mode,
-            counts: Counts { files: sources.len(), roles: roles.len(), groups: groups.len(), users: users.len() },
+            counts: Counts {
+                files: sources.len(),
+                roles: roles.len(),
+                groups: groups.len(),
+                users: users.len(),
+                limits: limits_written,
+                prices: prices.count(),
+            },
             message,
             mapping: Mapping::new(
                 merged.role_mapping.as_ref().map_or(&[], |rules| &rules.value),
@@ -146,6 +165,8 @@ impl Snapshot {
             groups,
             users,
             features: Features::new(merged),
+            limits: top,
+            prices,
             surface_rules: [surface_rule(Surface::Agents, "agents"), surface_rule(Surface::Assistants, "assistants")],
             no_rule: RuleId::new("surface"),
             agents_rule: RuleId::new("agents"),
@@ -202,6 +223,33 @@ impl Snapshot {
 
     pub(super) fn user(&self, name: &str) -> Option<&Rules> {
         self.users.get(name)
+    }
+
+    /// Every limit of the policy, of whomever.
+    pub(super) fn limits(&self) -> impl Iterator<Item = &Limit> {
+        let entries = self.roles.values().chain(self.groups.values()).chain(self.users.values());
+        entries.map(|rules| &rules.limits).chain([&self.limits]).flat_map(|limits| &limits.list)
+    }
+
+    /// The price of a model, or that of all models that have none; none where the policy has neither. A policy with a limit
+    /// of money has one for every model that the limit covers.
+    pub fn price(&self, endpoint: &str, model: &str) -> Option<Price> {
+        self.prices.of(endpoint, model)
+    }
+
+    /// The limits at the top level, for everybody.
+    pub(super) fn top_limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The limits that refuse what does not fit: none in shadow mode.
+    pub fn enforced_limits(&self) -> impl Iterator<Item = &RuleId> {
+        self.limits().filter(|limit| self.mode_of(limit) == Mode::Enforce).map(|limit| &limit.rule)
+    }
+
+    /// Whether a limit refuses, or only records.
+    pub(super) fn mode_of(&self, limit: &Limit) -> Mode {
+        if self.mode == Mode::Shadow { Mode::Shadow } else { limit.terms.mode }
     }
 
     pub(super) fn features(&self) -> &Features {

@@ -3,8 +3,10 @@
 mod faults;
 mod features;
 mod laws;
+mod limits;
 mod mapping;
 mod narrowing;
+mod prices;
 mod semantics;
 mod shipped;
 

@@ -34,7 +34,8 @@ pub(super) enum Value {
     Null,
     Bool(bool),
     Integer(i128),
-    Float,
+    /// A number that is no integer, as it is written: amounts and prices are read from its digits, never from a float.
+    Float(String),
     Text(String),
     List(Vec<Node>),
     Map(Vec<(Key, Node)>),
@@ -61,7 +62,7 @@ pub(super) fn parse(source: usize, text: &str, faults: &mut Faults<'_>) -> Optio
         return None;
     }
     match serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options()) {
-        Ok(raw) => Some(node(source, raw)),
+        Ok(raw) => Some(node(source, text, raw)),
         Err(error) => {
             let (location, fault) = parse_fault(&error);
             faults.push(spot(source, location), fault);
@@ -142,22 +143,24 @@ fn sentence(error: &Error) -> String {
     lower.unwrap_or_else(|| "the file is not valid YAML".to_owned())
 }
 
-fn node(source: usize, raw: Spanned<Raw>) -> Node {
+fn node(source: usize, text: &str, raw: Spanned<Raw>) -> Node {
     let spot = spot(source, raw.defined);
     let value = match raw.value {
         Raw::Null => Value::Null,
         Raw::Bool(value) => Value::Bool(value),
         Raw::Integer(value) => Value::Integer(value),
-        Raw::Float => Value::Float,
+        Raw::Float => Value::Float(text.get(spot.start..spot.end).unwrap_or_default().to_owned()),
         Raw::Text(text) => Value::Text(text),
-        Raw::List(items) => Value::List(items.into_iter().map(|item| node(source, item)).collect()),
-        Raw::Map(entries) => Value::Map(entries.into_iter().map(|(name, value)| entry(source, name, value)).collect()),
+        Raw::List(items) => Value::List(items.into_iter().map(|item| node(source, text, item)).collect()),
+        Raw::Map(entries) => {
+            Value::Map(entries.into_iter().map(|(name, value)| entry(source, text, name, value)).collect())
+        }
     };
     Node { value, spot }
 }
 
-fn entry(source: usize, name: Spanned<String>, value: Spanned<Raw>) -> (Key, Node) {
-    (Key { spot: spot(source, name.defined), name: name.value }, node(source, value))
+fn entry(source: usize, text: &str, name: Spanned<String>, value: Spanned<Raw>) -> (Key, Node) {
+    (Key { spot: spot(source, name.defined), name: name.value }, node(source, text, value))
 }
 
 fn spot(source: usize, location: Location) -> Spot {
@@ -181,7 +184,7 @@ impl Value {
         match self {
             Self::Null => "empty",
             Self::Bool(_) => "a truth value",
-            Self::Integer(_) | Self::Float => "a number",
+            Self::Integer(_) | Self::Float(_) => "a number",
             Self::Text(_) => "text",
             Self::List(_) => "a list",
             Self::Map(_) => "a mapping",

@@ -9,6 +9,7 @@
 //!
 //! Agents by their ids and tools by their names are the other way round, see [`narrowed`].
 
+mod limits;
 mod narrowed;
 
 use super::rules::{List, Lists, Rules};

@@ -3,13 +3,18 @@
 //! The shape of `roles:` and `groups:` is that of the same sections of a `librechat.yaml` of the fork that has them, so
 //! that they can be pasted; `unrestricted`, `deny` and `users:` are Tollgate's own.
 
+mod limits;
 mod mapping;
+mod prices;
 mod read;
 
+pub use limits::{WrittenLimit, WrittenLimits};
+pub use prices::WrittenPrice;
 pub(super) use read::read;
 
 use super::faults::Spot;
 use super::mapping::{WrittenGroup, WrittenRole};
+use super::prices::Price;
 use super::snapshot::{Fallback, Mode};
 
 /// Something written, and where.
@@ -51,6 +56,12 @@ pub struct File {
     pub speech: Option<Spotted<Fallback>>,
     /// `remote_api: { enabled: }`
     pub remote_api: Option<Spotted<bool>>,
+    /// `limits:` at the top level, with its key's place.
+    pub limits: Option<Spotted<Vec<WrittenLimit>>>,
+    /// `prices:`, the default left out.
+    pub prices: Vec<WrittenPrice>,
+    /// `prices: { default: }`; its price is missing where it had a fault.
+    pub default_price: Option<Spotted<Option<Price>>>,
     /// `roles:`, `groups:` and `users:`, in the order of [`Section::ALL`].
     pub entries: Vec<Entry>,
 }
@@ -79,6 +90,8 @@ pub struct Entry {
     pub endpoints: Option<Spotted<Vec<Endpoint>>>,
     /// `tools:`, with its key's place.
     pub tools: Option<Spotted<Tools>>,
+    /// `limits:`, with its key's place.
+    pub limits: Option<Spotted<WrittenLimits>>,
     /// Whether it was read without a fault. What a faulty entry lacks may be in the part that could not be read.
     pub sound: bool,
 }
@@ -136,6 +149,14 @@ impl Entry {
     /// The endpoints named, none if there is no `endpoints:`.
     pub fn endpoints(&self) -> &[Endpoint] {
         self.endpoints.as_ref().map_or(&[], |endpoints| &endpoints.value)
+    }
+
+    /// The limits written here, none if there is no list of them.
+    pub fn limits(&self) -> &[WrittenLimit] {
+        match &self.limits {
+            Some(Spotted { value: WrittenLimits::List(limits), .. }) => limits,
+            _ => &[],
+        }
     }
 
     /// Whether it says `unrestricted: true`.

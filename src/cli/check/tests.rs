@@ -19,7 +19,7 @@ fn a_good_policy_is_one_line() {
     let (exit, out, err) = run_on(GOOD, Format::Human);
     assert_eq!((exit, err.as_str()), (Exit::Ok, ""));
     let (line, revision) = out.trim_end().split_once(", revision ").unwrap();
-    assert_eq!(line, "ok: 1 file, 2 roles, 1 group, 0 users, mode enforce");
+    assert_eq!(line, "ok: 1 file, 2 roles, 1 group, 0 users, 0 limits, mode enforce");
     assert_eq!(revision.len(), 12);
 }
 

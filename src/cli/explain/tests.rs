@@ -175,3 +175,43 @@ group_mapping:
     assert_eq!(exit, Exit::Usage);
     assert!(err.contains("/nowhere.json cannot be read"), "{err}");
 }
+
+#[test]
+fn limits_are_listed_with_what_they_do() {
+    let policy = r#"version: 1
+roles:
+  USER:
+    unrestricted: true
+    limits:
+      - { id: rpm, requests: 60, per: user, window: 60s }
+      - { id: day, tokens: 500k, per: user, window: day, timezone: Europe/Berlin }
+      - { id: dear, messages: 0, per: user, window: day, models: ["o1*", gpt-5], endpoints: [openAI] }
+      - { id: parallel, concurrent: 2, per: user, mode: shadow }
+users:
+  ann@example.edu:
+    limits: [{ id: ann-day, tokens: 2M, per: user, window: day, strict: true, on_failure: { local_share: 25 } }]
+limits: [{ id: all, output_tokens: 1M, per: global, window: month, endpoints: [google] }]
+"#;
+    let (exit, out, _) = run_with(policy, &["--user", "ann@example.edu"]);
+    assert_eq!(exit, Exit::Ok);
+    let (_, limits) = out.split_once("roles.USER.unrestricted\n\n").unwrap();
+    let expected = "\
+LIMIT                  WINDOW               PER     ABOUT                 EFFECT   RULE
+2000000 tokens         day (UTC)            user    everything            limits   users.ann@example.edu.limits.ann-day
+500000 tokens          day (Europe/Berlin)  user    everything            unused   roles.USER.limits.day
+0 messages             day (UTC)            user    gpt-5, o1* of openAI  closes   roles.USER.limits.dear
+2 concurrent           -                    user    everything            records  roles.USER.limits.parallel
+60 requests            1m                   user    everything            limits   roles.USER.limits.rpm
+1000000 output_tokens  month (UTC)          global  all of google         limits   limits.all
+";
+    assert_eq!(limits, expected, "{out}");
+    let (_, out, _) = run_with(policy, &["--user", "ann@example.edu", "--format", "json"]);
+    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let ann = serde_json::json!({
+        "id": "ann-day", "measure": "tokens", "amount": "2000000", "per": "user", "window": "day", "timezone": "UTC",
+        "models": [], "endpoints": [], "effect": "limits", "strict": true, "warn_at": 80, "local_share": 25,
+        "rule": "users.ann@example.edu.limits.ann-day",
+    });
+    assert_eq!(value["limits"][0], ann);
+    assert_eq!(value["limits"].as_array().unwrap().len(), 6);
+}

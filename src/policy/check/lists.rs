@@ -124,7 +124,7 @@ fn unreachable(allowed: &Names, deny: Option<&Names>, faults: &mut Faults<'_>) {
     }
 }
 
-fn names(list: &Names, noun: &str, faults: &mut Faults<'_>) {
+pub(super) fn names(list: &Names, noun: &str, faults: &mut Faults<'_>) {
     let everything = list.value.iter().any(|model| model.value == "*");
     let mut seen: HashMap<&str, Spot> = HashMap::new();
     let what = format!("the name of a {noun}");

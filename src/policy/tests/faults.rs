@@ -70,8 +70,8 @@ const CASES: &[(&str, &[&str])] = &[
         "assistants: { enabled: true }\nroles: { USER: { endpoints: { assistants: { models: [a] }, agents: { models: [agent_a] } } } }",
         &[],
     ),
-    ("limits: []\nprices: {}", &["not-yet 2:1", "not-yet 3:1"]),
-    ("roles: { USER: { unrestricted: true, limits: [], mode: shadow } }", &["not-yet 2:38", "not-yet 2:50"]),
+    ("prices: { librechat: true }", &["not-yet 2:11"]),
+    ("roles: { USER: { unrestricted: true, mode: shadow } }", &["not-yet 2:38"]),
     // Mappings of claims.
     ("role_mapping: { claim: a }", &["wrong-type 2:15"]),
     ("role_mapping:", &["wrong-type 2:1"]),
@@ -209,6 +209,139 @@ const CASES: &[(&str, &[&str])] = &[
     (
         "agents: { parameters: { allow: [modelKwargs, FALLBACKS, model] } }",
         &["harmful-parameter 2:33", "harmful-parameter 2:46", "harmful-parameter 2:57"],
+    ),
+    // Limits.
+    ("limits: [{ id: a, requests: 60, per: user, window: 1m }]", &[]),
+    ("limits: none", &["wrong-type 2:9"]),
+    ("limits: []", &["says-nothing 2:1"]),
+    ("limits: [a]", &["wrong-type 2:10"]),
+    ("groups: { g: { limits: all } }", &["wrong-type 2:24"]),
+    ("groups: { g: { limits: none } }", &[]),
+    ("limits: [{}]", &["limit-measure 2:10", "missing-key 2:10", "missing-key 2:10"]),
+    ("limits: [{ id: a, request: 60, per: user, window: 1m }]", &["unknown-key 2:19"]),
+    ("limits: [{ id: a, requests: 60, per: user }]", &["limit-without-window 2:10"]),
+    ("limits: [{ requests: 60, window: 1m }]", &["missing-key 2:10", "missing-key 2:10"]),
+    ("limits: [{ id: a, per: user, window: 1m }]", &["limit-measure 2:10"]),
+    ("limits: [{ id: a, requests: 60, tokens: 9, per: user, window: 1m }]", &["limit-measure 2:33"]),
+    ("limits: [{ id: a, concurrent: 2, per: user }]", &[]),
+    ("limits: [{ id: a, concurrent: 2, per: user, window: 1m }]", &["limit-window 2:53"]),
+    ("limits: [{ id: a, concurrent: 2, per: user, timezone: UTC }]", &["limit-window 2:55"]),
+    ("limits: [{ id: a, requests: 60, per: user, window: 1m, timezone: UTC }]", &["limit-window 2:66"]),
+    ("limits: [{ id: a, requests: 60, per: user, window: 0s }]", &["limit-window 2:52"]),
+    ("limits: [{ id: a, requests: 60, per: user, window: 60 }]", &["limit-window 2:52"]),
+    ("limits: [{ id: a, requests: 60, per: user, window: year }]", &["limit-window 2:52"]),
+    ("limits: [{ id: a, requests: 60, per: user, window: }]", &["limit-window 2:44"]),
+    ("limits: [{ id: a, requests: 60, per: user, window: day, timezone: Mars/Base }]", &["unknown-timezone 2:67"]),
+    ("limits: [{ id: a, requests: 60, per: user, window: day, timezone: europe/berlin }]", &["unknown-timezone 2:67"]),
+    ("limits: [{ id: a, requests: 60, per: user, window: day, timezone: Asia/Kathmandu }]", &[]),
+    ("limits: [{ id: a, requests: -1, per: user, window: 1m }]", &["limit-amount 2:29"]),
+    ("limits: [{ id: a, requests: 1.5, per: user, window: 1m }]", &["limit-amount 2:29"]),
+    ("limits: [{ id: a, requests: 0, per: user, window: 1m }]", &[]),
+    ("limits: [{ id: a, tokens: lots, per: user, window: 1m }]", &["limit-amount 2:27"]),
+    ("limits: [{ id: a, tokens: [9], per: user, window: 1m }]", &["limit-amount 2:27"]),
+    ("limits: [{ id: a, cost: 100, per: user, window: day }]", &["limit-amount 2:25"]),
+    ("limits: [{ id: a, cost: 100 EUR, per: user, window: day }]", &["limit-amount 2:25"]),
+    ("limits: [{ id: a, cost: -5 USD, per: user, window: day }]", &["limit-amount 2:25"]),
+    ("limits: [{ id: 'a:b', requests: 1, per: user, window: day }]", &["limit-id 2:16"]),
+    ("limits: [{ id: '', requests: 1, per: user, window: day }]", &["limit-id 2:16"]),
+    ("limits: [{ id: 1, requests: 1, per: user, window: day }]", &["wrong-type 2:16"]),
+    (
+        "limits: [{ id: a, requests: 1, per: user, window: day }]\ngroups: { g: { limits: [{ id: a, tokens: 1, per: group, window: day }] } }",
+        &["defined-twice 2:16"],
+    ),
+    ("limits: [{ id: a, requests: 1, per: users, window: day }]", &["bad-value 2:37"]),
+    ("limits: [{ id: a, requests: 1, per: role, window: day }]", &["limit-per 2:37"]),
+    ("groups: { g: { limits: [{ id: a, requests: 1, per: global, window: day }] } }", &["limit-per 2:52"]),
+    ("users: { a@b.c: { limits: [{ id: a, requests: 1, per: group, window: day }] } }", &["limit-per 2:55"]),
+    (
+        "unlisted: { endpoint: allow }\nroles: { R: { limits: [{ id: a, requests: 1, per: group, window: day }] } }",
+        &["limit-per 3:51"],
+    ),
+    ("limits: [{ id: a, requests: 1, per: user, window: day, models: [] }]", &["empty-scope 2:56"]),
+    ("limits: [{ id: a, requests: 1, per: user, window: day, endpoints: [] }]", &["empty-scope 2:56"]),
+    ("limits: [{ id: a, requests: 1, per: user, window: day, models: [x, x] }]", &["duplicate-model 2:68"]),
+    ("limits: [{ id: a, requests: 1, per: user, window: day, models: o1 }]", &["wrong-type 2:64"]),
+    ("limits: [{ id: a, requests: 1, per: user, window: day, endpoints: [openai] }]", &["unknown-endpoint 2:68"]),
+    ("limits: [{ id: a, requests: 1, per: user, window: day, endpoints: [custom] }]", &["unknown-endpoint 2:68"]),
+    ("limits: [{ id: a, requests: 1, per: user, window: day, endpoints: ['*'] }]", &["wildcard-in-name 2:68"]),
+    ("limits: [{ id: a, requests: 1, per: user, window: day, endpoints: [MindRoom, openAI] }]", &[]),
+    ("limits: [{ id: a, requests: 1, per: user, window: day, strict: true }]", &["limit-strict 2:64"]),
+    ("limits: [{ id: a, requests: 1, per: user, window: day, strict: false }]", &[]),
+    ("limits: [{ id: a, tokens: 1, per: user, window: day, strict: true }]", &[]),
+    ("limits: [{ id: a, requests: 1, per: user, window: day, warn_at: 0 }]", &["limit-amount 2:65"]),
+    ("limits: [{ id: a, requests: 1, per: user, window: day, warn_at: 101 }]", &["limit-amount 2:65"]),
+    ("limits: [{ id: a, requests: 1, per: user, window: day, mode: off }]", &["bad-value 2:62"]),
+    ("limits: [{ id: a, requests: 1, per: user, window: day, on_failure: allow }]", &["bad-value 2:68"]),
+    ("limits: [{ id: a, requests: 1, per: user, window: day, on_failure: {} }]", &["says-nothing 2:56"]),
+    ("limits: [{ id: a, requests: 1, per: user, window: day, on_failure: { share: 5 } }]", &["unknown-key 2:70"]),
+    (
+        "limits: [{ id: a, requests: 1, per: user, window: day, on_failure: { local_share: x } }]",
+        &["limit-amount 2:83"],
+    ),
+    (
+        "limits: [{ id: a, requests: 5, per: user, window: 1m }, { id: b, requests: 5, per: user, window: 60s }]",
+        &["unreachable-limit 2:63"],
+    ),
+    (
+        "limits: [{ id: a, requests: 9, per: user, window: day }, { id: b, requests: 5, per: user, window: month }]",
+        &["unreachable-limit 2:16"],
+    ),
+    ("limits: [{ id: a, requests: 4, per: user, window: day }, { id: b, requests: 5, per: user, window: month }]", &[]),
+    (
+        "limits: [{ id: a, requests: 9, per: user, window: week }, { id: b, requests: 5, per: user, window: month }]",
+        &[],
+    ),
+    ("limits: [{ id: a, requests: 9, per: user, window: 1m }, { id: b, requests: 5, per: global, window: 1m }]", &[]),
+    (
+        "limits: [{ id: a, requests: 9, per: user, window: 1m }, { id: b, requests: 5, per: user, window: 1m, mode: shadow }]",
+        &[],
+    ),
+    (
+        "limits: [{ id: a, requests: 9, per: user, window: 1m, models: [x] }, { id: b, requests: 5, per: user, window: 1m }]",
+        &[],
+    ),
+    (
+        "limits: [{ id: a, requests: 1, per: user, window: day }]\nmode: no\ngroups: { g: { limits: [{ id: a }] } }",
+        &["bad-value 3:7", "limit-measure 4:25", "missing-key 4:25"],
+    ),
+    // Prices.
+    ("prices: []", &["wrong-type 2:9"]),
+    ("prices: {}", &["says-nothing 2:1"]),
+    ("prices: { a: 5 }", &["wrong-type 2:14"]),
+    ("prices: { a: { input: 1, output: 2 }, default: { input: 0, output: 0.0 } }", &[]),
+    ("prices: { a: { input: 1 } }", &["missing-key 2:11"]),
+    ("prices: { default: {} }", &["missing-key 2:11", "missing-key 2:11"]),
+    ("prices: { a: { input: 1, ouput: 2 } }", &["unknown-key 2:26"]),
+    ("prices: { a: { input: -1, output: -0.5 } }", &["bad-price 2:23", "bad-price 2:35"]),
+    ("prices: { a: { input: 1e3, output: x } }", &["bad-price 2:23", "bad-price 2:36"]),
+    ("prices: { a: { input: '1', output: 1000000.1 } }", &["bad-price 2:23", "bad-price 2:36"]),
+    ("prices: { a: { input: 0.1234567, output: 0.123456 } }", &["bad-price 2:23"]),
+    ("prices: { a: { input: 1, output: }, '': { input: 1, output: 2 } }", &["bad-price 2:26", "empty-name 2:37"]),
+    ("prices: { 'openai|a': { input: 1, output: 2 } }", &["unknown-endpoint 2:11"]),
+    (
+        "prices: { '|a': { input: 1, output: 2 }, 'x|': { input: 1, output: 2 } }",
+        &["empty-name 2:11", "empty-name 2:42"],
+    ),
+    (
+        "prices: { '*|a': { input: 1, output: 2 }, 'a**': { input: 1, output: 2 } }",
+        &["wildcard-in-name 2:11", "redundant-model 2:43"],
+    ),
+    ("prices: { 'X|a': { input: 1, output: 2 }, 'x|a': { input: 1, output: 2 } }", &["defined-twice 2:43"]),
+    ("limits: [{ id: a, cost: 5 USD, per: global, window: day }]", &[]),
+    (
+        "roles: { USER: { endpoints: { openAI: { models: [a, b, 'c-*'] } } } }\n\
+         limits: [{ id: l, cost: 5 USD, per: global, window: day }]\n\
+         prices: { a: { input: 1, output: 2 }, 'google|b': { input: 1, output: 2 }, c-1: { input: 1, output: 2 } }",
+        &["without-price 2:53", "without-price 2:56"],
+    ),
+    (
+        "roles: { USER: { endpoints: { openAI: { models: [a, b] } } } }\n\
+         limits: [{ id: l, cost: 5 USD, per: global, window: day }]\nprices: { a: { input: -1, output: 2 }, '*': { input: 1 } }",
+        &["bad-price 4:23", "missing-key 4:40"],
+    ),
+    (
+        "roles: { USER: { unrestricted: true, limits: [{ id: l, cost: 5 USD, per: user, window: day }] } }",
+        &["without-price 2:56"],
     ),
     // Messages.
     ("messages: { model_denied: '{modle}' }", &["bad-placeholder 2:27"]),
@@ -363,7 +496,7 @@ roles:
         models: [gpt-4o, 'gpt-*-preview']
         deny: ['*-preview']
       MindRoom: { models: [mindroom-basic] }
-    limits: []
+    mode: shadow
 messages: { model_denied: 'Ask for {modle}' }
 ";
     let report = compile(&[source("policies/p.yaml", text)]).unwrap_err();
@@ -392,11 +525,11 @@ error[unknown-endpoint]: there is no built-in endpoint \"MindRoom\"
   |
   = help: if it is a custom endpoint, put it under \"custom:\"; built in are openAI, azureOpenAI, google, anthropic, bedrock, assistants, azureAssistants, agents
 
-error[not-yet]: \"limits\" is not enforced by this version of Tollgate
+error[not-yet]: this version of Tollgate does not have \"mode\" here
  --> policies/p.yaml:9:5
   |
-9 |     limits: []
-  |     ^^^^^^
+9 |     mode: shadow
+  |     ^^^^
   |
   = help: remove it: a rule that nobody enforces is worse than none
 

@@ -436,7 +436,7 @@ fn files_are_one_policy() {
     ];
     let (snapshot, warnings) = compile(&sources).unwrap();
     assert!(warnings.is_empty(), "{warnings}");
-    assert_eq!(snapshot.counts(), Counts { files: 2, roles: 1, groups: 1, users: 0 });
+    assert_eq!(snapshot.counts(), Counts { files: 2, roles: 1, groups: 1, users: 0, limits: 0, prices: 0 });
     assert_eq!(
         answer(&snapshot, &caller("USER", &["g"], ""), model("openAI", "b")),
         "allow groups.g.endpoints.openAI.models"

@@ -3,6 +3,7 @@
 
 use super::mapping as claims;
 use super::{Endpoint, Entry, File, Names, Section, Spotted, Tools};
+use super::{limits, prices};
 use crate::policy::codes;
 use crate::policy::faults::{Faults, Spot};
 use crate::policy::snapshot::{Fallback, Mode};
@@ -23,17 +24,18 @@ const FILE_KEYS: &[&str] = &[
     "role_mapping",
     "group_mapping",
     "remote_api",
+    "limits",
+    "prices",
     "messages",
 ];
 /// Whether something that nothing else decides is open.
 const OPEN_OR_NOT: &[(&str, Fallback)] = &[("allow", Fallback::Allow), ("deny", Fallback::Deny)];
-const ENTRY_KEYS: &[&str] = &["unrestricted", "endpoints", "tools"];
+const ENTRY_KEYS: &[&str] = &["unrestricted", "endpoints", "tools", "limits"];
 const ENDPOINT_KEYS: &[&str] = &["models", "deny"];
 const TOOLS_KEYS: &[&str] = &["allow", "deny"];
 const AGENTS_KEYS: &[&str] = &["parameters", "tools"];
-/// Sections that a later version will enforce. Silence about them would be a promise that is not kept.
-const FILE_KEYS_TO_COME: &[&str] = &["limits", "prices"];
-const ENTRY_KEYS_TO_COME: &[&str] = &["limits", "mode"];
+/// What a later version will have. Silence about it would be a promise that is not kept.
+const ENTRY_KEYS_TO_COME: &[&str] = &["mode"];
 
 type Entries = [(Key, Node)];
 
@@ -60,9 +62,11 @@ pub(in crate::policy) fn read(source: usize, root: &Node, faults: &mut Faults<'_
             "user_keys" => file.user_keys = word(key, node, OPEN_OR_NOT, faults),
             "system_models" => system_models(node, &mut file, faults),
             "remote_api" => remote_api(key, node, &mut file, faults),
+            "limits" => file.limits = limits::of_everybody(key, node, faults),
+            "prices" => prices::prices(key, node, &mut file, faults),
             name => match Section::ALL.into_iter().find(|section| section.as_str() == name) {
                 Some(section) => section_entries(section, node, &mut file.entries, faults),
-                None => stray(key, FILE_KEYS, FILE_KEYS_TO_COME, faults),
+                None => stray(key, FILE_KEYS, &[], faults),
             },
         }
     }
@@ -193,7 +197,15 @@ fn section_entries(section: Section, node: &Node, list: &mut Vec<Entry>, faults:
 
 fn entry(section: Section, key: &Key, node: &Node, faults: &mut Faults<'_>) -> Entry {
     let faults_before = faults.count();
-    let mut entry = Entry { section, name: named(key), unrestricted: None, endpoints: None, tools: None, sound: true };
+    let mut entry = Entry {
+        section,
+        name: named(key),
+        unrestricted: None,
+        endpoints: None,
+        tools: None,
+        limits: None,
+        sound: true,
+    };
     // `ADMIN:` with nothing behind it is how the fork's own documentation writes an entry without restrictions.
     if matches!(node.value, Value::Null) {
         return entry;
@@ -204,6 +216,7 @@ fn entry(section: Section, key: &Key, node: &Node, faults: &mut Faults<'_>) -> E
             "unrestricted" => entry.unrestricted = truth(key, node, faults),
             "endpoints" => entry.endpoints = Some(Spotted { value: endpoints(node, faults), spot: key.spot }),
             "tools" => entry.tools = tools(key, node, faults),
+            "limits" => entry.limits = limits::of_entry(key, node, faults),
             _ => stray(key, ENTRY_KEYS, ENTRY_KEYS_TO_COME, faults),
         }
     }
@@ -238,11 +251,12 @@ fn endpoint(key: &Key, custom: bool, node: &Node, faults: &mut Faults<'_>) -> En
     endpoint
 }
 
-fn names(key: &Key, node: &Node, item: &str, faults: &mut Faults<'_>) -> Option<Names> {
+pub(super) fn names(key: &Key, node: &Node, item: &str, faults: &mut Faults<'_>) -> Option<Names> {
     let Value::List(items) = &node.value else {
         let help = match item {
             "a model" => "write a list: [gpt-4o, \"o1*\"]",
             "a tool" => "write a list: [web_search, \"*_mcp_github\"]",
+            "an endpoint" => "write a list: [openAI, MindRoom]",
             _ => "write a list: [service_tier]",
         };
         let what = format!("{:?}", key.name);
@@ -268,13 +282,13 @@ pub(super) fn text(node: &Node, what: &str, faults: &mut Faults<'_>) -> Option<S
     let fault = wrong_type(what, "text", &node.value);
     match &node.value {
         Value::Text(text) => return Some(Spotted { value: text.clone(), spot: node.spot }),
-        Value::Bool(_) | Value::Integer(_) | Value::Float => faults.push(node.spot, fault.help("put it in quotes")),
+        Value::Bool(_) | Value::Integer(_) | Value::Float(_) => faults.push(node.spot, fault.help("put it in quotes")),
         _ => faults.push(node.spot, fault),
     }
     None
 }
 
-fn truth(key: &Key, node: &Node, faults: &mut Faults<'_>) -> Option<Spotted<bool>> {
+pub(super) fn truth(key: &Key, node: &Node, faults: &mut Faults<'_>) -> Option<Spotted<bool>> {
     if let Value::Bool(value) = node.value {
         return Some(Spotted { value, spot: node.spot });
     }
@@ -310,7 +324,7 @@ pub(super) fn word<T: Copy>(
 pub(super) fn stray(key: &Key, known: &[&str], to_come: &[&str], faults: &mut Faults<'_>) {
     let name = quoted(&key.name);
     if to_come.contains(&key.name.as_str()) {
-        let message = format!("{name} is not enforced by this version of Tollgate");
+        let message = format!("this version of Tollgate does not have {name} here");
         faults.push(
             key.spot,
             Fault::error(codes::NOT_YET, message).help("remove it: a rule that nobody enforces is worse than none"),

@@ -1,0 +1,56 @@
+//! The limits that hold for one caller.
+//!
+//! 1. A limit of 0 closes what it is about. It is a denial, and holds whatever else is written.
+//! 2. Limits that several people share (`per: role`, `group`, `global`) hold for all of them.
+//! 3. Where two limits `per: user` say the same (measure, window and scope), the nearer one stands in for the other: the
+//!    user's before the groups', these before the role's, that before the one at the top level. Of several groups all hold.
+//! 4. `limits: none` lifts what is written farther away.
+
+use super::super::limits::{Limit, Limits, Per};
+use super::super::snapshot::Mode;
+use super::View;
+
+/// A limit that is written for a caller, and whether it counts.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::policy) struct Standing<'a> {
+    pub(in crate::policy) limit: &'a Limit,
+    pub(in crate::policy) counts: bool,
+}
+
+impl<'a> View<'a> {
+    /// All limits that are written for the caller, each once: the user's, the groups', the role's, those at the top level;
+    /// within each of these by their ids, so that the order of groups and files decides nothing.
+    pub(in crate::policy) fn limits(&self) -> Vec<Standing<'a>> {
+        let users: Vec<_> = self.users().map(|rules| &rules.limits).collect();
+        let groups: Vec<_> = self.groups.iter().map(|rules| &rules.limits).collect();
+        let role: Vec<_> = self.role.iter().map(|rules| &rules.limits).collect();
+        let everybody = vec![self.snapshot.top_limits()];
+        let mut standings: Vec<Standing<'a>> = Vec::new();
+        let mut lifted = false;
+        for level in [users, groups, role, everybody] {
+            let nearer = standings.len();
+            for limit in sorted(&level) {
+                let counts = limit.closes() || !(lifted || is_replaced(limit, standings.get(..nearer)));
+                standings.push(Standing { limit, counts });
+            }
+            lifted |= level.iter().any(|limits| limits.none);
+        }
+        standings
+    }
+}
+
+/// Whether a nearer limit stands in for this one. One that only records stands in for no other that refuses.
+fn is_replaced(limit: &Limit, nearer: Option<&[Standing<'_>]>) -> bool {
+    let refuses = |of: &Limit| of.terms.mode == Mode::Enforce;
+    let stands_in =
+        |other: &Limit| other.per == Per::User && other.says_the_same(limit) && (refuses(other) || !refuses(limit));
+    limit.per == Per::User && nearer.into_iter().flatten().any(|near| near.counts && stands_in(near.limit))
+}
+
+/// The limits of one level. A group that a caller has twice, or a user who is named twice, has its limits once.
+fn sorted<'a>(level: &[&'a Limits]) -> Vec<&'a Limit> {
+    let mut limits: Vec<&Limit> = level.iter().flat_map(|limits| &limits.list).collect();
+    limits.sort_by(|a, b| a.id.cmp(&b.id));
+    limits.dedup_by(|a, b| a.id == b.id);
+    limits
+}

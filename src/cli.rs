@@ -60,7 +60,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, environment: &Environment) 
         Command::Serve(args) => serve::run(&args, environment, colour, &mut err),
         Command::Demo(args) => demo::run(&args, colour, &mut out, &mut err),
         Command::Check(args) => check::run(&check::Args { colour, ..args }, environment, &mut out, &mut err),
-        Command::Explain(args) => explain::run(&explain::Args { colour, ..args }, &mut out, &mut err),
+        Command::Explain(args) => explain::run(&explain::Args { colour, ..args }, environment, &mut out, &mut err),
         Command::Users(args) => {
             let librechat_directory = environment.get("MONGO_URI").is_some();
             users_exit(users::run(&users::Args { librechat_directory, ..args }, &mut out, &mut err))

@@ -12,6 +12,7 @@ pub mod charge;
 pub mod charges;
 pub mod check;
 pub mod codes;
+pub mod defaults;
 pub mod explain;
 pub mod features;
 pub mod limits;
@@ -31,7 +32,7 @@ mod rules;
 mod tree;
 mod view;
 
-pub use compile::{Source, compile};
+pub use compile::{Source, compile, compile_with};
 pub use snapshot::{Counts, Mode, Snapshot, decide};
 pub use view::View;
 pub use words::{Ask, Caller, Feature, Outcome, Part, Reason, RuleId, Sight, Surface, Target, Tool, Unjudged, Verdict};

@@ -9,7 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::policy::codes;
-use crate::policy::{Snapshot, Source, compile};
+use crate::policy::defaults::UserDefaults;
+use crate::policy::{Snapshot, Source, compile_with};
 use crate::report::{Fault, Place, Report};
 
 /// Reads the policy of a directory, or of a single file.
@@ -18,10 +19,19 @@ use crate::report::{Fault, Place, Report};
 ///
 /// All faults of all files. Where there is a snapshot, the report beside it has warnings only.
 pub fn load(policies: &Path) -> Result<(Snapshot, Report), Report> {
+    load_with(policies, &UserDefaults::default())
+}
+
+/// Reads the policy of a directory, or of a single file, with defaults for users that stand in for its own.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_with(policies: &Path, defaults: &UserDefaults) -> Result<(Snapshot, Report), Report> {
     let (sources, mut report) = read(policies);
     // A file that cannot be read may define anything, so its absence must not be judged; the others are still checked.
     let unreadable = report.has_errors();
-    match compile(&sources) {
+    match compile_with(&sources, defaults) {
         Ok((snapshot, warnings)) if !unreadable => {
             report.merge(warnings);
             Ok((snapshot, report))

@@ -62,7 +62,7 @@ struct Summary<'a> {
 /// Runs the command. Human faults go to `err`, everything else to `out`.
 pub fn run(args: &Args, environment: &Environment, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
     let result = match (&args.config, &args.policies) {
-        (None, Some(policies)) => reload::load(policies),
+        (None, Some(policies)) => reload::load_with(policies, &serve::user_defaults(environment)),
         (config, policies) => {
             let flags = Flags { config: config.clone(), policies: policies.clone(), ..Flags::default() };
             // Settings are checked where they are written, which is seldom where the secret is.

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use super::check::Format;
 use super::exit::Exit;
+use super::serve::user_defaults;
+use crate::config::Environment;
 use crate::identity::WrittenClaims;
 use crate::policy::explain::{ModelAnswer, explain, explain_model};
 use crate::policy::{Caller, Snapshot};
@@ -56,8 +58,8 @@ pub struct Args {
 }
 
 /// Runs the command. Faults of the policy go to `err`, the explanation to `out`.
-pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
-    match reload::load(&args.policies) {
+pub fn run(args: &Args, environment: &Environment, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+    match reload::load_with(&args.policies, &user_defaults(environment)) {
         Err(faults) => err.write_all(faults.render_human(args.colour).as_bytes()).map(|()| Exit::Usage).into(),
         Ok((snapshot, _)) => match caller(args, &snapshot) {
             Ok(caller) => print(args, &snapshot, &caller, out).into(),
@@ -76,7 +78,7 @@ fn print(args: &Args, snapshot: &Snapshot, caller: &Caller, out: &mut dyn Write)
         Format::Human => {
             out.write_all(explanation.to_table().as_bytes())?;
             if let Some(answer) = &answer {
-                write!(out, "\n{}", answer.to_line())?;
+                write!(out, "\n{}", answer.to_lines())?;
             }
         }
         Format::Json => {

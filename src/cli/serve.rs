@@ -7,6 +7,7 @@ use tracing_subscriber::EnvFilter;
 use super::exit::Exit;
 use crate::app::{self, Sockets, StartFault};
 use crate::config::{Environment, Flags, Log, Settings};
+use crate::policy::defaults::{Given, UserDefaults};
 use crate::policy::{RuleId, Snapshot};
 use crate::reload;
 use crate::report::{Fault, Report};
@@ -74,6 +75,16 @@ pub(super) fn uncounted(policy: &Snapshot) -> Option<Report> {
     Some(report)
 }
 
+/// The defaults for users that the environment has.
+pub(super) fn user_defaults(environment: &Environment) -> UserDefaults {
+    let given = |name: &'static str| environment.get(name).map(|text| Given { name, text: text.to_owned() });
+    UserDefaults {
+        budget: given("DEFAULT_USER_MAX_BUDGET"),
+        tokens_per_minute: given("DEFAULT_USER_TPM_LIMIT"),
+        requests_per_minute: given("DEFAULT_USER_RPM_LIMIT"),
+    }
+}
+
 /// Reads settings and policy; the faults of both come at once. With both goes what the policy's author should look at.
 ///
 /// # Errors
@@ -85,7 +96,7 @@ pub fn read(flags: &Flags, environment: &Environment) -> Result<(Settings, Snaps
         // The policy is looked at although other settings are wrong.
         Err(_) => Settings::policies(flags, environment),
     };
-    let policy = named.map(|policies| reload::load(&policies));
+    let policy = named.map(|policies| reload::load_with(&policies, &user_defaults(environment)));
     match (settings, policy) {
         (Ok(settings), Some(Ok((policy, warnings)))) => Ok((settings, policy, warnings)),
         (Err(mut faults), Some(Err(more))) => {

@@ -25,6 +25,9 @@ pub const ENVIRONMENT: &[&str] = &[
     "OPENID_CLIENT_ID",
     "OPENID_AUDIENCE",
     "OPENID_EMAIL_CLAIM",
+    "DEFAULT_USER_MAX_BUDGET",
+    "DEFAULT_USER_TPM_LIMIT",
+    "DEFAULT_USER_RPM_LIMIT",
 ];
 
 /// A copy of the environment.

@@ -77,10 +77,16 @@ pub(super) fn period(text: &str) -> Option<Period> {
 
 /// Money for people: `0.5 USD`.
 pub(super) fn dollars(picodollars: u64) -> String {
-    let scale = 10_u64.pow(DECIMALS_OF_DOLLAR);
-    let (whole, fraction) = (picodollars / scale, picodollars % scale);
-    let text = format!("{whole}.{fraction:012}");
-    format!("{} USD", text.trim_end_matches('0').trim_end_matches('.'))
+    format!("{} USD", decimal(picodollars, DECIMALS_OF_DOLLAR))
+}
+
+/// A number divided by 10^`decimals`, all digits of it: `0.5`.
+pub(super) fn decimal(number: u64, decimals: u32) -> String {
+    let width = usize::try_from(decimals).unwrap_or_default();
+    let digits = format!("{number:0>width$}", width = width + 1);
+    let (whole, fraction) = digits.split_at_checked(digits.len() - width).unwrap_or((&digits, ""));
+    let fraction = fraction.trim_end_matches('0');
+    if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") }
 }
 
 // === impl Period ===

@@ -34,7 +34,7 @@ codes! {
     VERSION_MISSING = "version-missing";
     /// The file is written for another version of the language.
     VERSION_UNKNOWN = "version-unknown";
-    /// A rule of a mapping, a limit or a price lacks one of its keys.
+    /// A rule of a mapping, a limit, a price or a budget lacks one of its keys.
     MISSING_KEY = "missing-key";
     /// The same role, group, user, endpoint, setting, limit, price or rule of a mapping is defined twice.
     DEFINED_TWICE = "defined-twice";
@@ -54,7 +54,7 @@ codes! {
     EMPTY_ENDPOINTS = "empty-endpoints";
     /// An endpoint has neither `models` nor `deny`.
     ENDPOINT_SAYS_NOTHING = "endpoint-says-nothing";
-    /// `tools`, a part of `agents`, `limits`, `on_failure` or `prices` says nothing.
+    /// `tools`, a part of `agents`, `limits`, `on_failure`, `prices` or `defaults` says nothing.
     SAYS_NOTHING = "says-nothing";
     /// A `deny` list is empty.
     EMPTY_DENY = "empty-deny";
@@ -92,6 +92,8 @@ codes! {
     BAD_PRICE = "bad-price";
     /// A model that a limit of money covers has no price.
     WITHOUT_PRICE = "without-price";
+    /// A default that the environment gives is no amount.
+    BAD_DEFAULT = "bad-default";
     /// A message has a placeholder or a brace that has no meaning.
     BAD_PLACEHOLDER = "bad-placeholder";
     /// A mapping has no rule.

@@ -5,10 +5,12 @@
 
 mod limits;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::charges::Amounts;
 use super::rules::{AGENTS, List, Lists, Rules};
 use super::snapshot::{Mode, Snapshot, decide};
 use super::view::View;
@@ -91,6 +93,10 @@ pub struct ModelAnswer {
     pub verdict: &'static str,
     /// The deciding statements.
     pub rules: Vec<RuleId>,
+    /// The limits that apply to the model, those in shadow mode at the end.
+    pub limits: Vec<RuleId>,
+    /// What the model costs, in US dollars for a million tokens; none where the policy has no price.
+    pub price: Option<BTreeMap<&'static str, String>>,
 }
 
 /// Lists what the policy says about a caller.
@@ -126,13 +132,23 @@ pub fn explain_model(snapshot: &Snapshot, caller: &Caller, endpoint: &str, model
         "assistants" | "azureAssistants" => Target::Assistant { endpoint: endpoint.into(), model: model.into() },
         _ => Target::Model { endpoint: endpoint.into(), model: model.into() },
     };
-    let verdict = decide(snapshot, &Ask { caller, targets: std::slice::from_ref(&target) });
+    let ask = Ask { caller, targets: std::slice::from_ref(&target) };
+    let verdict = decide(snapshot, &ask);
+    let nothing = Amounts::default();
+    let charges = snapshot.charges(&ask, &nothing).into_iter().chain(snapshot.shadow_charges(&ask, &nothing));
     let word = match verdict.outcome {
         Outcome::Allow => "allowed",
         Outcome::Deny(_) => "denied",
         Outcome::Shadowed(_) => "shadowed",
     };
-    ModelAnswer { endpoint: endpoint.into(), model: model.into(), verdict: word, rules: verdict.because }
+    ModelAnswer {
+        endpoint: endpoint.into(),
+        model: model.into(),
+        verdict: word,
+        rules: verdict.because,
+        limits: charges.map(|charge| charge.rule).collect(),
+        price: snapshot.price(endpoint, model).map(|price| price.written().into()),
+    }
 }
 
 /// The lists of all entries that hold for the caller, grouped by endpoint in the order of first mention.
@@ -288,14 +304,24 @@ impl ModelAnswer {
         self.verdict == "denied"
     }
 
-    /// The answer as a line for people, ending in a line break.
-    pub fn to_line(&self) -> String {
-        let rules: Vec<_> = self.rules.iter().map(RuleId::as_str).collect();
-        let rules = rules.join(", ");
+    /// The answer for people, ending in a line break: a line with the verdict, one with the limits and one with the price, if
+    /// there are any.
+    pub fn to_lines(&self) -> String {
+        let joined = |rules: &[RuleId]| rules.iter().map(RuleId::as_str).collect::<Vec<_>>().join(", ");
+        let rules = joined(&self.rules);
         let verdict = match self.verdict {
             "shadowed" => format!("would be denied by {rules}, but shadow mode lets it pass"),
             verdict => format!("{verdict} by {rules}"),
         };
-        format!("{} of {}: {verdict}\n", self.model, self.endpoint)
+        let mut text = format!("{} of {}: {verdict}\n", self.model, self.endpoint);
+        if !self.limits.is_empty() {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "limits: {}", joined(&self.limits));
+        }
+        if let Some(price) = &self.price {
+            let prices: Vec<_> = price.iter().map(|(key, dollars)| format!("{key} {dollars}")).collect();
+            let _ = writeln!(text, "price: {} (USD for a million tokens)", prices.join(", "));
+        }
+        text
     }
 }

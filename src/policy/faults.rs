@@ -48,6 +48,11 @@ impl<'a> Faults<'a> {
         self.report.push(fault);
     }
 
+    /// Adds a fault of something that is written in no file.
+    pub(super) fn push_anywhere(&mut self, fault: Fault) {
+        self.report.push(fault);
+    }
+
     /// Adds a fault that concerns a file as a whole.
     pub(super) fn push_file(&mut self, source: usize, fault: Fault) {
         self.push(Spot { source, ..Spot::default() }, fault);

@@ -112,6 +112,17 @@ impl Limits {
     }
 }
 
+impl Limits {
+    /// The defaults, which are called by their ids.
+    pub(super) fn of_defaults(written: &[WrittenLimit]) -> Self {
+        let limit = |written: &WrittenLimit| Limit {
+            rule: RuleId::new(written.id.value.as_str()),
+            ..Limit::new("", "", written)
+        };
+        Self { none: false, list: written.iter().map(limit).collect() }
+    }
+}
+
 // === impl Limit ===
 
 impl Limit {

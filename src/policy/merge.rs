@@ -27,6 +27,8 @@ pub(super) struct Merged {
     pub(super) speech: Fallback,
     pub(super) remote_api: bool,
     pub(super) limits: Option<Spotted<Vec<WrittenLimit>>>,
+    /// `defaults: { user: }`, as limits.
+    pub(super) defaults: Vec<WrittenLimit>,
     /// By what they are written for; the endpoint is in lower case, as its spelling does not count.
     pub(super) prices: IndexMap<(Option<String>, String), WrittenPrice>,
     pub(super) default_price: Option<Spotted<Option<Price>>>,
@@ -51,6 +53,7 @@ struct Settings {
     remote_api: Option<Spotted<bool>>,
     limits: Option<Spotted<Vec<WrittenLimit>>>,
     default_price: Option<Spotted<Option<Price>>>,
+    defaults: Option<Spotted<Vec<WrittenLimit>>>,
 }
 
 /// Merges the files; the second definition of anything is a fault.
@@ -73,6 +76,7 @@ pub(super) fn merge(files: Vec<File>, faults: &mut Faults<'_>) -> Merged {
         setting("the setting \"remote_api.enabled\"", &mut settings.remote_api, file.remote_api, faults);
         setting("the list \"limits\"", &mut settings.limits, file.limits, faults);
         setting("the price \"default\"", &mut settings.default_price, file.default_price, faults);
+        setting("the mapping \"defaults.user\"", &mut settings.defaults, file.defaults, faults);
         for price in file.prices {
             add_price(&mut prices, price, faults);
         }
@@ -94,6 +98,7 @@ pub(super) fn merge(files: Vec<File>, faults: &mut Faults<'_>) -> Merged {
         speech: settings.speech.map_or(Fallback::Allow, |fallback| fallback.value),
         remote_api: settings.remote_api.is_none_or(|enabled| enabled.value),
         limits: settings.limits,
+        defaults: settings.defaults.map_or_else(Vec::new, |defaults| defaults.value),
         prices,
         default_price: settings.default_price,
         entries,

@@ -4,9 +4,13 @@
 //! each of them is a whole number of picodollars for one token, so that no sum is ever rounded, and the order in which
 //! tokens are added decides nothing.
 
+use super::amount;
 use super::charges::Tokens;
 use super::pattern::Pattern;
 use super::written::{Spotted, WrittenPrice};
+
+/// Decimals of a price in dollars for a million tokens: with six of them it is a whole number of picodollars for one token.
+pub(super) const DECIMALS: u32 = 6;
 
 /// What a token costs, in picodollars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +122,17 @@ impl Price {
         ]
         .into_iter()
         .fold(0_u64, |sum, (price, count)| sum.saturating_add(price.saturating_mul(count)))
+    }
+
+    /// The prices by their keys in a policy, as they may be written there: in dollars for a million tokens.
+    pub fn written(&self) -> [(&'static str, String); 4] {
+        [
+            ("input", self.input),
+            ("output", self.output),
+            ("cached_input", self.cached_input),
+            ("cache_write", self.cache_write),
+        ]
+        .map(|(key, price)| (key, amount::decimal(price, DECIMALS)))
     }
 
     fn or_dearer(self, other: Self) -> Self {

@@ -1,12 +1,8 @@
 //! The compiled policy: immutable, indexed by role, group, user and endpoint, with a hash of what it was made from.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
-use super::compile::Source;
 use super::features::Features;
 use super::limits::{Limit, Limits};
 use super::mapping::Mapping;
@@ -68,6 +64,7 @@ pub struct Snapshot {
     users: HashMap<Box<str>, Rules>,
     features: Features,
     limits: Limits,
+    defaults: Limits,
     prices: Prices,
     surface_rules: [(Surface, RuleId); 2],
     no_rule: RuleId,
@@ -129,7 +126,7 @@ fn reason(view: &View<'_>, target: &Target) -> Reason {
 // === impl Snapshot ===
 
 impl Snapshot {
-    pub(super) fn new(merged: &Merged, message: Message, sources: &[Source]) -> Self {
+    pub(super) fn new(merged: &Merged, message: Message, revision: Arc<str>, files: usize) -> Self {
         let section = |section: Section| -> HashMap<Box<str>, Rules> {
             let entries = merged.entries.iter().filter(|((of, _), _)| *of == section);
             entries.map(|((_, name), entry)| (name.as_str().into(), Rules::new(name, entry))).collect()
@@ -139,15 +136,16 @@ impl Snapshot {
         let limits_tools =
             merged.tools_deny.is_some() || roles.values().chain(groups.values()).chain(users.values()).any(limits);
         let top = Limits::new(None, false, merged.limits.as_ref().map_or(&[], |limits| &limits.value));
+        let defaults = Limits::of_defaults(&merged.defaults);
         let in_entries = roles.values().chain(groups.values()).chain(users.values()).map(|rules| &rules.limits);
-        let limits_written = in_entries.chain([&top]).map(|limits| limits.list.len()).sum();
+        let limits_written = in_entries.chain([&top, &defaults]).map(|limits| limits.list.len()).sum();
         let prices = Prices::new(merged.prices.values(), merged.default_price.as_ref());
         let surface_rule = |surface, name| (surface, RuleId::new(format!("surface.{name}")));
         Self {
-            revision: revision(sources),
+            revision,
             mode: merged.mode,
             counts: Counts {
-                files: sources.len(),
+                files,
                 roles: roles.len(),
                 groups: groups.len(),
                 users: users.len(),
@@ -166,6 +164,7 @@ impl Snapshot {
             users,
             features: Features::new(merged),
             limits: top,
+            defaults,
             prices,
             surface_rules: [surface_rule(Surface::Agents, "agents"), surface_rule(Surface::Assistants, "assistants")],
             no_rule: RuleId::new("surface"),
@@ -181,7 +180,8 @@ impl Snapshot {
         }
     }
 
-    /// The first 12 hexadecimal digits of the SHA-256 of the sources. Names of files and directories do not count, so
+    /// The first 12 hexadecimal digits of the SHA-256 of the sources and of the defaults that stand in for theirs. Names of
+    /// files and directories do not count, so
     /// replicas with the same policy in different places agree.
     pub fn revision(&self) -> &str {
         &self.revision
@@ -228,7 +228,7 @@ impl Snapshot {
     /// Every limit of the policy, of whomever.
     pub(super) fn limits(&self) -> impl Iterator<Item = &Limit> {
         let entries = self.roles.values().chain(self.groups.values()).chain(self.users.values());
-        entries.map(|rules| &rules.limits).chain([&self.limits]).flat_map(|limits| &limits.list)
+        entries.map(|rules| &rules.limits).chain([&self.limits, &self.defaults]).flat_map(|limits| &limits.list)
     }
 
     /// The price of a model, or that of all models that have none; none where the policy has neither. A policy with a limit
@@ -240,6 +240,11 @@ impl Snapshot {
     /// The limits at the top level, for everybody.
     pub(super) fn top_limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// The limits of each user who is given nothing else.
+    pub(super) fn default_limits(&self) -> &Limits {
+        &self.defaults
     }
 
     /// The limits that refuse what does not fit: none in shadow mode.
@@ -289,22 +294,4 @@ impl Snapshot {
 
 fn names(list: Option<&Names>) -> Box<[Box<str>]> {
     list.into_iter().flat_map(|names| &names.value).map(|name| name.value.as_str().into()).collect()
-}
-
-fn revision(sources: &[Source]) -> Arc<str> {
-    let mut hash = Sha256::new();
-    for source in sources {
-        // With the length before it, no text can pass for two.
-        hash.update((source.text.len() as u64).to_be_bytes());
-        hash.update(source.text.as_bytes());
-    }
-    hash.finalize()
-        .iter()
-        .take(6)
-        .fold(String::new(), |mut hex, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
-        .into()
 }

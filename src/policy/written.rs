@@ -3,6 +3,7 @@
 //! The shape of `roles:` and `groups:` is that of the same sections of a `librechat.yaml` of the fork that has them, so
 //! that they can be pasted; `unrestricted`, `deny` and `users:` are Tollgate's own.
 
+mod defaults;
 mod limits;
 mod mapping;
 mod prices;
@@ -58,6 +59,8 @@ pub struct File {
     pub remote_api: Option<Spotted<bool>>,
     /// `limits:` at the top level, with its key's place.
     pub limits: Option<Spotted<Vec<WrittenLimit>>>,
+    /// `defaults: { user: }`, with its key's place.
+    pub defaults: Option<Spotted<Vec<WrittenLimit>>>,
     /// `prices:`, the default left out.
     pub prices: Vec<WrittenPrice>,
     /// `prices: { default: }`; its price is missing where it had a fault.

@@ -9,12 +9,16 @@ struct Cli {
 }
 
 fn run_with(policy: &str, arguments: &[&str]) -> (Exit, String, String) {
+    run_in(&Environment::default(), policy, arguments)
+}
+
+fn run_in(environment: &Environment, policy: &str, arguments: &[&str]) -> (Exit, String, String) {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("p.yaml"), policy).unwrap();
     let path = directory.path().to_str().unwrap();
     let cli = Cli::try_parse_from(["explain", "--policies", path].iter().chain(arguments)).unwrap();
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let exit = run(&cli.args, &mut out, &mut err);
+    let exit = run(&cli.args, environment, &mut out, &mut err);
     (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
 }
 
@@ -214,4 +218,36 @@ LIMIT                  WINDOW               PER     ABOUT                 EFFECT
     });
     assert_eq!(value["limits"][0], ann);
     assert_eq!(value["limits"].as_array().unwrap().len(), 6);
+}
+
+#[test]
+fn a_model_is_told_with_its_limits_and_its_price() {
+    let policy = r#"version: 1
+roles:
+  USER:
+    endpoints: { openAI: { models: [gpt-4o, o1] } }
+    limits:
+      - { id: purse, cost: 5 USD, per: user, window: month }
+      - { id: quiet, requests: 5, per: user, window: 1m, mode: shadow }
+      - { id: o1, messages: 5, per: user, window: day, models: [o1] }
+prices: { o1: { input: 15, output: 60, cached_input: 7.5 }, gpt-4o: { input: 2.5, output: 10 } }
+"#;
+    let environment = Environment::of([("DEFAULT_USER_RPM_LIMIT", "60")]);
+    let asked = ["--endpoint", "openAI", "--model", "o1"];
+    let (exit, out, _) = run_in(&environment, policy, &asked);
+    assert_eq!(exit, Exit::Ok);
+    let expected = "
+o1 of openAI: allowed by roles.USER.endpoints.openAI.models
+limits: roles.USER.limits.o1, roles.USER.limits.purse, defaults.user.requests_per_minute, roles.USER.limits.quiet
+price: cache_write 15, cached_input 7.5, input 15, output 60 (USD for a million tokens)
+";
+    assert!(out.ends_with(expected), "{out}");
+    let (_, out, _) = run_in(&environment, policy, &[&asked[..], &["--format", "json"]].concat());
+    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(value["answer"]["limits"].as_array().unwrap().len(), 4);
+    assert_eq!(value["answer"]["price"]["cached_input"], "7.5");
+
+    let (exit, _, err) = run_in(&Environment::of([("DEFAULT_USER_RPM_LIMIT", "many")]), policy, &asked);
+    assert_eq!(exit, Exit::Usage);
+    assert!(err.contains("error[bad-default]: DEFAULT_USER_RPM_LIMIT cannot be \"many\""), "{err}");
 }

@@ -54,7 +54,8 @@ fn misspelt(name: &Spotted<String>, faults: &mut Faults<'_>) {
 /// A limit of money says nothing about a model that has no price: each model that it covers must have one.
 fn without_price(merged: &Merged, faults: &mut Faults<'_>) {
     let mut told = HashSet::new();
-    let top = merged.limits.iter().flat_map(|limits| &limits.value).map(|limit| (None, limit));
+    let everybody = merged.limits.iter().flat_map(|limits| &limits.value).chain(&merged.defaults);
+    let top = everybody.map(|limit| (None, limit));
     let entries =
         merged.entries.iter().flat_map(|(key, entry)| entry.limits().iter().map(move |limit| (Some(key), limit)));
     for (of, limit) in entries.chain(top).filter(|(_, limit)| limit.measure.value == Measure::Cost) {

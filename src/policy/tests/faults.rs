@@ -343,6 +343,20 @@ const CASES: &[(&str, &[&str])] = &[
         "roles: { USER: { unrestricted: true, limits: [{ id: l, cost: 5 USD, per: user, window: day }] } }",
         &["without-price 2:56"],
     ),
+    // Defaults.
+    ("defaults: []", &["wrong-type 2:11"]),
+    ("defaults: { group: {} }", &["unknown-key 2:13"]),
+    ("defaults: { user: {} }", &["says-nothing 2:13"]),
+    ("defaults: { user: { rpm: 5 } }", &["unknown-key 2:21"]),
+    ("defaults: { user: { requests_per_minute: 5, tokens_per_minute: -1 } }", &["limit-amount 2:64"]),
+    ("defaults: { user: { budget: 5 USD } }", &["wrong-type 2:29"]),
+    ("defaults: { user: { budget: { cost: 5 USD } } }", &["missing-key 2:21"]),
+    ("defaults: { user: { budget: { cost: 5 USD, window: 30d, timezone: UTC } } }", &["limit-window 2:67"]),
+    ("defaults: { user: { budget: { cost: 5 USD, window: month, per: user } } }", &["unknown-key 2:59"]),
+    (
+        "roles: { R: { unrestricted: true } }\ndefaults: { user: { budget: { cost: 5 USD, window: month } } }",
+        &["without-price 3:21"],
+    ),
     // Messages.
     ("messages: { model_denied: '{modle}' }", &["bad-placeholder 2:27"]),
     ("messages: { model_denied: '' }", &["bad-placeholder 2:27"]),
@@ -393,7 +407,7 @@ fn sizes_and_aliases_are_bounded() {
 #[test]
 fn every_code_is_unique_kebab_case_and_has_a_case() {
     let read_elsewhere = [codes::UNREADABLE, codes::NO_FILES, codes::SUB_DIRECTORY];
-    let tested_here = [codes::VERSION_MISSING, codes::VERSION_UNKNOWN, codes::TOO_LARGE];
+    let tested_here = [codes::VERSION_MISSING, codes::VERSION_UNKNOWN, codes::TOO_LARGE, codes::BAD_DEFAULT];
     let mut seen = std::collections::HashSet::new();
     for (code, description) in codes::ALL {
         assert!(seen.insert(code), "{code} is there twice");

@@ -5,6 +5,7 @@
 //! 3. Where two limits `per: user` say the same (measure, window and scope), the nearer one stands in for the other: the
 //!    user's before the groups', these before the role's, that before the one at the top level. Of several groups all hold.
 //! 4. `limits: none` lifts what is written farther away.
+//! 5. The defaults are the farthest. One of 0 is no denial: it is what somebody has who is given nothing else.
 
 use super::super::limits::{Limit, Limits, Per};
 use super::super::snapshot::Mode;
@@ -18,7 +19,8 @@ pub(in crate::policy) struct Standing<'a> {
 }
 
 impl<'a> View<'a> {
-    /// All limits that are written for the caller, each once: the user's, the groups', the role's, those at the top level;
+    /// All limits that are written for the caller, each once: the user's, the groups', the role's, those at the top level,
+    /// the defaults;
     /// within each of these by their ids, so that the order of groups and files decides nothing.
     pub(in crate::policy) fn limits(&self) -> Vec<Standing<'a>> {
         let users: Vec<_> = self.users().map(|rules| &rules.limits).collect();
@@ -27,10 +29,11 @@ impl<'a> View<'a> {
         let everybody = vec![self.snapshot.top_limits()];
         let mut standings: Vec<Standing<'a>> = Vec::new();
         let mut lifted = false;
-        for level in [users, groups, role, everybody] {
+        let levels = [(users, true), (groups, true), (role, true), (everybody, true)];
+        for (level, denies) in levels.into_iter().chain([(vec![self.snapshot.default_limits()], false)]) {
             let nearer = standings.len();
             for limit in sorted(&level) {
-                let counts = limit.closes() || !(lifted || is_replaced(limit, standings.get(..nearer)));
+                let counts = (denies && limit.closes()) || !(lifted || is_replaced(limit, standings.get(..nearer)));
                 standings.push(Standing { limit, counts });
             }
             lifted |= level.iter().any(|limits| limits.none);

@@ -6,14 +6,11 @@ use super::{File, Spotted};
 use crate::policy::amount;
 use crate::policy::codes;
 use crate::policy::faults::Faults;
-use crate::policy::prices::Price;
+use crate::policy::prices::{DECIMALS, Price};
 use crate::policy::tree::{Key, Node, Value};
 use crate::report::{Fault, quoted};
 
 const KEYS: &[&str] = &["input", "output", "cached_input", "cache_write"];
-
-/// Decimals of a price in dollars for a million tokens: with six of them it is a whole number of picodollars for one token.
-const DECIMALS: u32 = 6;
 
 /// Highest price: a dollar for one token.
 const HIGHEST: u64 = 1_000_000_000_000;

@@ -3,7 +3,7 @@
 
 use super::mapping as claims;
 use super::{Endpoint, Entry, File, Names, Section, Spotted, Tools};
-use super::{limits, prices};
+use super::{defaults, limits, prices};
 use crate::policy::codes;
 use crate::policy::faults::{Faults, Spot};
 use crate::policy::snapshot::{Fallback, Mode};
@@ -26,6 +26,7 @@ const FILE_KEYS: &[&str] = &[
     "remote_api",
     "limits",
     "prices",
+    "defaults",
     "messages",
 ];
 /// Whether something that nothing else decides is open.
@@ -63,6 +64,7 @@ pub(in crate::policy) fn read(source: usize, root: &Node, faults: &mut Faults<'_
             "system_models" => system_models(node, &mut file, faults),
             "remote_api" => remote_api(key, node, &mut file, faults),
             "limits" => file.limits = limits::of_everybody(key, node, faults),
+            "defaults" => file.defaults = defaults::defaults(node, faults),
             "prices" => prices::prices(key, node, &mut file, faults),
             name => match Section::ALL.into_iter().find(|section| section.as_str() == name) {
                 Some(section) => section_entries(section, node, &mut file.entries, faults),

@@ -69,11 +69,13 @@ impl Snapshot {
     /// What a limit asks of those who count, by the rule of its charges. The mode is that of the policy where this is in shadow
     /// mode.
     pub fn terms(&self, rule: &RuleId) -> Option<Terms> {
-        let limit = self.limits().find(|limit| limit.rule == *rule)?;
-        Some(Terms { mode: self.mode_of(limit), ..limit.terms })
+        self.limit_terms().get(rule).copied()
     }
 
     fn due(&self, ask: &Ask<'_>, amounts: &Amounts<'_>, mode: Mode) -> Vec<Charge> {
+        if self.counts().limits == 0 {
+            return Vec::new();
+        }
         let reach = Reach::of(ask.targets);
         let standings = self.view(ask.caller).limits().into_iter();
         let limits = standings.filter(|standing| standing.counts).map(|standing| standing.limit);

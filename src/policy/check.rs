@@ -7,6 +7,7 @@ mod limits;
 mod lists;
 mod mapping;
 mod prices;
+mod reach;
 
 use std::collections::HashMap;
 

@@ -86,7 +86,7 @@ codes! {
     EMPTY_SCOPE = "empty-scope";
     /// `strict: true` for something that is counted exactly anyway.
     LIMIT_STRICT = "limit-strict";
-    /// A limit is never reached, because another one of the same entry is reached before it.
+    /// A limit is never reached: another one of the same entry is reached before it, or nobody may use what it is about.
     UNREACHABLE_LIMIT = "unreachable-limit";
     /// A price is negative, or no plain number.
     BAD_PRICE = "bad-price";

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::features::Features;
-use super::limits::{Limit, Limits};
+use super::limits::{Limit, Limits, Terms};
 use super::mapping::Mapping;
 use super::merge::Merged;
 use super::message::Message;
@@ -65,6 +65,7 @@ pub struct Snapshot {
     features: Features,
     limits: Limits,
     defaults: Limits,
+    limit_terms: HashMap<RuleId, Terms>,
     prices: Prices,
     surface_rules: [(Surface, RuleId); 2],
     no_rule: RuleId,
@@ -138,7 +139,12 @@ impl Snapshot {
         let top = Limits::new(None, false, merged.limits.as_ref().map_or(&[], |limits| &limits.value));
         let defaults = Limits::of_defaults(&merged.defaults);
         let in_entries = roles.values().chain(groups.values()).chain(users.values()).map(|rules| &rules.limits);
-        let limits_written = in_entries.chain([&top, &defaults]).map(|limits| limits.list.len()).sum();
+        let in_force = |limit: &Limit| if merged.mode == Mode::Shadow { Mode::Shadow } else { limit.terms.mode };
+        let limit_terms: HashMap<_, _> = in_entries
+            .chain([&top, &defaults])
+            .flat_map(|limits| &limits.list)
+            .map(|limit| (limit.rule.clone(), Terms { mode: in_force(limit), ..limit.terms }))
+            .collect();
         let prices = Prices::new(merged.prices.values(), merged.default_price.as_ref());
         let surface_rule = |surface, name| (surface, RuleId::new(format!("surface.{name}")));
         Self {
@@ -149,7 +155,7 @@ impl Snapshot {
                 roles: roles.len(),
                 groups: groups.len(),
                 users: users.len(),
-                limits: limits_written,
+                limits: limit_terms.len(),
                 prices: prices.count(),
             },
             message,
@@ -165,6 +171,7 @@ impl Snapshot {
             features: Features::new(merged),
             limits: top,
             defaults,
+            limit_terms,
             prices,
             surface_rules: [surface_rule(Surface::Agents, "agents"), surface_rule(Surface::Assistants, "assistants")],
             no_rule: RuleId::new("surface"),
@@ -225,10 +232,9 @@ impl Snapshot {
         self.users.get(name)
     }
 
-    /// Every limit of the policy, of whomever.
-    pub(super) fn limits(&self) -> impl Iterator<Item = &Limit> {
-        let entries = self.roles.values().chain(self.groups.values()).chain(self.users.values());
-        entries.map(|rules| &rules.limits).chain([&self.limits, &self.defaults]).flat_map(|limits| &limits.list)
+    /// What each limit of the policy asks of those who count, with the mode that is in force.
+    pub(super) fn limit_terms(&self) -> &HashMap<RuleId, Terms> {
+        &self.limit_terms
     }
 
     /// The price of a model, or that of all models that have none; none where the policy has neither. A policy with a limit
@@ -249,7 +255,7 @@ impl Snapshot {
 
     /// The limits that refuse what does not fit: none in shadow mode.
     pub fn enforced_limits(&self) -> impl Iterator<Item = &RuleId> {
-        self.limits().filter(|limit| self.mode_of(limit) == Mode::Enforce).map(|limit| &limit.rule)
+        self.limit_terms.iter().filter(|(_, terms)| terms.mode == Mode::Enforce).map(|(rule, _)| rule)
     }
 
     /// Whether a limit refuses, or only records.

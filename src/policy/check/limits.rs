@@ -3,11 +3,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::reach::{self, Placed};
 use super::{BUILT_IN, lists};
 use crate::policy::codes;
 use crate::policy::faults::{Faults, Spot};
 use crate::policy::limits::{Measure, Per};
 use crate::policy::merge::Merged;
+use crate::policy::pattern::may_meet;
 use crate::policy::snapshot::Mode;
 use crate::policy::written::{Names, Section, Spotted, WrittenLimit};
 use crate::report::{Fault, quoted};
@@ -28,6 +30,31 @@ pub(super) fn limits(merged: &Merged, faults: &mut Faults<'_>) {
             strict(limit, faults);
         }
         unreachable(limits, faults);
+    }
+    // What a file that cannot be read may list is not known.
+    if !faults.incomplete {
+        reach::limits(merged).for_each(|placed| without_reach(merged, &placed, faults));
+    }
+}
+
+/// A limit about models or endpoints that nobody may use whom it concerns: most often a slip of the pen.
+fn without_reach(merged: &Merged, placed: &Placed<'_>, faults: &mut Faults<'_>) {
+    let uses = placed.uses(merged);
+    if uses.is_empty() || placed.is_open(merged) {
+        return;
+    }
+    let help = "names match exactly; correct it, or remove it";
+    for name in placed.limit.models.iter().flat_map(|names| &names.value) {
+        if !uses.iter().any(|used| may_meet(&name.value, used.model)) {
+            let message = format!("nobody whom the limit concerns may use the model {}", quoted(&name.value));
+            faults.push(name.spot, Fault::error(codes::UNREACHABLE_LIMIT, message).help(help));
+        }
+    }
+    for name in placed.limit.endpoints.iter().flat_map(|names| &names.value) {
+        if !uses.iter().any(|used| name.value.eq_ignore_ascii_case(used.endpoint)) {
+            let message = format!("nobody whom the limit concerns may use the endpoint {}", quoted(&name.value));
+            faults.push(name.spot, Fault::error(codes::UNREACHABLE_LIMIT, message).help(help));
+        }
     }
 }
 

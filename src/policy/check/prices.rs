@@ -2,24 +2,14 @@
 
 use std::collections::HashSet;
 
-use super::{BUILT_IN, exact_name, plain_name};
+use super::{BUILT_IN, exact_name, plain_name, reach};
 use crate::policy::codes;
-use crate::policy::faults::{Faults, Spot};
+use crate::policy::faults::Faults;
 use crate::policy::limits::Measure;
 use crate::policy::merge::Merged;
 use crate::policy::pattern::{covers, may_meet};
-use crate::policy::rules::AGENTS;
-use crate::policy::snapshot::Fallback;
-use crate::policy::written::{Entry, Names, Section, Spotted, WrittenLimit, WrittenLimits};
+use crate::policy::written::{Names, Spotted, WrittenLimit};
 use crate::report::{Fault, quoted};
-
-/// Models that callers may use, as far as a limit is about them.
-struct Use<'a> {
-    /// None where it may be any.
-    endpoint: Option<&'a str>,
-    model: &'a str,
-    spot: Spot,
-}
 
 pub(super) fn prices(merged: &Merged, faults: &mut Faults<'_>) {
     for price in merged.prices.values() {
@@ -54,77 +44,48 @@ fn misspelt(name: &Spotted<String>, faults: &mut Faults<'_>) {
 /// A limit of money says nothing about a model that has no price: each model that it covers must have one.
 fn without_price(merged: &Merged, faults: &mut Faults<'_>) {
     let mut told = HashSet::new();
-    let everybody = merged.limits.iter().flat_map(|limits| &limits.value).chain(&merged.defaults);
-    let top = everybody.map(|limit| (None, limit));
-    let entries =
-        merged.entries.iter().flat_map(|(key, entry)| entry.limits().iter().map(move |limit| (Some(key), limit)));
-    for (of, limit) in entries.chain(top).filter(|(_, limit)| limit.measure.value == Measure::Cost) {
-        let section = of.map(|(section, _)| *section);
-        let concerns = |key: &(Section, String), entry: &Entry| {
-            let other_role = section == Some(Section::Roles) && key.0 == Section::Roles && Some(key) != of;
-            let lifts = matches!(&entry.limits, Some(Spotted { value: WrittenLimits::None, .. }));
-            !(other_role || lifts && is_nearer(key.0, section))
-        };
-        let concerned: Vec<_> =
-            merged.entries.iter().filter(|(key, entry)| concerns(key, entry)).map(|(_, e)| e).collect();
-        let open = merged.unlisted_endpoint == Fallback::Allow
-            || (merged.unlisted_role == Fallback::Allow && section != Some(Section::Roles))
-            || concerned.iter().any(|entry| entry.is_unrestricted());
-        let anything = open.then_some(Use { endpoint: None, model: "*", spot: limit.measure.spot });
-        for used in concerned.iter().flat_map(|entry| uses(entry)).chain(anything) {
-            if !is_priced(merged, limit, &used) && told.insert((used.spot.source, used.spot.start)) {
-                faults.push(used.spot, fault(limit, &used));
+    for placed in reach::limits(merged).filter(|placed| placed.limit.measure.value == Measure::Cost) {
+        let limit = placed.limit;
+        let listed = placed.uses(merged).into_iter().map(|used| (Some(used.endpoint), used.model, used.spot));
+        let anything = placed.is_open(merged).then_some((None, "*", limit.measure.spot));
+        for (endpoint, model, spot) in listed.chain(anything) {
+            if !is_priced(merged, limit, endpoint, model) && told.insert((spot.source, spot.start)) {
+                faults.push(spot, fault(limit, endpoint, model));
             }
         }
     }
 }
 
-/// Whether a section is nearer to the caller than a limit, so that its `limits: none` lifts the limit.
-fn is_nearer(section: Section, limit: Option<Section>) -> bool {
-    match section {
-        Section::Users => limit != Some(Section::Users),
-        Section::Groups => matches!(limit, Some(Section::Roles) | None),
-        Section::Roles => limit.is_none(),
-    }
-}
-
-fn uses(entry: &Entry) -> impl Iterator<Item = Use<'_>> {
-    entry.endpoints().iter().filter(|endpoint| endpoint.key() != AGENTS).flat_map(|endpoint| {
-        let models = endpoint.models.iter().flat_map(|models| &models.value);
-        models.map(|model| Use { endpoint: Some(endpoint.key()), model: &model.value, spot: model.spot })
-    })
-}
-
-/// Whether all that is used and that the limit is about has a price.
-fn is_priced(merged: &Merged, limit: &WrittenLimit, used: &Use<'_>) -> bool {
+/// Whether all that is used and that the limit is about has a price. Without an endpoint it may be any.
+fn is_priced(merged: &Merged, limit: &WrittenLimit, endpoint: Option<&str>, used: &str) -> bool {
     let named = |names: &'_ Names| -> Vec<String> { names.value.iter().map(|name| name.value.clone()).collect() };
     let scope = limit.endpoints.as_ref().map(named);
-    let endpoints: Vec<Option<String>> = match (used.endpoint, scope) {
+    let endpoints: Vec<Option<String>> = match (endpoint, scope) {
         (Some(endpoint), Some(scope)) if !scope.iter().any(|name| name.eq_ignore_ascii_case(endpoint)) => return true,
         (Some(endpoint), _) => vec![Some(endpoint.to_owned())],
         (None, Some(scope)) => scope.into_iter().map(Some).collect(),
         (None, None) => vec![None],
     };
     let models = limit.models.as_ref().map_or_else(|| vec!["*".to_owned()], named);
-    let meant = models.iter().filter(|model| may_meet(model, used.model));
-    meant.into_iter().all(|model| {
+    let mut meant = models.iter().filter(|model| may_meet(model, used));
+    meant.all(|model| {
         endpoints.iter().all(|endpoint| {
             merged.prices.values().any(|price| {
                 let of_endpoint = price
                     .endpoint
                     .as_ref()
                     .is_none_or(|of| endpoint.as_ref().is_some_and(|endpoint| of.eq_ignore_ascii_case(endpoint)));
-                of_endpoint && (covers(&price.model.value, model) || covers(&price.model.value, used.model))
+                of_endpoint && (covers(&price.model.value, model) || covers(&price.model.value, used))
             })
         })
     })
 }
 
-fn fault(limit: &WrittenLimit, used: &Use<'_>) -> Fault {
+fn fault(limit: &WrittenLimit, endpoint: Option<&str>, model: &str) -> Fault {
     let id = quoted(&limit.id.value);
-    let (message, help) = match used.endpoint {
+    let (message, help) = match endpoint {
         Some(endpoint) => (
-            format!("{} of {} has no price, and the limit {id} is about money", quoted(used.model), quoted(endpoint)),
+            format!("{} of {} has no price, and the limit {id} is about money", quoted(model), quoted(endpoint)),
             "write it into \"prices\", or a \"default\" there; a pattern needs a price that matches all of it",
         ),
         None => (

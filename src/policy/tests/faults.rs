@@ -304,6 +304,21 @@ const CASES: &[(&str, &[&str])] = &[
         "limits: [{ id: a, requests: 1, per: user, window: day }]\nmode: no\ngroups: { g: { limits: [{ id: a }] } }",
         &["bad-value 3:7", "limit-measure 4:25", "missing-key 4:25"],
     ),
+    (
+        "roles: { USER: { endpoints: { openAI: { models: [gpt-4o, 'o1*'] } }, limits: [\
+         { id: a, requests: 1, per: user, window: day, models: [gtp-4o, o1-mini, 'o*', gpt-5], endpoints: [openAI, google] }] } }",
+        &["unreachable-limit 2:134", "unreachable-limit 2:157", "unreachable-limit 2:185"],
+    ),
+    (
+        "roles: { USER: { endpoints: { openAI: { models: [a] } } } }\ngroups: { g: { unrestricted: true } }\n\
+         limits: [{ id: a, requests: 1, per: user, window: day, models: [b] }]",
+        &[],
+    ),
+    (
+        "roles: { USER: { endpoints: { openAI: { models: [a] } } }, ADMIN: { unrestricted: true, limits: none } }\n\
+         limits: [{ id: a, requests: 1, per: user, window: day, models: [b] }]",
+        &["unreachable-limit 3:65"],
+    ),
     // Prices.
     ("prices: []", &["wrong-type 2:9"]),
     ("prices: {}", &["says-nothing 2:1"]),

@@ -30,7 +30,7 @@ fn every_shipped_policy_has_no_fault_and_no_warning_and_is_on_the_page() {
             count += 1;
         }
     }
-    assert_eq!(count, 5);
+    assert_eq!(count, 6);
 }
 
 #[test]
@@ -118,6 +118,48 @@ fn shipped_policies_do_what_they_say() {
     ] {
         let caller = caller(role, groups, user);
         assert_eq!(answer(&shipped(name), &caller, model(endpoint, of)), expected, "{name}: {of} of {endpoint}");
+    }
+}
+
+#[test]
+fn the_budget_holds_for_whom_it_says() {
+    let snapshot = shipped("budget");
+    let targets = [model("openAI", "o1-mini")];
+    for (role, groups, user, expected) in [
+        (
+            "USER",
+            &[][..],
+            "",
+            &[
+                "roles.USER.limits.dear-models",
+                "roles.USER.limits.parallel",
+                "roles.USER.limits.user-day",
+                "roles.USER.limits.user-rpm",
+                "limits.everybody",
+                "defaults.user.budget",
+            ][..],
+        ),
+        (
+            "USER",
+            &["research"],
+            "guest@partner.example",
+            &[
+                "users.guest@partner.example.limits.guest-month",
+                "groups.research.limits.research-day",
+                "groups.research.limits.research-month",
+                "roles.USER.limits.dear-models",
+                "roles.USER.limits.parallel",
+                "roles.USER.limits.user-rpm",
+                "limits.everybody",
+            ],
+        ),
+        ("ADMIN", &[], "", &["limits.everybody", "defaults.user.budget"]),
+    ] {
+        let caller = caller(role, groups, user);
+        let ask = Ask { caller: &caller, targets: &targets };
+        let charges = snapshot.charges(&ask, &charges::Amounts::default());
+        let rules: Vec<_> = charges.iter().map(|charge| charge.rule.as_str()).collect();
+        assert_eq!(rules, expected, "{role} {groups:?} {user}");
     }
 }
 

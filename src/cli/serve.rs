@@ -69,7 +69,8 @@ pub(super) fn uncounted(policy: &Snapshot) -> Option<Report> {
     }
     limits.sort_unstable();
     let message = format!("this version of Tollgate does not enforce limits, and the policy has {}", limits.join(", "));
-    let help = "write \"mode: shadow\" in each of them, or remove them; \"tollgate check\" and \"tollgate explain\" work with limits";
+    let help = "remove them, or write \"mode: shadow\" where a limit can have it; \
+                \"tollgate check\" and \"tollgate explain\" work with limits";
     let mut report = Report::new();
     report.push(Fault::error("limits-not-enforced", message).help(help));
     Some(report)

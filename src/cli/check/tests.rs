@@ -41,10 +41,13 @@ fn warnings_do_not_stop_a_policy() {
 
 #[test]
 fn json_goes_to_standard_output() {
-    let (exit, out, err) = run_on(GOOD, Format::Json);
+    let limited = "limits: [{ id: a, requests: 9, per: global, window: 1m }]\n\
+        prices: { x: { input: 1, output: 1 }, y: { input: 1, output: 1 } }\n";
+    let (exit, out, err) = run_on(&format!("{GOOD}{limited}"), Format::Json);
     let value: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((exit, err.as_str()), (Exit::Ok, ""));
     assert_eq!(value["policy"]["roles"], 2);
+    assert_eq!((&value["policy"]["limits"], &value["policy"]["prices"]), (&1.into(), &2.into()));
     assert_eq!(value["policy"]["mode"], "enforce");
     assert_eq!(value["faults"], serde_json::json!([]));
 

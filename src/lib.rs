@@ -12,6 +12,7 @@ pub mod identity;
 mod json_text;
 pub mod librechat;
 pub mod lifecycle;
+pub mod meter;
 pub mod metrics;
 pub mod policy;
 pub mod provider;

@@ -3,6 +3,8 @@
 //! [`embedded`] is a SQLite file, the default: a product, not a mock. [`mongo`] is MongoDB: LibreChat's database for the
 //! directory and the stored agents (read only), a database of Tollgate's own for records. Both pass one contract suite,
 //! agents apart: those are LibreChat's, so that only its own database knows them.
+//!
+//! What limits count is kept apart ([`counters`]): in [`memory`], with a journal in the embedded store's directory.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -10,7 +12,9 @@ use serde_json::{Map, Value};
 
 use crate::record::Entry;
 
+pub mod counters;
 pub mod embedded;
+pub mod memory;
 pub mod mongo;
 mod subject;
 
@@ -108,7 +112,7 @@ pub trait Ledger: Send + Sync {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{store}: {message}")]
 pub struct StoreError {
-    /// Which store: `mongodb`, `embedded`.
+    /// Which store: `mongodb`, `embedded`, `memory`.
     pub store: &'static str,
     /// What went wrong, without secrets (no connection string, no password).
     pub message: String,

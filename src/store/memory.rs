@@ -1,0 +1,165 @@
+//! Counters in memory, kept in a file: for one process, without a server.
+//!
+//! One lock, held for some microseconds, makes a step of all its draws. With [`Memory::open`] each change is written to a
+//! journal in the data directory before it is told to anybody, so what was told survives the end of the process, `kill -9`
+//! too: no settled spend is lost, open holds stay open and expire as they would have. A loss of power may cost the changes
+//! of the last second or so ([`Memory::sync`] brings what was written to the disk). The write goes to the system's
+//! cache and waits for no disk. Where it fails, the step is refused and nothing has changed.
+//!
+//! Time is the clock that was handed in.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use super::StoreError;
+use super::counters::{Answer, Counters, Draw, Hold, Reading, Rebuilt, Settled, fault_in, fault_of_life};
+use crate::clock::Clock;
+
+mod books;
+mod holds;
+mod journal;
+
+use books::{Books, Change};
+use journal::Journal;
+
+/// Counters of this process. Cheap to clone; all clones count together.
+#[derive(Clone)]
+pub struct Memory {
+    kept: Arc<Mutex<Kept>>,
+    clock: Clock,
+}
+
+struct Kept {
+    books: Books,
+    journal: Option<Journal>,
+}
+
+// === impl Memory ===
+
+impl Memory {
+    /// Counters that end with the process. They count once they are rebuilt.
+    pub fn volatile(clock: Clock) -> Self {
+        Self { kept: Arc::new(Mutex::new(Kept { books: Books::default(), journal: None })), clock }
+    }
+
+    /// Counters that are kept in `dir`, which is made where it is missing. A directory without counters counts once it is
+    /// rebuilt. Blocks while it reads the disk: for start-up.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the directory cannot be written, another process counts in it, or its journal is damaged.
+    pub fn open(dir: &Path, clock: Clock) -> Result<Self, StoreError> {
+        let now = now(&clock);
+        let (journal, books) = Journal::open(dir, now)?;
+        Ok(Self { kept: Arc::new(Mutex::new(Kept { books, journal: Some(journal) })), clock })
+    }
+
+    /// Brings what was written to the disk itself, and writes the journal anew where it has grown long. Blocks: for a thread
+    /// of the house, every second or so.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk does not take it; counting goes on.
+    pub fn sync(&self) -> Result<(), StoreError> {
+        let now = now(&self.clock);
+        let Some(file) = self.kept.lock().keep_short(now)? else { return Ok(()) };
+        // Outside the lock: nobody waits for the disk.
+        file.sync()
+    }
+
+    /// Makes a change that the books allow: first in the journal, then in the books.
+    fn change(kept: &mut Kept, change: Change) -> Result<(), StoreError> {
+        if let Some(journal) = &mut kept.journal {
+            journal.append(&change)?;
+        }
+        kept.books.apply(change);
+        Ok(())
+    }
+
+    fn end(&self, hold: &Hold, used: Option<&[u64]>) -> Result<Settled, StoreError> {
+        if used.is_some_and(|used| used.len() != hold.draws.len()) {
+            return Err(senseless("amounts are settled for another number of draws than were taken".into()));
+        }
+        let now = now(&self.clock);
+        let mut kept = self.kept.lock();
+        let settled = kept.books.ending(hold, now);
+        if matches!(settled, Settled::Now(_) | Settled::Late(_)) {
+            let used = used.map(<[u64]>::to_vec);
+            Self::change(&mut kept, Change::End { at: now, hold: hold.clone(), used })?;
+        }
+        Ok(settled)
+    }
+}
+
+#[async_trait]
+impl Counters for Memory {
+    async fn take(&self, draws: &[Draw], hold: Uuid, lives: Duration) -> Result<Answer, StoreError> {
+        if let Some(fault) = fault_in(draws).or_else(|| fault_of_life(lives)) {
+            return Err(senseless(fault));
+        }
+        let now = now(&self.clock);
+        let mut kept = self.kept.lock();
+        let (answer, new) = kept.books.weigh(draws, hold, lives, now);
+        if let Answer::Taken { hold, .. } = &answer
+            && new
+        {
+            Self::change(&mut kept, Change::Take(hold.clone()))?;
+        }
+        Ok(answer)
+    }
+
+    async fn settle(&self, hold: &Hold, used: &[u64]) -> Result<Settled, StoreError> {
+        self.end(hold, Some(used))
+    }
+
+    async fn release(&self, hold: &Hold) -> Result<Settled, StoreError> {
+        self.end(hold, None)
+    }
+
+    async fn read(&self, draws: &[Draw]) -> Result<Option<Reading>, StoreError> {
+        let now = now(&self.clock);
+        let kept = self.kept.lock();
+        let uses = draws.iter().map(|draw| kept.books.standing(draw, now).used(draw)).collect();
+        Ok(kept.books.counts().then_some(Reading { at: now, uses }))
+    }
+
+    async fn rebuild(&self, known: &[Draw]) -> Result<Rebuilt, StoreError> {
+        let now = now(&self.clock);
+        let mut kept = self.kept.lock();
+        if kept.books.counts() {
+            return Ok(Rebuilt::NotNeeded);
+        }
+        Self::change(&mut kept, Change::Rebuild { at: now, known: known.to_vec() })?;
+        Ok(Rebuilt::Now)
+    }
+}
+
+// === impl Kept ===
+
+impl Kept {
+    /// The file to be synchronised, after the journal was made short again where it had grown long.
+    fn keep_short(&mut self, now: Timestamp) -> Result<Option<journal::Written>, StoreError> {
+        let Some(journal) = &mut self.journal else { return Ok(None) };
+        if journal.is_long() {
+            self.books.sweep(now);
+            journal.restart(&self.books)?;
+        }
+        journal.written().map(Some)
+    }
+}
+
+// === helpers ===
+
+/// The time in whole microseconds, which is what all stores count in.
+fn now(clock: &Clock) -> Timestamp {
+    let now = clock.now();
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+}
+
+fn senseless(message: String) -> StoreError {
+    StoreError { store: "memory", message, transient: false }
+}

@@ -1,0 +1,71 @@
+//! What is held of one counter: by hold, by expiry, and in sum.
+
+use std::collections::{BTreeSet, HashMap};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The holds that have not been dropped; some may have expired.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Holds {
+    held: HashMap<Uuid, Held>,
+    /// The soonest first, so that to know what has expired takes a look at that alone.
+    by_expiry: BTreeSet<(Timestamp, Uuid)>,
+    /// Of all in `held`. 2^64 holds of 2^64 do not fit into memory.
+    sum: u128,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Held {
+    amount: u64,
+    expires: Timestamp,
+}
+
+// === impl Holds ===
+
+impl Holds {
+    /// Whether nothing is held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// What is held and has not expired.
+    pub(super) fn open(&self, now: Timestamp) -> u128 {
+        self.sum.saturating_sub(self.expired(now))
+    }
+
+    /// What is held and has expired.
+    pub(super) fn expired(&self, now: Timestamp) -> u128 {
+        let expired = self.by_expiry.iter().take_while(|(expires, _)| *expires <= now);
+        expired.filter_map(|(_, id)| self.held.get(id)).map(|held| u128::from(held.amount)).sum()
+    }
+
+    /// Holds this much until then.
+    pub(super) fn insert(&mut self, id: Uuid, amount: u64, expires: Timestamp) {
+        self.remove(id);
+        self.held.insert(id, Held { amount, expires });
+        self.by_expiry.insert((expires, id));
+        self.sum += u128::from(amount);
+    }
+
+    /// Drops a hold and says what it held; none where there is none.
+    pub(super) fn remove(&mut self, id: Uuid) -> Option<u64> {
+        let held = self.held.remove(&id)?;
+        self.by_expiry.remove(&(held.expires, id));
+        self.sum = self.sum.saturating_sub(held.amount.into());
+        Some(held.amount)
+    }
+
+    /// Drops what has expired and says how much that was.
+    pub(super) fn drop_expired(&mut self, now: Timestamp) -> u128 {
+        let mut dropped = 0;
+        while let Some((expires, id)) = self.by_expiry.first().copied()
+            && expires <= now
+        {
+            self.by_expiry.remove(&(expires, id));
+            dropped += self.remove(id).map_or(0, u128::from);
+        }
+        dropped
+    }
+}

@@ -4,7 +4,8 @@
 //! directory and the stored agents (read only), a database of Tollgate's own for records. Both pass one contract suite,
 //! agents apart: those are LibreChat's, so that only its own database knows them.
 //!
-//! What limits count is kept apart ([`counters`]): in [`memory`], with a journal in the embedded store's directory.
+//! What limits count is kept apart ([`counters`]): in [`memory`], with a journal in the embedded store's directory, or in
+//! [`redis`], where several processes count together. These two have a contract suite of their own.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -16,6 +17,7 @@ pub mod counters;
 pub mod embedded;
 pub mod memory;
 pub mod mongo;
+pub mod redis;
 mod subject;
 
 pub use subject::{Holder, Subject, normal_issuer};
@@ -112,7 +114,7 @@ pub trait Ledger: Send + Sync {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{store}: {message}")]
 pub struct StoreError {
-    /// Which store: `mongodb`, `embedded`, `memory`.
+    /// Which store: `mongodb`, `embedded`, `memory`, `redis`.
     pub store: &'static str,
     /// What went wrong, without secrets (no connection string, no password).
     pub message: String,

@@ -1,0 +1,20 @@
+-- Sets counters that are absent, as long as there is no epoch; begins the epoch with the last part. ARGV: the epoch or nothing,
+-- how much longer counters are kept (microseconds); then for each draw: kind, until, amount, rate, window.
+
+if redis.call('EXISTS', EPOCH) == 1 then return 'not needed' end
+
+local epoch, kept = ARGV[1], tonumber(ARGV[2])
+local FIRST, WIDTH = 3, 5
+
+for index = 1, (#ARGV - FIRST + 1) / WIDTH do
+  local kind, till, amount, rate, window = unpack(ARGV, FIRST + (index - 1) * WIDTH, FIRST + index * WIDTH - 1)
+  local key = KEYS[1 + 2 * index]
+  if redis.call('EXISTS', key) == 0 then
+    local counter = { key = key, holds = KEYS[2 + 2 * index], kind = kind, rate = rate, at = now, level = number(amount), held = {} }
+    local last = now
+    if kind == 'spend' then last = tonumber(till) elseif kind == 'rate' then last = now + tonumber(window) end
+    write(counter, last, kept)
+  end
+end
+if epoch ~= '' then redis.call('SET', EPOCH, epoch) end
+return 'now'

@@ -7,8 +7,8 @@
 //! scripts count together, and one with another form counts beside it. All have one hash tag.
 //! - `epoch`: is there as long as the counters are. Redis that was emptied has none, and nothing is counted before
 //!   [`Counters::rebuild`].
-//! - `counter:NAME`: a hash. `level` is what was settled (or the bucket of a rate, with `at` and `low`); `held` the sum of
-//!   what is held.
+//! - `counter:NAME`: a hash. `level` is what was settled (or in the bucket of a rate, with `at`, `stretches` and `older`); `held`
+//!   the sum of what is held.
 //! - `held:NAME`: the open holds, a sorted set by expiry.
 //! - `hold:ID`: what was taken, or that it has ended, until nobody can settle it any more.
 //!

@@ -1,5 +1,7 @@
 //! One list of checks for every directory and ledger: what callers may rely on, whatever the store.
 //!
+//! The counters of limits have a list of their own ([`counters`]), for memory and for Redis (`TOLLGATE_TEST_REDIS_URI`).
+//!
 //! The embedded store is always checked. MongoDB is checked where `TOLLGATE_TEST_MONGO_URI` names a server
 //! (`tests/services/start` starts one); where it does not, a line says so, and with `CI=true` the checks fail.
 
@@ -9,6 +11,8 @@ mod agents;
 mod bench;
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod counters;
 #[cfg(test)]
 mod mongo_only;
 #[cfg(test)]

@@ -206,7 +206,7 @@ fn agents_are_listed_by_their_ids() {
 fn parameters_are_those_that_the_policy_adds() {
     assert_eq!(policy("").agent_parameters(), [] as [Box<str>; 0]);
     let snapshot = policy("agents: { parameters: { allow: [service_tier, seed] } }");
-    assert_eq!(snapshot.agent_parameters(), ["service_tier".into(), "seed".into()]);
+    assert_eq!(snapshot.agent_parameters(), [Box::from("service_tier"), Box::from("seed")]);
     let twice = [
         source("a.yaml", "version: 1\nagents: { parameters: { allow: [seed] }, tools: { deny: [a] } }\n"),
         source("b.yaml", "version: 1\nagents: { parameters: { allow: [user] }, tools: { deny: [b] } }\n"),

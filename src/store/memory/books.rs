@@ -203,7 +203,7 @@ impl Counter {
             Tally::Rate(bucket) => {
                 let mut bucket = bucket.clone();
                 bucket.leak(now.as_microsecond(), draw.rate());
-                bucket.give_back(self.held.expired(now).saturating_mul(draw.scale()));
+                self.held.expired(now).for_each(|(id, amount)| bucket.end(id, draw.cost(amount)));
                 bucket.level()
             }
         }
@@ -211,17 +211,17 @@ impl Counter {
 
     /// Drops the holds that have expired.
     fn drop_expired(&mut self, draw: &Draw, now: Timestamp) {
-        let expired = self.held.drop_expired(now);
         if let Tally::Rate(bucket) = &mut self.tally {
             bucket.leak(now.as_microsecond(), draw.rate());
-            bucket.give_back(expired.saturating_mul(draw.scale()));
+            self.held.expired(now).for_each(|(id, amount)| bucket.end(id, draw.cost(amount)));
         }
+        self.held.drop_expired(now);
     }
 
     fn take(&mut self, draw: &Draw, hold: &Hold) {
         self.drop_expired(draw, hold.at);
         if let Tally::Rate(bucket) = &mut self.tally {
-            bucket.take(draw.cost(draw.amount), self.held.is_empty());
+            bucket.take(hold.id, draw.cost(draw.amount));
         }
         self.held.insert(hold.id, draw.amount, hold.expires);
     }
@@ -229,11 +229,18 @@ impl Counter {
     fn end(&mut self, draw: &Draw, id: Uuid, used: u64, now: Timestamp) {
         self.drop_expired(draw, now);
         // An expired hold has been given back whole.
-        let taken = self.held.remove(id).unwrap_or(0);
+        let taken = self.held.remove(id);
         match &mut self.tally {
             Tally::Spent(spent) => *spent = spent.saturating_add(used),
-            Tally::Rate(bucket) if used > taken => bucket.add(draw.cost(used - taken)),
-            Tally::Rate(bucket) => bucket.give_back(draw.cost(taken - used)),
+            Tally::Rate(bucket) => {
+                if let Some(taken) = taken {
+                    bucket.end(id, draw.cost(taken.saturating_sub(used)));
+                }
+                match used.saturating_sub(taken.unwrap_or(0)) {
+                    0 => {}
+                    more => bucket.add(draw.cost(more)),
+                }
+            }
             Tally::Open => {}
         }
     }

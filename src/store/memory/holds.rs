@@ -25,20 +25,16 @@ struct Held {
 // === impl Holds ===
 
 impl Holds {
-    /// Whether nothing is held.
-    pub(super) fn is_empty(&self) -> bool {
-        self.held.is_empty()
-    }
-
     /// What is held and has not expired.
     pub(super) fn open(&self, now: Timestamp) -> u128 {
-        self.sum.saturating_sub(self.expired(now))
+        let expired: u128 = self.expired(now).map(|(_, amount)| u128::from(amount)).sum();
+        self.sum.saturating_sub(expired)
     }
 
-    /// What is held and has expired.
-    pub(super) fn expired(&self, now: Timestamp) -> u128 {
-        let expired = self.by_expiry.iter().take_while(|(expires, _)| *expires <= now);
-        expired.filter_map(|(_, id)| self.held.get(id)).map(|held| u128::from(held.amount)).sum()
+    /// The holds that have expired, and what each of them holds.
+    pub(super) fn expired(&self, now: Timestamp) -> impl Iterator<Item = (Uuid, u64)> {
+        let expired = self.by_expiry.iter().take_while(move |(expires, _)| *expires <= now);
+        expired.filter_map(|(_, id)| Some((*id, self.held.get(id)?.amount)))
     }
 
     /// Holds this much until then.
@@ -57,15 +53,13 @@ impl Holds {
         Some(held.amount)
     }
 
-    /// Drops what has expired and says how much that was.
-    pub(super) fn drop_expired(&mut self, now: Timestamp) -> u128 {
-        let mut dropped = 0;
+    /// Drops what has expired.
+    pub(super) fn drop_expired(&mut self, now: Timestamp) {
         while let Some((expires, id)) = self.by_expiry.first().copied()
             && expires <= now
         {
             self.by_expiry.remove(&(expires, id));
-            dropped += self.remove(id).map_or(0, u128::from);
+            self.remove(id);
         }
-        dropped
     }
 }

@@ -77,43 +77,98 @@ local now = clock[1] * 1000000 + clock[2]
 
 local EPOCH, HOLD = KEYS[1], KEYS[2]
 
--- The lowest level since the oldest open hold.
-local function lowest(counter)
-  if counter.low then return least(counter.low, counter.level) end
-  return counter.level
+-- The bucket of a rate, as in gcra.rs: from open hold to open hold the lowest level at which something was put in (`low`, absent
+-- where nothing was), the oldest first; `-` begins the stretch of all holds that are older than the rest.
+local MOST_STRETCHES, OLDER = 32, '-'
+
+local function lower(stretch, level)
+  if level then stretch.low = stretch.low and least(stretch.low, level) or level end
 end
 
 local function add(counter, amount)
-  counter.low = lowest(counter)
+  local last = counter.stretches[#counter.stretches]
+  if last then lower(last, counter.level) end
   counter.level = plus(counter.level, amount)
 end
 
-local function give_back(counter, amount)
-  local back = least(amount, lowest(counter))
+local function join(counter, own)
+  local ended = table.remove(counter.stretches, own)
+  if own > 1 then lower(counter.stretches[own - 1], ended.low) end
+end
+
+local function pour(counter, hold, amount)
+  add(counter, amount)
+  table.insert(counter.stretches, { hold = hold })
+  if #counter.stretches > MOST_STRETCHES then
+    if counter.older > 0 then join(counter, 2) else counter.stretches[1].hold = OLDER end
+    counter.older = counter.older + 1
+  end
+end
+
+-- Ends an open hold and takes out what it has not used, as far as that is still in there.
+local function give_back(counter, hold, unused)
+  local own, back = nil, unused
+  for index, stretch in ipairs(counter.stretches) do
+    if stretch.hold == hold then own = index end
+  end
+  for index = own or 1, #counter.stretches do
+    local stretch = counter.stretches[index]
+    if stretch.low then
+      back = least(stretch.low, back)
+      stretch.low = minus(stretch.low, back)
+    end
+  end
   counter.level = minus(counter.level, back)
-  if counter.low then counter.low = minus(counter.low, back) end
+  if own then
+    join(counter, own)
+  else
+    counter.older = math.max(0, counter.older - 1)
+    if counter.older == 0 and counter.stretches[1] and counter.stretches[1].hold == OLDER then
+      table.remove(counter.stretches, 1)
+    end
+  end
+end
+
+-- `HOLD=LOW HOLD= HOLD=LOW`.
+local function read_stretches(written)
+  local stretches = {}
+  for hold, low in string.gmatch(written, '(%S+)=(%d*)') do
+    stretches[#stretches + 1] = { hold = hold, low = low ~= '' and number(low) or nil }
+  end
+  return stretches
+end
+
+local function written_stretches(stretches)
+  local parts = {}
+  for index, stretch in ipairs(stretches) do
+    parts[index] = stretch.hold .. '=' .. (stretch.low and text(stretch.low) or '')
+  end
+  return table.concat(parts, ' ')
 end
 
 -- A draw's counter as it stands now, without the holds that have expired. Writes nothing.
 local function look(index, kind, rate)
   local counter = { key = KEYS[1 + 2 * index], holds = KEYS[2 + 2 * index], kind = kind, rate = rate }
-  local fields = redis.call('HMGET', counter.key, 'level', 'at', 'low', 'held')
+  local fields = redis.call('HMGET', counter.key, 'level', 'at', 'held', 'stretches', 'older')
   counter.level = number(fields[1] or '0')
   counter.at = tonumber(fields[2] or '0')
-  counter.low = fields[3] and fields[3] ~= '' and number(fields[3]) or nil
-  counter.held = number(fields[4] or '0')
-  local gone, expired = {}, redis.call('ZRANGEBYSCORE', counter.holds, '-inf', whole(now))
-  for _, member in ipairs(expired) do gone = plus(gone, number(string.match(member, ':(%d+)$'))) end
+  counter.held = number(fields[3] or '0')
+  counter.stretches = read_stretches(fields[4] or '')
+  counter.older = tonumber(fields[5] or '0')
+  local expired = redis.call('ZRANGEBYSCORE', counter.holds, '-inf', whole(now))
   counter.expired = #expired
   if kind == 'rate' then
     if now > counter.at then
       counter.level = minus(counter.level, times(number(rate), number(whole(now - counter.at))))
       counter.at = now
     end
-    give_back(counter, gone)
+    for _, member in ipairs(expired) do
+      local hold, amount = string.match(member, '^(.*):(%d+)$')
+      give_back(counter, hold, number(amount))
+    end
     counter.counted = counter.level
   else
-    counter.held = minus(counter.held, gone)
+    for _, member in ipairs(expired) do counter.held = minus(counter.held, number(string.match(member, ':(%d+)$'))) end
     counter.counted = plus(counter.level, counter.held)
   end
   return counter
@@ -125,8 +180,10 @@ end
 
 -- Writes a counter, and keeps it until `last` or until it has leaked, whichever is later, and `kept` more.
 local function write(counter, last, kept)
-  redis.call('HSET', counter.key, 'level', text(counter.level), 'at', whole(counter.at),
-    'low', counter.low and text(counter.low) or '', 'held', text(counter.held))
+  redis.call('HSET', counter.key, 'level', text(counter.level), 'at', whole(counter.at), 'held', text(counter.held))
+  if counter.kind == 'rate' then
+    redis.call('HSET', counter.key, 'stretches', written_stretches(counter.stretches), 'older', whole(counter.older))
+  end
   if counter.kind == 'rate' and counter.rate ~= '0' then
     last = math.max(last, now + tonumber(text(counter.level)) / tonumber(counter.rate))
   end

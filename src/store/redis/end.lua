@@ -16,10 +16,12 @@ for index = 1, draws do
   drop_expired(counter)
   taken, used = number(taken), number(used)
   -- An expired hold has been given back whole.
-  if redis.call('ZREM', counter.holds, id .. ':' .. text(taken)) == 0 then taken = {} end
+  local open = redis.call('ZREM', counter.holds, id .. ':' .. text(taken)) == 1
+  if not open then taken = {} end
   local last = math.max(now, expires)
   if kind == 'rate' then
-    if less(taken, used) then add(counter, minus(used, taken)) else give_back(counter, minus(taken, used)) end
+    if open then give_back(counter, id, minus(taken, used)) end
+    if less(taken, used) then add(counter, minus(used, taken)) end
     last = math.max(last, now + tonumber(window))
   else
     counter.held = minus(counter.held, taken)

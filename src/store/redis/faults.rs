@@ -17,13 +17,17 @@ pub(super) struct Faults(Arc<str>);
 impl Faults {
     /// Reads the server out of its address.
     pub(super) fn of(uri: &str) -> Result<Self, StoreError> {
+        if ["rediss:", "valkeys:"].iter().any(|scheme| uri.starts_with(scheme)) {
+            return Err(StoreError {
+                store: "redis",
+                message: "this version does not speak TLS with Redis (rediss:); use redis: over a network of your own, or a tunnel"
+                    .into(),
+                transient: false,
+            });
+        }
         let info = uri.into_connection_info().map_err(|_| unreadable())?;
         match info.addr() {
             ConnectionAddr::Tcp(host, port) => Ok(Self(format!("{host}:{port}").into())),
-            ConnectionAddr::TcpTls { host, port, .. } => Err(Self(format!("{host}:{port}").into()).because(
-                &"this version does not speak TLS with Redis; use redis:// over a network of your own, or a tunnel",
-                false,
-            )),
             ConnectionAddr::Unix(path) => Ok(Self(path.display().to_string().into())),
             _ => Err(unreadable()),
         }
@@ -108,9 +112,7 @@ mod tests {
             let error = Faults::of(uri).err().unwrap_or_else(|| panic!("{uri}"));
             assert!(!error.message.contains("s3cret") && !error.transient, "{error}");
         }
-        assert!(
-            Faults::of("rediss://host").err().unwrap().message.contains("host:6379: this version does not speak TLS")
-        );
+        assert!(Faults::of("rediss://host").err().unwrap().message.contains("does not speak TLS"));
     }
 
     #[test]

@@ -10,7 +10,8 @@ for index = 1, (#ARGV - FIRST + 1) / WIDTH do
   local kind, till, amount, rate, window = unpack(ARGV, FIRST + (index - 1) * WIDTH, FIRST + index * WIDTH - 1)
   local key = KEYS[1 + 2 * index]
   if redis.call('EXISTS', key) == 0 then
-    local counter = { key = key, holds = KEYS[2 + 2 * index], kind = kind, rate = rate, at = now, level = number(amount), held = {} }
+    local counter = { key = key, holds = KEYS[2 + 2 * index], kind = kind, rate = rate }
+    counter.level, counter.at, counter.held, counter.stretches, counter.older = number(amount), now, {}, {}, 0
     local last = now
     if kind == 'spend' then last = tonumber(till) elseif kind == 'rate' then last = now + tonumber(window) end
     write(counter, last, kept)

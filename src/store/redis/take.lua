@@ -34,8 +34,7 @@ for _, counter in ipairs(counters) do
   drop_expired(counter)
   local last = expires
   if counter.kind == 'rate' then
-    if redis.call('ZCARD', counter.holds) == 0 then counter.low = nil else counter.low = lowest(counter) end
-    counter.level = plus(counter.level, counter.amount)
+    pour(counter, id, counter.amount)
     last = math.max(last, now + counter.window)
   else
     counter.held = plus(counter.held, counter.amount)

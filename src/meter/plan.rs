@@ -1,0 +1,28 @@
+//! From charges to draws: each charge's counter at one moment.
+
+use jiff::Timestamp;
+
+use super::window::{OutOfCalendar, around};
+use crate::policy::charge::{Charge, Window};
+use crate::store::counters::{Draw, Measure};
+
+/// The draws of these charges at this moment, in their order. A counter's name is the charge's key, with the window after it:
+/// the same limit in another window, of another length or unit, counts anew, and with another ceiling goes on.
+///
+/// # Errors
+/// [`OutOfCalendar`] where no calendar has the moment.
+pub fn plan(charges: &[Charge], at: Timestamp) -> Result<Vec<Draw>, OutOfCalendar> {
+    let draw = |charge: &Charge| {
+        let (window, measure) = match &charge.window {
+            Window::Rolling(window) => (format!("{}us", window.as_micros()), Measure::Rate { window: *window }),
+            Window::Calendar { unit, zone } => {
+                let window = around(*unit, zone, at)?;
+                (window.id, Measure::Spend { from: window.start, until: window.end })
+            }
+            Window::Open => ("open".to_owned(), Measure::Open),
+        };
+        let counter = format!("{}@{window}", charge.key).into();
+        Ok(Draw { counter, measure, amount: charge.amount, ceiling: charge.ceiling })
+    };
+    charges.iter().map(draw).collect()
+}

@@ -88,6 +88,7 @@ fn every_border_can_be_crossed() {
             "`prometheus::IntCounter`",
             "series",
         ),
+        ("src/meter/receipt.rs", "use crate::flow::Passage;", "`crate::flow::Passage`", "the meter counts charges"),
         ("src/edge/front.rs", "use tokio_rustls::TlsConnector;", "`tokio_rustls::TlsConnector`", "TLS is spoken"),
         ("src/identity.rs", "use crate::provider::Provider;", "`crate::provider::Provider`", "the way to the identity"),
         ("src/policy/check.rs", "use serde_json::Value;", "`serde_json::Value`", "pure"),

@@ -32,7 +32,7 @@ pub struct OutOfCalendar(pub Timestamp);
 pub fn around(unit: Unit, zone: &TimeZone, at: Timestamp) -> Result<Window, OutOfCalendar> {
     let (name, bounds) = match unit {
         Unit::Hour => ("hour", hour(zone, at)),
-        Unit::Day => ("day", days(zone, at, |date| Some(date), |date| date.tomorrow().ok())),
+        Unit::Day => ("day", days(zone, at, Some, |date| date.tomorrow().ok())),
         Unit::Week => ("week", days(zone, at, monday, |date| date.checked_add(1.week()).ok())),
         Unit::Month => {
             ("month", days(zone, at, |date| Some(date.first_of_month()), |date| date.checked_add(1.month()).ok()))

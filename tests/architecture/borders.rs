@@ -134,6 +134,11 @@ const BORDERS: &[Border] = &[
         place: Place::Never(&["src/flow"]),
     },
     Border {
+        why: "the meter counts charges, whatever request they are for",
+        what: What::Paths(&["http", "http_body*", "bytes", "hyper*", "axum", "crate::flow", "crate::librechat"]),
+        place: Place::Never(&["src/meter"]),
+    },
+    Border {
         why: "nothing depends on the edge but what puts the product together",
         what: What::Paths(&["crate::edge"]),
         place: Place::Only(&["src/edge", "src/app", "src/cli", "src/demo", "src/lib", "src/main"]),

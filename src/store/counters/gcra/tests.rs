@@ -124,7 +124,8 @@ fn replayed(events: &[(i64, u64)], until: i64) -> u128 {
 /// after each step with the one that the bucket had if nothing had ever been taken too much.
 fn compare(steps: Vec<(i64, u64, u64, usize)>, compare: impl Fn(u128, u128) -> bool) {
     let (mut bucket, mut now) = (Bucket::default(), 0_i64);
-    let (mut real, mut open): (Vec<(i64, u64)>, Vec<(usize, u64, u64)>) = (Vec::new(), Vec::new());
+    let mut real: Vec<(i64, u64)> = Vec::new();
+    let mut open: Vec<(usize, u64, u64)> = Vec::new();
     for (pause, one, other, which) in steps {
         let (taken, used) = (one.max(other), one.min(other));
         now += pause * 1_000_000;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::policy::charge::Charge;
 use crate::store::StoreError;
-use crate::store::counters::{Answer, Counters, Lack, Reading, Use};
+use crate::store::counters::{Answer, Counters, Draw, Hold, Lack, Reading, Use};
 
 mod plan;
 mod receipt;
@@ -82,21 +82,44 @@ impl Meter {
     /// Takes all charges or none. What is taken expires after `lives` where nobody settles it.
     ///
     /// # Errors
-    /// [`MeterError`] where the charges cannot be weighed. They may then have been taken; they expire.
+    /// [`MeterError`] where the charges cannot be weighed. What may have been taken all the same is given back in the background,
+    /// also where the call is dropped on its way.
     pub async fn take(&self, charges: &[Charge], lives: Duration) -> Result<Taken, MeterError> {
         let place = self.desk.place()?;
-        let id = Uuid::now_v7();
-        let mut at = self.about_now();
+        let (id, mut at) = (Uuid::now_v7(), self.about_now());
+        let asked = |draws: &[Draw], at: Timestamp| {
+            let expires = at.checked_add(lives).unwrap_or(Timestamp::MAX);
+            Hold { id, draws: draws.to_vec(), at, expires }
+        };
+        let mut draws = plan(charges, at)?;
+        let mut receipt = place.asking(asked(&draws, at));
         // A second time where the store's clock says another window than ours did.
         for _ in 0..2 {
-            match self.counters.take(&plan(charges, at)?, id, lives).await? {
-                Answer::Taken { hold, uses } => return Ok(Taken::All { receipt: place.receipt(hold), uses }),
-                Answer::Short { at, lacks } => return Ok(Taken::Short { at, lacks }),
-                Answer::Moved { at: told } => at = self.corrected(told),
+            match self.counters.take(&draws, id, lives).await {
+                Ok(Answer::Taken { hold, uses }) => return Ok(Taken::All { receipt: receipt.taken(hold), uses }),
+                Ok(Answer::Short { at, lacks }) => {
+                    receipt.forget();
+                    return Ok(Taken::Short { at, lacks });
+                }
+                Ok(Answer::Moved { at: told }) => {
+                    at = self.corrected(told);
+                    draws = plan(charges, at)?;
+                    receipt.asks(asked(&draws, at));
+                }
                 // The id is new: nobody can have ended it.
-                Answer::Lost | Answer::Ended => return Err(MeterError::Lost),
+                Ok(Answer::Lost | Answer::Ended) => {
+                    receipt.forget();
+                    return Err(MeterError::Lost);
+                }
+                // Perhaps it was taken, and the answer did not arrive: dropping the receipt gives it back.
+                Err(error) if error.transient => return Err(error.into()),
+                Err(error) => {
+                    receipt.forget();
+                    return Err(error.into());
+                }
             }
         }
+        receipt.forget();
         Err(OutOfCalendar(at).into())
     }
 

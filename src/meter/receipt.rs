@@ -84,9 +84,9 @@ impl Desk {
 // === impl Place ===
 
 impl Place {
-    /// The receipt for what was taken.
-    pub(super) fn receipt(self, hold: Hold) -> Receipt {
-        Receipt { open: Some((Task { hold, used: Used::Estimate }, self.permit)), counters: self.counters }
+    /// The receipt for what is about to be asked for. Until the answer is there, dropping it gives back what may have been taken.
+    pub(super) fn asking(self, hold: Hold) -> Receipt {
+        Receipt { open: Some((Task { hold, used: Used::Nothing }, self.permit)), counters: self.counters }
     }
 }
 
@@ -113,6 +113,26 @@ impl Receipt {
     /// [`StoreError`] as there.
     pub async fn release(self) -> Result<Settled, StoreError> {
         self.end(Used::Nothing).await
+    }
+
+    /// The question is asked anew, for another hold.
+    pub(super) fn asks(&mut self, hold: Hold) {
+        if let Some((task, _)) = &mut self.open {
+            task.hold = hold;
+        }
+    }
+
+    /// The hold was taken.
+    pub(super) fn taken(mut self, hold: Hold) -> Self {
+        if let Some((task, _)) = &mut self.open {
+            *task = Task { hold, used: Used::Estimate };
+        }
+        self
+    }
+
+    /// Nothing was taken.
+    pub(super) fn forget(mut self) {
+        self.open = None;
     }
 
     async fn end(mut self, used: Used) -> Result<Settled, StoreError> {

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use super::*;
 use crate::policy::RuleId;
 use crate::policy::charge::{Unit, Window};
-use crate::store::counters::{Draw, Hold, Rebuilt, Settled};
+use crate::store::counters::{Rebuilt, Settled};
 use crate::store::memory::Memory;
 
 const NOW: &str = "2026-11-21T15:47:04Z";
@@ -191,6 +191,21 @@ async fn a_settle_that_is_given_up_goes_on_with_what_was_used() {
         assert!(matches!(settling.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending));
     }
     assert_eq!(bench.settled().await, [20, 0]);
+}
+
+#[tokio::test]
+async fn what_was_taken_without_an_answer_is_given_back() {
+    let bench = bench(clock(), clock(), 10).await;
+    bench.counters.fail_after.store(1, Ordering::SeqCst);
+    assert!(matches!(bench.meter.take(&charges(50), LIVES).await, Err(MeterError::Store(_))));
+    {
+        bench.counters.hang.store(1, Ordering::SeqCst);
+        let (meter, charges) = (bench.meter.clone(), charges(50));
+        let mut taking = Box::pin(meter.take(&charges, LIVES));
+        assert!(matches!(taking.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending));
+    }
+    // Nothing is used, and nothing is held any more: the counter of open turns says so.
+    assert_eq!(bench.settled().await, [0, 0]);
 }
 
 #[tokio::test]

@@ -17,10 +17,12 @@ use crate::store::StoreError;
 use crate::store::counters::{Answer, Counters, Draw, Hold, Lack, Reading, Use};
 
 mod plan;
+pub mod rebuild;
 mod receipt;
 pub mod window;
 
 pub use plan::plan;
+pub use rebuild::Rebuilder;
 pub use receipt::{Receipt, Unsettled};
 use window::OutOfCalendar;
 

@@ -11,7 +11,7 @@ pub mod recorder;
 pub(crate) mod samples;
 pub mod sinks;
 
-pub use entry::{Audit, Category, Decision, Entry, Severity, Usage};
+pub use entry::{Audit, Category, Decision, Entry, Severity, Spent, Usage};
 pub use meters::RecorderMeters;
 pub use recorder::{Recorder, RecorderOptions, RecorderWorker};
 pub use sinks::Sink;

@@ -252,6 +252,7 @@ impl<'a> Visit<'a> {
             status,
             request_bytes: turn.bytes,
             time,
+            spent: None,
         })));
     }
 }

@@ -12,6 +12,9 @@ use uuid::Uuid;
 use crate::policy::RuleId;
 
 mod line;
+mod spent;
+
+pub use spent::{Charged, RunUsed, Source, Spent, TokensUsed, Usd};
 
 /// One line of the record.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -161,6 +164,10 @@ pub struct Usage {
     pub request_bytes: u64,
     /// From arrival to LibreChat's answer, in milliseconds.
     pub time: f64,
+    /// What the turn used and what was charged for it, once it is settled; absent where nobody follows it (no limit applies,
+    /// and nothing else wants to know). Its members are members of the entry.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub spent: Option<Box<Spent>>,
 }
 
 /// Whether LibreChat took a turn that the policy allowed.

@@ -53,6 +53,7 @@ pub(crate) fn turn(n: u128) -> Entry {
         status: 200,
         request_bytes: 1024,
         time: 2.25,
+        spent: None,
     }))
 }
 

@@ -39,6 +39,14 @@ impl Sink {
         Self::Ledger { name, ledger }
     }
 
+    /// The store behind the sink, which can tell what entries have put on counters; none where entries leave Tollgate for good.
+    pub fn kept(&self) -> Option<Arc<dyn Ledger>> {
+        match self {
+            Self::Lines(_) => None,
+            Self::Ledger { ledger, .. } => Some(Arc::clone(ledger)),
+        }
+    }
+
     /// The sink's name in metrics and logs.
     pub fn name(&self) -> &'static str {
         match self {

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use mongodb::options::{ClientOptions, DatabaseOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern};
 use mongodb::{Client, Database};
 use tokio::sync::OnceCell;
 
-use super::{Agents, ApiKey, Directory, Fields, Holder, Ledger, Person, StoreError, Subject};
+use super::counters::Draw;
+use super::{Accounts, Agents, ApiKey, Directory, Fields, Holder, Ledger, Page, Person, StoreError, Subject};
 use crate::record::Entry;
 
 mod agents;
@@ -144,5 +146,24 @@ impl Ledger for Mongo {
         };
         let appended = faults::in_time(&self.hosts, APPEND, work).await?;
         appended.map_err(|error| self.hosts.fault(&error))
+    }
+
+    async fn charged(&self, _at: Timestamp) -> Result<Vec<Draw>, StoreError> {
+        Err(self.hosts.ambiguous("usage_events"))
+    }
+}
+
+#[async_trait]
+impl Accounts for Mongo {
+    async fn balance(&self, _user: &str) -> Result<Option<Fields>, StoreError> {
+        Err(self.hosts.ambiguous("balances"))
+    }
+
+    async fn transactions(&self, _conversations: &[&str], _since: Timestamp) -> Result<Page, StoreError> {
+        Err(self.hosts.ambiguous("transactions"))
+    }
+
+    async fn messages(&self, _user: &str, _conversation: &str) -> Result<Page, StoreError> {
+        Err(self.hosts.ambiguous("messages"))
     }
 }

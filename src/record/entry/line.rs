@@ -4,13 +4,16 @@
 //! tenth of what a turn costs; here names are written as they are and texts by the word (`json_text`). A test holds both to
 //! the same bytes.
 
+use std::fmt::Display;
+use std::io::Write as _;
+
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 use serde::Serialize;
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
-use super::{Audit, Details, Entry, Metadata, Response, Usage};
+use super::{Audit, Charged, Details, Entry, Metadata, Response, RunUsed, Spent, TokensUsed, Usage};
 use crate::json_text::escape;
 
 /// Appends the entry and a line break.
@@ -101,7 +104,86 @@ impl Line<'_> {
         self.value(r#","outcome":"#, &usage.outcome)?;
         self.value(r#","status":"#, &usage.status)?;
         self.value(r#","requestBytes":"#, &usage.request_bytes)?;
-        self.value(r#","time":"#, &usage.time)
+        self.value(r#","time":"#, &usage.time)?;
+        match &usage.spent {
+            Some(spent) => self.spent(spent),
+            None => Ok(()),
+        }
+    }
+
+    fn spent(&mut self, spent: &Spent) -> serde_json::Result<()> {
+        self.tokens(r#","tokens":{"input":"#, &spent.tokens);
+        if let Some(cost) = spent.cost {
+            self.shown(r#","cost":""#, cost, "\"");
+        }
+        self.value(r#","source":"#, &spent.source)?;
+        self.moment(r#","settled":""#, &spent.settled);
+        self.objects(r#","runs":"#, &spent.runs, Self::run);
+        self.objects(r#","charged":"#, &spent.charged, Self::charge);
+        Ok(())
+    }
+
+    fn run(&mut self, run: &RunUsed) {
+        self.text(r#"{"endpoint":""#, &run.endpoint);
+        self.text(r#","model":""#, &run.model);
+        self.tokens(r#","tokens":{"input":"#, &run.tokens);
+        if let Some(cost) = run.cost {
+            self.shown(r#","cost":""#, cost, "\"");
+        }
+        self.raw("}");
+    }
+
+    fn tokens(&mut self, name: &'static str, tokens: &TokensUsed) {
+        self.whole(name, tokens.input);
+        self.whole(r#","cachedInput":"#, tokens.cached_input);
+        self.whole(r#","cacheWrite":"#, tokens.cache_write);
+        self.whole(r#","output":"#, tokens.output);
+        self.raw("}");
+    }
+
+    fn charge(&mut self, charge: &Charged) {
+        self.text(r#"{"counter":""#, &charge.counter);
+        self.whole(r#","amount":"#, charge.amount);
+        self.moment(r#","from":""#, &charge.from);
+        self.moment(r#","until":""#, &charge.until);
+        if let Some(window) = charge.window {
+            self.whole(r#","window":"#, window);
+        }
+        if let Some(ceiling) = charge.ceiling {
+            self.whole(r#","ceiling":"#, ceiling);
+        }
+        self.raw("}");
+    }
+
+    fn objects<T>(&mut self, name: &'static str, items: &[T], write: impl Fn(&mut Self, &T)) {
+        let mut before = "[";
+        for item in items {
+            self.raw(if before == "[" { name } else { "" });
+            self.raw(before);
+            write(self, item);
+            before = ",";
+        }
+        if !items.is_empty() {
+            self.raw("]");
+        }
+    }
+
+    /// A number, or a text where it takes more than 63 bits.
+    fn whole(&mut self, name: &'static str, number: u64) {
+        if i64::try_from(number).is_ok() {
+            self.shown(name, number, "");
+        } else {
+            self.raw(name);
+            self.shown("\"", number, "\"");
+        }
+    }
+
+    /// What is shown in digits.
+    fn shown(&mut self, name: &'static str, digits: impl Display, after: &'static str) {
+        self.raw(name);
+        // Writing into memory cannot fail.
+        let _ = write!(&mut *self.0, "{digits}");
+        self.raw(after);
     }
 
     #[inline]

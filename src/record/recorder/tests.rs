@@ -3,6 +3,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
+use jiff::Timestamp;
 use proptest::prelude::*;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -10,6 +11,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::metrics::Metrics;
 use crate::record::samples::{refusal, turn};
+use crate::store::counters::Draw;
 use crate::store::{Ledger, StoreError};
 
 /// A store whose behaviour is set from outside: each append needs a permit; it may fail first, or refuse certain entries.
@@ -59,6 +61,10 @@ impl Ledger for Store {
         }
         self.stored.lock().unwrap().extend(entries.iter().map(|entry| entry.id().as_u128()));
         Ok(())
+    }
+
+    async fn charged(&self, _at: Timestamp) -> Result<Vec<Draw>, StoreError> {
+        Ok(vec![])
     }
 }
 

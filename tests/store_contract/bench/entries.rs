@@ -59,5 +59,6 @@ pub(crate) fn turn(n: u128) -> Entry {
         status: 200,
         request_bytes: 5_000_000_000,
         time: 2.25,
+        spent: None,
     }))
 }

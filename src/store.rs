@@ -17,6 +17,7 @@ use self::counters::Draw;
 use crate::record::Entry;
 
 pub mod accounts;
+mod charged;
 pub mod counters;
 pub mod embedded;
 pub mod memory;

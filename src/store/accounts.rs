@@ -11,11 +11,14 @@ pub const MOST_ROWS: usize = 10_000;
 /// Most messages of a conversation that one question gives.
 pub const MOST_MESSAGES: usize = 2_000;
 
-/// Most bytes of messages (as BSON) that one question reads.
+/// Most bytes of rows or messages (as BSON) that one question gives.
 pub const MOST_BYTES: usize = 8 * 1024 * 1024;
 
 /// Most conversations of one question for rows.
 pub const MOST_CONVERSATIONS: usize = 1_000;
+
+/// Longest id of a conversation that rows are asked about, in bytes. LibreChat's own are UUIDs; a client may send any text.
+pub const LONGEST_CONVERSATION: usize = 256;
 
 /// Documents in the order that the question promises.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,9 +46,10 @@ pub trait Accounts: Send + Sync {
 
     /// The rows that LibreChat has written for runs in these conversations since this moment (included): `_id`, `user`,
     /// `conversationId`, `messageId`, `tokenType`, `model`, `context`, `rate`, `rawAmount`, `tokenValue`, `inputTokens`,
-    /// `writeTokens`, `readTokens` and `createdAt`, each only where the row has it. The oldest first, at most [`MOST_ROWS`]; where it
-    /// is cut, the newest are missing. One question to the store, however many conversations; a conversation that nothing was
-    /// written for gives nothing. LibreChat's clock says when a row was written, not the caller's.
+    /// `writeTokens`, `readTokens` and `createdAt`, each only where the row has it. The oldest first, at most [`MOST_ROWS`]
+    /// and [`MOST_BYTES`]; where it is cut, the newest are missing. One question to the store, however many conversations; a
+    /// conversation that nothing was written for gives nothing, nor does one with an id beyond [`LONGEST_CONVERSATION`].
+    /// LibreChat's clock says when a row was written, not the caller's.
     ///
     /// Whose a row is says its `user`: callers name their conversations themselves, so the same name may be two people's.
     ///

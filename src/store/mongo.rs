@@ -1,4 +1,5 @@
-//! MongoDB: LibreChat's database as the directory and for its agents (read only), a database of Tollgate's own as the ledger.
+//! MongoDB: LibreChat's database as the directory, for its agents and its accounts (read only), a database of Tollgate's own as
+//! the ledger.
 //!
 //! Look-ups read from the primary with read concern `majority`: the newest role that no failover can take back.
 //! Records are written with write concern `majority`. Errors name hosts, never the connection string.
@@ -16,10 +17,13 @@ use super::counters::Draw;
 use super::{Accounts, Agents, ApiKey, Directory, Fields, Holder, Ledger, Page, Person, StoreError, Subject};
 use crate::record::Entry;
 
+mod accounts;
 mod agents;
+mod charged;
 mod directory;
 mod faults;
 mod ledger;
+mod plain;
 
 use faults::Hosts;
 
@@ -46,6 +50,9 @@ pub const LOOK_UP: Duration = Duration::from_secs(4);
 
 /// How long one append may take from end to end. Nobody waits for it; it is repeated whole where it fails.
 pub const APPEND: Duration = Duration::from_secs(10);
+
+/// How long the sums of what entries have put on counters may take from end to end. Nobody waits for them but a rebuild.
+pub const SUMS: Duration = Duration::from_secs(60);
 
 /// A client of one MongoDB deployment. Cheap to clone.
 #[derive(Clone)]
@@ -148,22 +155,32 @@ impl Ledger for Mongo {
         appended.map_err(|error| self.hosts.fault(&error))
     }
 
-    async fn charged(&self, _at: Timestamp) -> Result<Vec<Draw>, StoreError> {
-        Err(self.hosts.ambiguous("usage_events"))
+    async fn charged(&self, at: Timestamp) -> Result<Vec<Draw>, StoreError> {
+        let asked = faults::in_time(&self.hosts, SUMS, charged::charged(&self.own, at)).await?;
+        asked.map_err(|error| self.hosts.fault(&error))
     }
 }
 
 #[async_trait]
 impl Accounts for Mongo {
-    async fn balance(&self, _user: &str) -> Result<Option<Fields>, StoreError> {
-        Err(self.hosts.ambiguous("balances"))
+    async fn balance(&self, user: &str) -> Result<Option<Fields>, StoreError> {
+        let asked = faults::in_time(&self.hosts, LOOK_UP, accounts::balances(&self.librechat, user)).await?;
+        let mut found = asked.map_err(|error| self.hosts.fault(&error))?;
+        match found.len() {
+            0 | 1 => Ok(found.pop()),
+            _ => Err(self.hosts.ambiguous("balances")),
+        }
     }
 
-    async fn transactions(&self, _conversations: &[&str], _since: Timestamp) -> Result<Page, StoreError> {
-        Err(self.hosts.ambiguous("transactions"))
+    async fn transactions(&self, conversations: &[&str], since: Timestamp) -> Result<Page, StoreError> {
+        let rows = accounts::transactions(&self.librechat, conversations, since);
+        let asked = faults::in_time(&self.hosts, LOOK_UP, rows).await?;
+        asked.map_err(|error| self.hosts.fault(&error))
     }
 
-    async fn messages(&self, _user: &str, _conversation: &str) -> Result<Page, StoreError> {
-        Err(self.hosts.ambiguous("messages"))
+    async fn messages(&self, user: &str, conversation: &str) -> Result<Page, StoreError> {
+        let messages = accounts::messages(&self.librechat, user, conversation);
+        let asked = faults::in_time(&self.hosts, LOOK_UP, messages).await?;
+        asked.map_err(|error| self.hosts.fault(&error))
     }
 }

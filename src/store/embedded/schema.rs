@@ -14,7 +14,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(10);
 
 /// The steps from an empty file to today's tables. Step n brings `user_version` from n to n + 1. A step that has been
 /// released is never changed: the next change is a step of its own.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
 CREATE TABLE users (
     id     TEXT PRIMARY KEY NOT NULL,          -- LibreChat's users._id, 24 hex digits in lower case
@@ -53,6 +53,25 @@ CREATE INDEX usage_events_model_time ON usage_events (model, time);
 ALTER TABLE users ADD COLUMN openid_id TEXT;      -- the claim `sub` of the identity provider's tokens
 ALTER TABLE users ADD COLUMN openid_issuer TEXT;  -- their issuer, without a slash at its end
 CREATE UNIQUE INDEX users_openid ON users (openid_id, openid_issuer) WHERE openid_id IS NOT NULL;
+",
+    "
+CREATE TABLE spent (                           -- what windows of the calendar hold, by the entries of usage_events
+    counter TEXT PRIMARY KEY NOT NULL,
+    starts  INTEGER NOT NULL,                  -- microseconds since 1970 (UTC)
+    ends    INTEGER NOT NULL,
+    amount  TEXT NOT NULL                      -- decimal: 64 bits without a sign, which INTEGER has not
+) WITHOUT ROWID;
+CREATE INDEX spent_ends ON spent (ends);
+
+CREATE TABLE poured (                          -- what was put into rolling windows, by the same
+    counter TEXT NOT NULL,
+    at      INTEGER NOT NULL,
+    ends    INTEGER NOT NULL,
+    amount  TEXT NOT NULL,
+    window  INTEGER NOT NULL,                  -- microseconds
+    ceiling TEXT NOT NULL
+);
+CREATE INDEX poured_ends ON poured (ends);
 ",
 ];
 
@@ -127,7 +146,7 @@ mod tests {
         let ann = "INSERT INTO users (id, email, role, groups) VALUES ('6b012e4109cc968f8a928bce', 'a@b.c', 'USER', '[\"g\"]')";
         old.execute(ann, []).unwrap();
         prepare(&mut old, &file).unwrap();
-        assert_eq!(version(&old).unwrap(), 2);
+        assert_eq!(version(&old).unwrap(), newest());
         let kept = "SELECT email, role, groups, openid_id, openid_issuer FROM users";
         let kept: (String, String, String, Option<String>, Option<String>) = old
             .query_row(kept, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))

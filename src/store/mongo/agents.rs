@@ -4,13 +4,13 @@ use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use mongodb::Database;
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
+use mongodb::bson::{DateTime, Document, RawDocumentBuf, doc};
 use mongodb::error::Error;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::OPERATION;
 use super::directory::fields;
+use super::plain::plain;
 use crate::store::{ApiKey, Fields};
 
 const AGENTS: &str = "agents";
@@ -105,52 +105,9 @@ fn time(at: DateTime) -> Timestamp {
     Timestamp::from_millisecond(at.timestamp_millis()).unwrap_or(Timestamp::MIN)
 }
 
-fn plain(document: Document) -> Fields {
-    document.into_iter().map(|(key, value)| (key, json(value))).collect()
-}
-
-/// A value as JSON. Numbers that JSON cannot hold and types that it does not have become objects, never texts or nulls,
-/// which somebody could take for something else.
-fn json(value: Bson) -> Value {
-    match value {
-        Bson::Null => Value::Null,
-        Bson::Boolean(value) => value.into(),
-        Bson::Int32(value) => value.into(),
-        Bson::Int64(value) => value.into(),
-        Bson::Double(value) if value.is_finite() => value.into(),
-        Bson::Double(value) => json!({"$numberDouble": value.to_string()}),
-        Bson::String(value) => value.into(),
-        Bson::Array(items) => items.into_iter().map(json).collect(),
-        Bson::Document(document) => Value::Object(plain(document)),
-        Bson::ObjectId(id) => json!({"$oid": id.to_hex()}),
-        Bson::DateTime(at) => json!({"$date": at.timestamp_millis()}),
-        other => json!({"$type": format!("{:?}", other.element_type())}),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_json_has_no_word_for_is_an_object() {
-        let id = ObjectId::from_bytes([7; 12]);
-        for (value, expected) in [
-            (Bson::Null, json!(null)),
-            (Bson::Int32(3), json!(3)),
-            (Bson::Int64(-3), json!(-3)),
-            (Bson::Double(0.5), json!(0.5)),
-            (Bson::Double(f64::NAN), json!({"$numberDouble": "NaN"})),
-            (Bson::Double(f64::INFINITY), json!({"$numberDouble": "inf"})),
-            (Bson::ObjectId(id), json!({"$oid": "070707070707070707070707"})),
-            (Bson::DateTime(DateTime::from_millis(5)), json!({"$date": 5})),
-            (Bson::Undefined, json!({"$type": "Undefined"})),
-            (Bson::Symbol("gpt-4o".into()), json!({"$type": "Symbol"})),
-            (Bson::Array(vec!["a".into(), doc! {"b": true}.into()]), json!(["a", {"b": true}])),
-        ] {
-            assert_eq!(json(value), expected);
-        }
-    }
 
     #[test]
     fn a_time_out_of_range_is_long_ago() {

@@ -14,4 +14,4 @@ pub mod sinks;
 pub use entry::{Audit, Category, Decision, Entry, Severity, Spent, Usage};
 pub use meters::RecorderMeters;
 pub use recorder::{Recorder, RecorderOptions, RecorderWorker};
-pub use sinks::Sink;
+pub use sinks::{Kept, Sink};

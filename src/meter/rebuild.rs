@@ -1,54 +1,93 @@
-//! Brings lost counters back: from what the ledger says was put on them, under the fence of the store.
+//! Brings lost counters back: by what the ledger says was put on them, under the fence of their store.
+//!
+//! What was settled is counted once. A turn's charges come into the ledger when its settling was answered; a turn whose settling
+//! was not answered, or was answered that the counters are lost, is settled after the rebuild. What the ledger does not have
+//! yet when it is asked is missing afterwards: so this process writes down first what it holds, and gives others time for
+//! it. Who is slower by more than that has charged for nothing. Open holds are gone with the counters: their turns count when
+//! they are settled.
+//!
+//! Several processes may try at once: the store takes the sums of the first one that ends, and adds nothing to what is there.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::Mutex;
+use tokio::time::sleep;
 
-use crate::record::Recorder;
+use crate::record::{Kept, Recorder};
+use crate::store::StoreError;
 use crate::store::counters::{Counters, Rebuilt};
-use crate::store::{Ledger, StoreError};
+
+/// How long other processes are given to write down what they had settled before the counters were lost. They write within
+/// a tenth of a second where nothing is in the way.
+pub const GRACE: Duration = Duration::from_secs(1);
 
 /// Rebuilds counters that their store has lost. One for each store of counters in a process.
 pub struct Rebuilder {
     counters: Arc<dyn Counters>,
-    ledger: Option<Arc<dyn Ledger>>,
+    kept: Option<Kept>,
     recorder: Recorder,
     grace: Duration,
     /// One rebuild at a time.
-    turn: tokio::sync::Mutex<()>,
+    turn: Mutex<()>,
 }
-
-/// How long other processes are given to write down what they have settled before the counters were lost.
-pub const GRACE: Duration = Duration::from_secs(1);
 
 // === impl Rebuilder ===
 
 impl Rebuilder {
-    /// Rebuilds these counters from this ledger, after the recorder has written what it holds. `ledger` is one of the recorder's
-    /// sinks ([`crate::record::Sink::kept`]); without one nobody knows what was spent, and counters begin at nothing.
-    pub fn new(
-        counters: Arc<dyn Counters>,
-        ledger: Option<Arc<dyn Ledger>>,
-        recorder: Recorder,
-        grace: Duration,
-    ) -> Self {
-        Self { counters, ledger, recorder, grace, turn: tokio::sync::Mutex::default() }
+    /// Rebuilds these counters by this ledger, which has to be one of the recorder's sinks ([`crate::record::Sink::kept`]), and
+    /// the same one for all processes that count together: embedded stores know what one process has settled. Without a
+    /// ledger nobody knows what was spent, and counters begin at nothing.
+    ///
+    /// `grace` is [`GRACE`], or nothing where no other process counts on these counters.
+    pub fn new(counters: Arc<dyn Counters>, kept: Option<Kept>, recorder: Recorder, grace: Duration) -> Self {
+        Self { counters, kept, recorder, grace, turn: Mutex::default() }
     }
 
-    /// Rebuilds once, whoever else tries: to be called when the counters answer that they are lost, and again later where it fails.
-    /// `at` is the time of the counters as far as is known (UTC). Requests are not to wait for it.
+    /// Rebuilds once, whoever else tries: to be called when the counters answer that they are lost (or are new), and again after
+    /// a pause where it fails. `at` is the time of the counters (UTC), as far as that is known without them. Requests are not to
+    /// wait for this: it takes the grace, and as long as the ledger takes for its sums.
     ///
     /// # Errors
-    /// [`StoreError`] where the ledger or the counters do not answer; nothing is counted then.
+    /// [`StoreError`] where the ledger or the counters do not answer; then nothing is counted yet.
     pub async fn rebuild(&self, at: Timestamp) -> Result<Rebuilt, StoreError> {
         let _alone = self.turn.lock().await;
-        tokio::time::sleep(self.grace).await;
-        self.recorder.flush().await;
-        let known = match &self.ledger {
-            Some(ledger) => ledger.charged(at).await?,
-            None => Vec::new(),
+        if self.is_there().await? {
+            return Ok(Rebuilt::NotNeeded);
+        }
+        sleep(self.grace).await;
+        let Some(Kept { sink, ledger }) = &self.kept else {
+            let rebuilt = self.counters.rebuild(&[]).await?;
+            if rebuilt == Rebuilt::Now {
+                tracing::warn!("the counters of limits begin at nothing: no sink of records could tell what was spent");
+            }
+            return Ok(rebuilt);
         };
-        self.counters.rebuild(&known).await
+        let missing = self.recorder.flushed(sink).await;
+        if self.is_there().await? {
+            return Ok(Rebuilt::NotNeeded);
+        }
+        let known = ledger.charged(at).await?;
+        let rebuilt = self.counters.rebuild(&known).await?;
+        if rebuilt == Rebuilt::Now {
+            tracing::info!(counters = known.len(), sink, "the counters of limits are rebuilt");
+            if missing > 0 {
+                tracing::warn!(
+                    missing,
+                    sink,
+                    "usage entries were lost before: what they charged is not counted any more"
+                );
+            }
+        }
+        Ok(rebuilt)
+    }
+
+    /// Whether the store has its counters: somebody was quicker.
+    async fn is_there(&self) -> Result<bool, StoreError> {
+        Ok(self.counters.read(&[]).await?.is_some())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! What the recorder counts. The series themselves are declared in [`crate::metrics`].
 
+use prometheus::core::Collector as _;
 use prometheus::{IntCounter, IntCounterVec, IntGaugeVec};
 
 /// The recorder's handles on the series it counts with.
@@ -49,6 +50,20 @@ impl RecorderMeters {
     /// Counts an entry that one sink did not get.
     pub(super) fn lost(&self, sink: &str, kind: &str, loss: Loss) {
         self.dropped.with_label_values(&[sink, kind, loss.as_str()]).inc();
+    }
+
+    /// How many usage entries this sink should have and has not.
+    pub(super) fn usage_lost(&self, sink: &str) -> u64 {
+        let families = self.dropped.collect();
+        let series = families.iter().flat_map(|family| family.get_metric());
+        let missing = series.filter(|series| {
+            let is = |name: &str, values: &[&str]| {
+                series.get_label().iter().any(|label| label.name() == name && values.contains(&label.value()))
+            };
+            is("kind", &["usage"]) && is("sink", &["all", sink])
+        });
+        // Counters are whole numbers, which the exposition has as floats.
+        missing.map(|series| series.get_counter().get_value() as u64).sum()
     }
 
     /// Counts an entry that no sink got.

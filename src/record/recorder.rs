@@ -140,6 +140,13 @@ impl Recorder {
         }
     }
 
+    /// The same, for who is about to ask a sink's ledger for sums: all that this process has settled before the call is in
+    /// there, but for what was lost since it began. How many usage entries that are is the answer; the sums lack what they charged.
+    pub async fn flushed(&self, sink: &str) -> u64 {
+        self.flush().await;
+        self.shared.meters.usage_lost(sink)
+    }
+
     /// Ends the recording: what is recorded afterwards is dropped and counted, what was recorded before is written. Returns
     /// when the sinks have everything, or when `within` has passed and the rest was dropped and counted.
     pub async fn stop(&self, within: Duration) {

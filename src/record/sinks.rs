@@ -23,6 +23,15 @@ pub enum Sink {
     },
 }
 
+/// A sink's store, by which counters are rebuilt.
+#[derive(Clone)]
+pub struct Kept {
+    /// The sink's name.
+    pub sink: &'static str,
+    /// The store.
+    pub ledger: Arc<dyn Ledger>,
+}
+
 // === impl Sink ===
 
 impl Sink {
@@ -40,10 +49,10 @@ impl Sink {
     }
 
     /// The store behind the sink, which can tell what entries have put on counters; none where entries leave Tollgate for good.
-    pub fn kept(&self) -> Option<Arc<dyn Ledger>> {
+    pub fn kept(&self) -> Option<Kept> {
         match self {
             Self::Lines(_) => None,
-            Self::Ledger { ledger, .. } => Some(Arc::clone(ledger)),
+            Self::Ledger { name, ledger } => Some(Kept { sink: name, ledger: Arc::clone(ledger) }),
         }
     }
 

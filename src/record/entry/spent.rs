@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use crate::policy::charges::Tokens;
-use crate::store::counters::{Draw, Measure};
+use crate::store::counters::{Draw, Hold, Measure, Settled};
 
 /// What a settled turn used: members of its usage entry.
 ///
@@ -114,14 +114,20 @@ const DOLLAR: u64 = 1_000_000_000_000;
 // === impl Charged ===
 
 impl Charged {
-    /// What was put on the counters of these draws where so much was used: an amount for each draw, in their order. `taken` and
-    /// `settled` say when the hold was taken and when it was settled, by the clock of the counters.
+    /// What settling a hold at these amounts (one for each draw, in their order) has put on counters, by what the store said.
+    /// Nothing where it was settled before, or cannot be settled any more. Nothing, too, where the counters are lost: then the
+    /// settling is repeated after the rebuild, and its own answer counts.
     ///
-    /// A bucket stands as if what was used, up to what was held, had been put in when it was taken; what was used beyond that
-    /// came with the settling. These are two charges.
-    pub fn of(draws: &[Draw], used: &[u64], taken: Timestamp, settled: Timestamp) -> Vec<Self> {
-        let mut charged = Vec::with_capacity(draws.len());
-        for (draw, used) in draws.iter().zip(used) {
+    /// A bucket stands as if what was used, up to what was held, had been put in when it was taken; what was used beyond that,
+    /// and all of a hold that had expired, comes with the settling. So one draw may make two charges.
+    pub fn of(hold: &Hold, used: &[u64], settled: Settled) -> Vec<Self> {
+        let (taken, settled) = match settled {
+            Settled::Now(at) => (hold.at.min(at), at),
+            Settled::Late(at) => (at, at),
+            Settled::Already | Settled::TooLate | Settled::Lost => return Vec::new(),
+        };
+        let mut charged = Vec::with_capacity(hold.draws.len());
+        for (draw, used) in hold.draws.iter().zip(used) {
             match draw.measure {
                 Measure::Spend { from, until } => charged.push(Self {
                     counter: draw.counter.clone(),

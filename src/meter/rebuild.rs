@@ -46,12 +46,12 @@ impl Rebuilder {
     }
 
     /// Rebuilds once, whoever else tries: to be called when the counters answer that they are lost (or are new), and again after
-    /// a pause where it fails. `at` is the time of the counters (UTC), as far as that is known without them. Requests are not to
-    /// wait for this: it takes the grace, and as long as the ledger takes for its sums.
+    /// a pause where it fails. `now` tells the time of the counters (UTC), as far as that is known without them. Requests are not
+    /// to wait for this: it takes the grace, and as long as the ledger takes for its sums.
     ///
     /// # Errors
     /// [`StoreError`] where the ledger or the counters do not answer; then nothing is counted yet.
-    pub async fn rebuild(&self, at: Timestamp) -> Result<Rebuilt, StoreError> {
+    pub async fn rebuild(&self, now: impl Fn() -> Timestamp) -> Result<Rebuilt, StoreError> {
         let _alone = self.turn.lock().await;
         if self.is_there().await? {
             return Ok(Rebuilt::NotNeeded);
@@ -68,7 +68,7 @@ impl Rebuilder {
         if self.is_there().await? {
             return Ok(Rebuilt::NotNeeded);
         }
-        let known = ledger.charged(at).await?;
+        let known = ledger.charged(now()).await?;
         let rebuilt = self.counters.rebuild(&known).await?;
         if rebuilt == Rebuilt::Now {
             tracing::info!(counters = known.len(), sink, "the counters of limits are rebuilt");

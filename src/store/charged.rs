@@ -95,3 +95,6 @@ impl Running {
 fn narrow(amount: u128) -> u64 {
     u64::try_from(amount).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ mod checks;
 mod lifetimes;
 mod model;
 mod race;
-mod redis_only;
+pub(crate) mod redis_only;
 
 /// How long checks wait for Redis: machines that test are busy.
 pub(crate) const PATIENT: Duration = Duration::from_secs(20);

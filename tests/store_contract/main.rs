@@ -6,9 +6,13 @@
 //! (`tests/services/start` starts one); where it does not, a line says so, and with `CI=true` the checks fail.
 
 #[cfg(test)]
+mod accounts;
+#[cfg(test)]
 mod agents;
 #[cfg(test)]
 mod bench;
+#[cfg(test)]
+mod charged;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
@@ -18,3 +22,5 @@ mod mongo_only;
 #[cfg(test)]
 #[path = "../support/mongod.rs"]
 mod mongod;
+#[cfg(test)]
+mod rebuild;

@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use mongodb::bson::spec::BinarySubtype;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::options::UpdateModifications;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tollgate::store::mongo::{LOOK_UP, Mongo};
 use tollgate::store::{Agents, Directory, Holder, Ledger, StoreError, Subject};
 
-use crate::bench::entries::{refusal, time, turn};
+use crate::bench::entries::{poured, refusal, settled, spent, time, turn};
 use crate::bench::mongo::{MongoBench, with_mongo};
 use crate::bench::{ADMIN, USER, VIEWER};
 
@@ -177,6 +177,61 @@ async fn entries_are_stored_in_the_types_that_queries_need() {
 }
 
 #[tokio::test]
+async fn what_a_turn_used_is_stored_in_the_types_that_queries_need() {
+    with_mongo(async |bench| {
+        let until = "2027-01-16T00:00:00.0000001Z".parse().unwrap();
+        let day = spent("day", u64::MAX, time(0), until);
+        bench.store.append(&[settled(8, time(9), vec![day, poured("minute", 5, time(1), 60)])]).await.unwrap();
+        let usage = bench.own.collection::<Document>("usage_events").find_one(doc! {}).await.unwrap().unwrap();
+        let cost = Bson::Decimal128("0.0004608".parse().unwrap());
+        assert_eq!(usage.get_datetime("settled").unwrap().timestamp_millis(), time(9).as_millisecond());
+        assert_eq!(usage.get("cost"), Some(&cost));
+        assert_eq!(usage.get_document("tokens").unwrap().get("cachedInput"), Some(&Bson::Int64(1024)));
+        let runs = usage.get_array("runs").unwrap();
+        assert_eq!(runs[0].as_document().unwrap().get("cost"), Some(&cost));
+        assert_eq!(runs[1].as_document().unwrap().get("cost"), None);
+        let charged: Vec<&Document> =
+            usage.get_array("charged").unwrap().iter().map(|charge| charge.as_document().unwrap()).collect();
+        // A date is in milliseconds: rounded up, so that no window ends before its time.
+        let midnight = 1_800_057_600_000_i64;
+        assert_eq!(charged[0].get_datetime("until").unwrap().timestamp_millis(), midnight + 1);
+        assert_eq!(charged[0].get_str("from").unwrap(), time(0).to_string());
+        assert_eq!(charged[0].get("amount"), Some(&Bson::String(u64::MAX.to_string())));
+        assert_eq!(charged[1].get("amount"), Some(&Bson::Int64(5)));
+        assert_eq!(charged[1].get("window"), Some(&Bson::Int64(60_000_000)));
+        let end = time(1).as_millisecond() + 60_000;
+        assert_eq!(charged[1].get_datetime("until").unwrap().timestamp_millis(), end + 1, "250 microseconds more");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sums_are_found_by_the_index() {
+    with_mongo(async |bench| {
+        bench.store.append(&[turn(1), settled(2, time(2), vec![spent("day", 1, time(0), time(100))])]).await.unwrap();
+        let since = DateTime::from_millis(time(50).as_millisecond());
+        let find = doc! {"find": "usage_events", "filter": {"charged.until": {"$gt": since}}};
+        let plan = bench.own.run_command(doc! {"explain": find, "verbosity": "executionStats"}).await.unwrap();
+        let stats = plan.get_document("executionStats").unwrap();
+        assert!(plan.to_string().contains("charged.until_1"), "{plan}");
+        assert_eq!(stats.get_i32("totalDocsExamined").unwrap(), 1, "a turn without charges is not looked at");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_charge_that_is_no_number_is_an_error() {
+    with_mongo(async |bench| {
+        bench.store.append(&[settled(2, time(2), vec![poured("minute", 5, time(1), 60)])]).await.unwrap();
+        let set = doc! {"$set": {"charged.0.amount": 5.5}};
+        bench.own.collection::<Document>("usage_events").update_one(doc! {}, set).await.unwrap();
+        let error = bench.store.charged(time(2)).await.unwrap_err();
+        assert!(error.message.contains("a charge that is no whole number") && !error.transient, "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_indexes_are_made_with_the_first_entry() {
     with_mongo(async |bench| {
         bench.store.append(&[refusal(1)]).await.unwrap();
@@ -184,7 +239,10 @@ async fn the_indexes_are_made_with_the_first_entry() {
             [("audit", ["userId", "category", "severity"].as_slice()), ("usage_events", &["userId", "model"])]
         {
             let names = bench.own.collection::<Document>(collection).list_index_names().await.unwrap();
-            let expected: Vec<_> = keys.iter().map(|key| format!("{key}_1_timestamp_1")).collect();
+            let mut expected: Vec<_> = keys.iter().map(|key| format!("{key}_1_timestamp_1")).collect();
+            if collection == "usage_events" {
+                expected.push("charged.until_1".to_owned());
+            }
             assert_eq!(names, [vec!["_id_".to_owned()], expected].concat());
         }
     })

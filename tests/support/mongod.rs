@@ -81,13 +81,18 @@ fn bson(value: &Value) -> Bson {
     }
 }
 
+/// Stores captured documents, in MongoDB's extended JSON.
+pub(crate) async fn fill(librechat: &Database, collection: &str, documents: &str) {
+    let documents: Vec<Value> = serde_json::from_str(documents).expect("a captured file");
+    let documents = documents.iter().map(|document| bson(document).as_document().expect("a document").clone());
+    librechat.collection::<Document>(collection).insert_many(documents).await.expect("stored documents");
+}
+
 // === impl Mongod ===
 
 impl Mongod {
     async fn fill(&self, collection: &str, documents: &str) {
-        let documents: Vec<Value> = serde_json::from_str(documents).expect("a captured file");
-        let documents = documents.iter().map(|document| bson(document).as_document().expect("a document").clone());
-        self.librechat.collection::<Document>(collection).insert_many(documents).await.expect("stored documents");
+        fill(&self.librechat, collection, documents).await;
     }
 
     /// Updates a user as LibreChat would.

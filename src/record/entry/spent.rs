@@ -208,3 +208,6 @@ fn maybe_whole<S: Serializer>(number: &Option<u64>, to: S) -> Result<S::Ok, S::E
         None => to.serialize_none(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,8 +30,49 @@ fn whole(entry: Entry) -> Entry {
             usage.spec = Some("fast".into());
             usage.agent = Some("agent_x".into());
             usage.models = vec!["openAI|gpt-4o".into()];
+            usage.spent = Some(Box::new(spent()));
             Entry::Usage(usage)
         }
+    }
+}
+
+/// What a turn used, with every field.
+fn spent() -> Spent {
+    let tokens = TokensUsed { input: 1, cached_input: 2, cache_write: 3, output: 4 };
+    let charged = Charged {
+        counter: "limits.\"day\"@day".into(),
+        amount: u64::MAX,
+        from: Timestamp::MIN,
+        until: "2026-11-22T00:00:00.000001Z".parse().unwrap(),
+        window: Some(60_000_000),
+        ceiling: Some(100),
+    };
+    let spend = Charged { amount: 7, window: None, ceiling: None, ..charged.clone() };
+    let run = RunUsed {
+        endpoint: "open\"AI".into(),
+        model: "gpt-4o".into(),
+        tokens: TokensUsed { output: u64::MAX, ..tokens },
+        cost: Some(Usd(1)),
+    };
+    Spent {
+        tokens,
+        cost: Some(Usd(766_800_000)),
+        source: Source::Transactions,
+        settled: Timestamp::MAX,
+        runs: vec![run.clone(), RunUsed { cost: None, ..run }],
+        charged: vec![charged, spend],
+    }
+}
+
+/// A settled turn of which little is known.
+fn little(entry: Entry) -> Entry {
+    match entry {
+        Entry::Usage(mut usage) => {
+            let spent = Spent { cost: None, runs: vec![], charged: vec![], source: Source::None, ..spent() };
+            usage.spent = Some(Box::new(spent));
+            Entry::Usage(usage)
+        }
+        audit @ Entry::Audit(_) => audit,
     }
 }
 
@@ -62,8 +103,9 @@ fn a_line_is_what_the_library_writes() {
         audit.details.response.time = 1e-7;
         audit.metadata = Metadata { also: vec!["x|y".into(), "\"".into()], ..Metadata::default() };
     }
-    let entries =
-        [refusal(1), turn(1)].into_iter().flat_map(|entry| [bare(entry.clone()), whole(entry.clone()), entry]);
+    let entries = [refusal(1), turn(1)]
+        .into_iter()
+        .flat_map(|entry| [bare(entry.clone()), whole(entry.clone()), little(entry.clone()), entry]);
     for entry in entries.chain([odd]) {
         let mut line = Vec::new();
         entry.write_line(&mut line).unwrap();
@@ -105,6 +147,14 @@ fn the_page_shows_and_explains_every_field() {
         let explained: BTreeSet<&str> =
             chapter.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
         assert_eq!(explained, real.iter().map(|(field, _)| field.as_str()).collect(), "the table of {kind}");
+    }
+}
+
+#[test]
+fn every_source_is_on_the_page() {
+    for source in [Source::Transactions, Source::Provider, Source::Stream, Source::Estimate, Source::None] {
+        let word = serde_json::to_value(source).unwrap();
+        assert!(PAGE.contains(&format!("`{}` (", word.as_str().unwrap())), "{word}");
     }
 }
 

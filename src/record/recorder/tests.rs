@@ -179,6 +179,21 @@ async fn an_overflow_of_one_lane_is_counted_exactly_and_leaves_the_others_alone(
 }
 
 #[tokio::test]
+async fn who_asks_for_sums_is_told_how_many_usage_entries_they_lack() {
+    let (keeps, other) = (Store::with(0, Semaphore::MAX_PERMITS, &[3, 4, 5]), Store::with(0, 1_000, &[1, 2]));
+    let run = running(vec![keeps.sink("keeps"), other.sink("other")], quick());
+    (0..6).for_each(|n| run.recorder.record(turn(n)));
+    (6..9).for_each(|n| run.recorder.record(refusal(n)));
+    assert_eq!(run.recorder.flushed("keeps").await, 3, "what another sink lacks is not asked about");
+    assert_eq!(keeps.stored(), [0, 1, 2, 6, 7, 8], "and all else is written");
+    assert_eq!(run.recorder.flushed("other").await, 2);
+    run.recorder.stop(Duration::from_secs(1)).await;
+    run.recorder.record(turn(9));
+    run.recorder.record(refusal(10));
+    assert_eq!(run.recorder.flushed("keeps").await, 4, "what no sink got");
+}
+
+#[tokio::test]
 async fn requests_of_nobody_cannot_push_out_the_record_of_somebody() {
     let store = Store::open();
     let run = running(vec![store.sink("s")], RecorderOptions { capacity: 100_000, ..quick() });

@@ -112,7 +112,9 @@ fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     text.parse().map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
 }
 
+/// A moment; the ends of time are not told to the microsecond.
 fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
-    Timestamp::from_microsecond(row.get(column)?)
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Integer, Box::new(error)))
+    let microseconds: i64 = row.get(column)?;
+    let end = if microseconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    Ok(Timestamp::from_microsecond(microseconds).unwrap_or(end))
 }

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 use tollgate::policy::RuleId;
-use tollgate::record::entry::{Details, Metadata, Response, TurnOutcome};
+use tollgate::record::entry::{
+    Charged, Details, Metadata, Response, RunUsed, Source, Spent, TokensUsed, TurnOutcome, Usd,
+};
 use tollgate::record::{Audit, Category, Decision, Entry, Severity, Usage};
 use uuid::Uuid;
 
@@ -61,4 +63,32 @@ pub(crate) fn turn(n: u128) -> Entry {
         time: 2.25,
         spent: None,
     }))
+}
+
+/// A turn that was settled, and what was put on counters for it.
+pub(crate) fn settled(n: u128, settled: Timestamp, charged: Vec<Charged>) -> Entry {
+    let Entry::Usage(mut usage) = turn(n) else { panic!("a turn") };
+    let tokens = TokensUsed { input: 1200, cached_input: 1024, cache_write: 0, output: 340 };
+    let run = RunUsed { endpoint: "openAI".into(), model: "gpt-4o-mini".into(), tokens, cost: Some(Usd(460_800_000)) };
+    usage.spent = Some(Box::new(Spent {
+        tokens,
+        cost: Some(Usd(460_800_000)),
+        source: Source::Transactions,
+        settled,
+        runs: vec![run.clone(), RunUsed { cost: None, ..run }],
+        charged,
+    }));
+    Entry::Usage(usage)
+}
+
+/// What was put on a window of the calendar.
+pub(crate) fn spent(counter: &str, amount: u64, from: Timestamp, until: Timestamp) -> Charged {
+    Charged { counter: counter.into(), amount, from, until, window: None, ceiling: None }
+}
+
+/// What was put into a rolling window of a minute.
+pub(crate) fn poured(counter: &str, amount: u64, at: Timestamp, ceiling: u64) -> Charged {
+    let windows = i64::try_from(amount.div_ceil(ceiling).max(1)).unwrap();
+    let until = at + jiff::SignedDuration::from_mins(windows);
+    Charged { counter: counter.into(), amount, from: at, until, window: Some(60_000_000), ceiling: Some(ceiling) }
 }

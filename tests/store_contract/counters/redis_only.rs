@@ -9,7 +9,7 @@ use tollgate::store::counters::Settled;
 use super::*;
 
 /// A server of one test's own.
-struct Server {
+pub(crate) struct Server {
     process: Child,
     port: u16,
     directory: tempfile::TempDir,
@@ -18,7 +18,7 @@ struct Server {
 // === impl Server ===
 
 impl Server {
-    async fn start(more: &[&str]) -> Self {
+    pub(crate) async fn start(more: &[&str]) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let directory = tempfile::tempdir().unwrap();
         let process = run(port, directory.path(), more);
@@ -27,7 +27,7 @@ impl Server {
         server
     }
 
-    fn uri(&self) -> String {
+    pub(crate) fn uri(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
@@ -49,7 +49,7 @@ impl Server {
     }
 
     /// One command, by a connection of its own.
-    fn command(&self, line: &str) -> String {
+    pub(crate) fn command(&self, line: &str) -> String {
         use std::io::{BufRead, BufReader, Write};
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.write_all(format!("{line}\r\n").as_bytes()).unwrap();

@@ -129,7 +129,7 @@ async fn counters_equal_the_ledger(ledger: Arc<dyn Ledger>, beside: Arc<dyn Ledg
     for number in 0..ROUNDS {
         let round = Round::default();
         let caller = async |n: u64| {
-            let process = if n % 2 == 0 { &first } else { &second };
+            let process = if n.is_multiple_of(2) { &first } else { &second };
             for turn in 0..TURNS {
                 process.turn(number * 1_000 + turn * CALLERS + n, &round).await;
             }

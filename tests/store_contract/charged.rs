@@ -32,6 +32,7 @@ contract![
     nothing_is_charged_at_first,
     sums_are_by_counter,
     a_window_that_is_over_is_told_a_while_longer,
+    what_is_current_outlives_what_is_long_over,
     amounts_of_64_bits_are_exact,
     a_rolling_window_is_told_as_it_stands,
     random_entries_are_summed_once_however_often_they_come,
@@ -90,6 +91,20 @@ async fn a_window_that_is_over_is_told_a_while_longer(bench: &dyn Bench) {
     // A bucket leaks, whatever is told of windows.
     assert_eq!(told(ledger, at(HOUR + slack - 1_000)).await, expected([("always", 9), ("hour", 5)]));
     assert_eq!(told(ledger, at(HOUR + slack)).await, expected([("always", 9)]));
+}
+
+async fn what_is_current_outlives_what_is_long_over(bench: &dyn Bench) {
+    let ledger = bench.ledger();
+    let month = |amount| spent("month", amount, at(0), at(700 * HOUR));
+    let day = spent("day", 5, at(0), at(24 * HOUR));
+    ledger.append(&[settled(1, at(1), vec![month(1), day, poured("minute", 60, at(0), 60)])]).await.unwrap();
+    // Four days later.
+    let late = at(120 * HOUR);
+    ledger.append(&[settled(2, late, vec![month(2), poured("minute", 3, late, 60)])]).await.unwrap();
+    assert_eq!(told(ledger, late).await, expected([("month", 3), ("minute", 3)]));
+    // An entry that was held up for long.
+    ledger.append(&[settled(3, at(2), vec![month(4)])]).await.unwrap();
+    assert_eq!(told(ledger, late).await, expected([("month", 7), ("minute", 3)]));
 }
 
 async fn amounts_of_64_bits_are_exact(bench: &dyn Bench) {

@@ -16,8 +16,8 @@ use crate::store::counters::{Draw, KEPT};
 pub(super) struct Tally {
     sums: BTreeMap<Box<str>, Sum>,
     poured: Vec<(Poured, Timestamp)>,
-    /// When the last of them was settled.
-    last: Option<Timestamp>,
+    /// When the first of them was settled.
+    first: Option<Timestamp>,
 }
 
 // === impl Tally ===
@@ -35,14 +35,14 @@ impl Tally {
                     }
                 },
             }
-            self.last = self.last.max(Some(spent.settled));
+            self.first = Some(self.first.map_or(spent.settled, |first| first.min(spent.settled)));
         }
     }
 }
 
 /// Adds a batch to what is kept, and forgets what no counter knows any more.
 pub(super) fn keep(connection: &Connection, tally: Tally) -> rusqlite::Result<()> {
-    let Some(last) = tally.last else { return Ok(()) };
+    let Some(first) = tally.first else { return Ok(()) };
     let mut known = connection.prepare_cached("SELECT amount FROM spent WHERE counter = ?1")?;
     let mut spend = connection.prepare_cached(
         "INSERT INTO spent (counter, starts, ends, amount) VALUES (:counter, :starts, :ends, :amount)
@@ -72,7 +72,7 @@ pub(super) fn keep(connection: &Connection, tally: Tally) -> rusqlite::Result<()
             ":ceiling": ceiling.to_string(),
         })?;
     }
-    let old = last.checked_sub(KEPT).unwrap_or(Timestamp::MIN).as_microsecond();
+    let old = first.checked_sub(KEPT).unwrap_or(Timestamp::MIN).as_microsecond();
     for table in ["DELETE FROM spent WHERE ends < ?1", "DELETE FROM poured WHERE ends < ?1"] {
         connection.prepare_cached(table)?.execute([old])?;
     }

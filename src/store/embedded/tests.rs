@@ -1,6 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::record::entry::{Charged, Source, Spent, TokensUsed};
 use crate::record::samples::{refusal, turn};
 
 const ANN: &str = "6b012e4109cc968f8a928bce";
@@ -167,4 +168,42 @@ async fn groups_that_cannot_be_read_are_an_error_not_an_empty_list() {
     assert!(store.person(ANN).await.is_err());
     beside(dir.path()).execute_batch("DROP TABLE users").unwrap();
     assert!(store.ping().await.is_err(), "the answer comes from the table, not from the connection");
+}
+
+/// A turn that was settled in this hour, and put 1 on a window of it and into a bucket of a minute.
+fn settled(n: u128, hour: i64) -> Entry {
+    let Entry::Usage(mut usage) = turn(n) else { panic!("a turn") };
+    let at = |hour: i64| Timestamp::from_second(hour * 3_600).unwrap();
+    let window = Charged {
+        counter: format!("hour:{hour}").into(),
+        amount: 1,
+        from: at(hour),
+        until: at(hour + 1),
+        window: None,
+        ceiling: None,
+    };
+    let bucket = Charged { counter: "minute".into(), window: Some(60_000_000), ceiling: Some(1), ..window.clone() };
+    usage.spent = Some(Box::new(Spent {
+        tokens: TokensUsed::default(),
+        cost: None,
+        source: Source::None,
+        settled: at(hour),
+        runs: vec![],
+        charged: vec![window, bucket],
+    }));
+    Entry::Usage(usage)
+}
+
+#[tokio::test]
+async fn sums_that_no_counter_knows_any_more_are_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Embedded::open(dir.path()).unwrap();
+    for hour in 0..200_u32 {
+        store.append(&[settled(hour.into(), hour.into())]).await.unwrap();
+    }
+    let rows = |table: &str| -> i64 {
+        beside(dir.path()).query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!((rows("spent"), rows("poured")), (51, 51), "those that ended 49 hours ago or later");
+    assert_eq!(rows("usage_events"), 200, "entries stay");
 }

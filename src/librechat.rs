@@ -26,8 +26,12 @@ pub mod phrasing;
 pub mod records;
 pub mod remote;
 pub mod routes;
+pub mod said;
 pub mod selection;
 pub mod specs;
+pub mod sse;
+pub mod status;
+pub mod stream;
 pub mod tools;
 pub mod unreadable;
 

@@ -17,6 +17,8 @@ use super::tools;
 use super::unreadable::Unreadable;
 use crate::policy::words::{Surface, Target};
 
+pub mod usage;
+
 /// Ids by which LibreChat finds what was said before.
 const IDS: [&[u8]; 3] = [b"conversation_id", b"parent_message_id", b"previous_response_id"];
 /// Members that are true or false.

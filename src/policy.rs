@@ -18,6 +18,7 @@ pub mod features;
 pub mod limits;
 pub mod mapping;
 pub mod prices;
+pub mod rates;
 pub mod snapshot;
 pub mod words;
 pub mod written;

@@ -111,7 +111,8 @@ impl Snapshot {
 
     /// What a run costs, in picodollars. More than any limit where it cannot be told.
     fn cost(&self, run: &Run<'_>) -> u64 {
-        self.price(run.endpoint, run.model).map_or(u64::MAX, |price| price.of(&run.tokens))
+        let price = self.price_for(run.endpoint, run.model, run.tokens.given());
+        price.map_or(u64::MAX, |price| price.of(&run.tokens))
     }
 }
 

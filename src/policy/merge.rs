@@ -32,6 +32,8 @@ pub(super) struct Merged {
     /// By what they are written for; the endpoint is in lower case, as its spelling does not count.
     pub(super) prices: IndexMap<(Option<String>, String), WrittenPrice>,
     pub(super) default_price: Option<Spotted<Option<Price>>>,
+    /// Whether LibreChat's rates are the prices of models that have none here.
+    pub(super) librechat_rates: bool,
     /// Entries in the order of the files; the key of a user is in lower case.
     pub(super) entries: IndexMap<(Section, String), Entry>,
 }
@@ -53,6 +55,7 @@ struct Settings {
     remote_api: Option<Spotted<bool>>,
     limits: Option<Spotted<Vec<WrittenLimit>>>,
     default_price: Option<Spotted<Option<Price>>>,
+    librechat_rates: Option<Spotted<bool>>,
     defaults: Option<Spotted<Vec<WrittenLimit>>>,
 }
 
@@ -76,6 +79,7 @@ pub(super) fn merge(files: Vec<File>, faults: &mut Faults<'_>) -> Merged {
         setting("the setting \"remote_api.enabled\"", &mut settings.remote_api, file.remote_api, faults);
         setting("the list \"limits\"", &mut settings.limits, file.limits, faults);
         setting("the price \"default\"", &mut settings.default_price, file.default_price, faults);
+        setting("the setting \"prices.librechat\"", &mut settings.librechat_rates, file.librechat_rates, faults);
         setting("the mapping \"defaults.user\"", &mut settings.defaults, file.defaults, faults);
         for price in file.prices {
             add_price(&mut prices, price, faults);
@@ -101,6 +105,7 @@ pub(super) fn merge(files: Vec<File>, faults: &mut Faults<'_>) -> Merged {
         defaults: settings.defaults.map_or_else(Vec::new, |defaults| defaults.value),
         prices,
         default_price: settings.default_price,
+        librechat_rates: settings.librechat_rates.is_some_and(|used| used.value),
         entries,
     }
 }

@@ -6,8 +6,10 @@
 
 use super::amount;
 use super::charges::Tokens;
+use super::merge::Merged;
 use super::pattern::Pattern;
-use super::written::{Spotted, WrittenPrice};
+use super::rates;
+use super::written::WrittenPrice;
 
 /// Decimals of a price in dollars for a million tokens: with six of them it is a whole number of picodollars for one token.
 pub(super) const DECIMALS: u32 = 6;
@@ -30,6 +32,8 @@ pub struct Price {
 pub(super) struct Prices {
     list: Box<[Entry]>,
     default: Option<Price>,
+    /// Whether LibreChat's rates stand in for what is not in the list.
+    librechat: bool,
 }
 
 /// One price, and what has it.
@@ -53,10 +57,7 @@ struct Closeness {
 // === impl Prices ===
 
 impl Prices {
-    pub(super) fn new<'a>(
-        written: impl IntoIterator<Item = &'a WrittenPrice>,
-        default: Option<&Spotted<Option<Price>>>,
-    ) -> Self {
+    pub(super) fn new(merged: &Merged) -> Self {
         let entry = |written: &WrittenPrice| {
             Some(Entry {
                 endpoint: written.endpoint.as_deref().map(Box::from),
@@ -66,8 +67,9 @@ impl Prices {
             })
         };
         Self {
-            list: written.into_iter().filter_map(entry).collect(),
-            default: default.and_then(|default| default.value),
+            list: merged.prices.values().filter_map(entry).collect(),
+            default: merged.default_price.as_ref().and_then(|default| default.value),
+            librechat: merged.librechat_rates,
         }
     }
 
@@ -76,9 +78,10 @@ impl Prices {
         self.list.len()
     }
 
-    /// The price of a model: the one that names its endpoint before one that does not, then its name before patterns, then
-    /// the pattern with the most letters, then the default. Of two that are equally close the dearer of each kind counts.
-    pub(super) fn of(&self, endpoint: &str, model: &str) -> Option<Price> {
+    /// The price of a model for a call that gives it so many tokens: the one that names its endpoint before one that does not, then
+    /// its name before patterns, then the pattern with the most letters, then LibreChat's rate for a model that it knows, then
+    /// the default, then LibreChat's rate for any other. Of two that are equally close the dearer of each kind counts.
+    pub(super) fn of(&self, endpoint: &str, model: &str, given: u64) -> Option<Price> {
         let mut closest: Option<(Closeness, Price)> = None;
         for entry in self.list.iter().filter(|entry| entry.is_of(endpoint, model)) {
             let closeness = entry.closeness();
@@ -88,7 +91,9 @@ impl Prices {
                 _ => (closeness, entry.price),
             });
         }
-        closest.map(|(_, price)| price).or(self.default)
+        let listed = closest.map(|(_, price)| price);
+        let known = || if self.librechat { rates::known(model, given) } else { None };
+        listed.or_else(known).or(self.default).or(self.librechat.then_some(rates::UNKNOWN))
     }
 }
 

@@ -145,7 +145,7 @@ impl Snapshot {
             .flat_map(|limits| &limits.list)
             .map(|limit| (limit.rule.clone(), Terms { mode: in_force(limit), ..limit.terms }))
             .collect();
-        let prices = Prices::new(merged.prices.values(), merged.default_price.as_ref());
+        let prices = Prices::new(merged);
         let surface_rule = |surface, name| (surface, RuleId::new(format!("surface.{name}")));
         Self {
             revision,
@@ -237,10 +237,16 @@ impl Snapshot {
         &self.limit_terms
     }
 
-    /// The price of a model, or that of all models that have none; none where the policy has neither. A policy with a limit
-    /// of money has one for every model that the limit covers.
+    /// The price of a model, LibreChat's rate where the policy takes these, or that of all models that have none; none where the policy
+    /// has nothing of these. A policy with a limit of money has one for every model that the limit covers. What is dearer in a
+    /// call that gives the model very much has its plain price here, see [`Snapshot::price_for`].
     pub fn price(&self, endpoint: &str, model: &str) -> Option<Price> {
-        self.prices.of(endpoint, model)
+        self.price_for(endpoint, model, 0)
+    }
+
+    /// The same, for a call that gives the model so many tokens, cached ones included.
+    pub fn price_for(&self, endpoint: &str, model: &str, given: u64) -> Option<Price> {
+        self.prices.of(endpoint, model, given)
     }
 
     /// The limits at the top level, for everybody.

@@ -65,6 +65,8 @@ pub struct File {
     pub prices: Vec<WrittenPrice>,
     /// `prices: { default: }`; its price is missing where it had a fault.
     pub default_price: Option<Spotted<Option<Price>>>,
+    /// `prices: { librechat: }`
+    pub librechat_rates: Option<Spotted<bool>>,
     /// `roles:`, `groups:` and `users:`, in the order of [`Section::ALL`].
     pub entries: Vec<Entry>,
 }

@@ -26,7 +26,7 @@ pub(super) fn prices(merged: &Merged, faults: &mut Faults<'_>) {
         }
     }
     // What a file that cannot be read may allow, or give a price, is not known.
-    if merged.default_price.is_none() && !faults.incomplete {
+    if merged.default_price.is_none() && !merged.librechat_rates && !faults.incomplete {
         without_price(merged, faults);
     }
 }
@@ -86,11 +86,11 @@ fn fault(limit: &WrittenLimit, endpoint: Option<&str>, model: &str) -> Fault {
     let (message, help) = match endpoint {
         Some(endpoint) => (
             format!("{} of {} has no price, and the limit {id} is about money", quoted(model), quoted(endpoint)),
-            "write it into \"prices\", or a \"default\" there; a pattern needs a price that matches all of it",
+            "write it into \"prices\", or there a \"default\" or \"librechat: true\"; a pattern needs a price that matches all of it",
         ),
         None => (
             format!("the limit {id} is about money, and may meet models that the policy does not name"),
-            "write \"prices: { default: { input: 10, output: 40 } }\" with a price that is high enough",
+            "write \"prices: { default: { input: 10, output: 40 } }\" with a price that is high enough, or \"librechat: true\"",
         ),
     };
     Fault::error(codes::WITHOUT_PRICE, message).help(help)

@@ -70,7 +70,8 @@ const CASES: &[(&str, &[&str])] = &[
         "assistants: { enabled: true }\nroles: { USER: { endpoints: { assistants: { models: [a] }, agents: { models: [agent_a] } } } }",
         &[],
     ),
-    ("prices: { librechat: true }", &["not-yet 2:11"]),
+    ("prices: { librechat: yes }", &["wrong-type 2:22"]),
+    ("prices: { librechat: { input: 1, output: 1 } }", &["wrong-type 2:22"]),
     ("roles: { USER: { unrestricted: true, mode: shadow } }", &["not-yet 2:38"]),
     // Mappings of claims.
     ("role_mapping: { claim: a }", &["wrong-type 2:15"]),

@@ -141,6 +141,56 @@ fn every_model_that_a_limit_of_money_covers_has_a_price() {
 }
 
 #[test]
+fn librechats_rates_stand_in_for_what_has_no_price() {
+    let rates = |more: &str| {
+        policy(&format!(
+            "prices:\n  librechat: true\n  gpt-4o: {{ input: 1, output: 1 }}\n  'o3*': {{ input: 3, output: 3 }}\n{more}"
+        ))
+    };
+    let plain = |price: u64| self::price(price * DOLLAR, price * DOLLAR, price * DOLLAR, price * DOLLAR);
+    let (alone, default) = (rates(""), rates("  default: { input: 9, output: 9 }\n"));
+    for (model, expected_alone, expected_default) in [
+        ("gpt-4o", plain(1), plain(1)),
+        ("o3-mini", plain(3), plain(3)),
+        // Whatever the default says, LibreChat knows this one.
+        ("gpt-4o-mini", price(150_000, 75_000, 150_000, 600_000), price(150_000, 75_000, 150_000, 600_000)),
+        ("mindroom", plain(6), plain(9)),
+    ] {
+        assert_eq!(alone.price("openAI", model), expected_alone, "{model}");
+        assert_eq!(default.price("openAI", model), expected_default, "{model}");
+    }
+    let long = |policy: &Snapshot| policy.price_for("google", "gemini-3.1-pro", 200_001).unwrap().input;
+    assert_eq!(long(&alone), 4 * DOLLAR);
+    let off = policy("prices: { librechat: false, gpt-4o: { input: 1, output: 1 } }");
+    assert_eq!(off.price("openAI", "gpt-4o-mini"), None);
+}
+
+#[test]
+fn under_librechats_rates_every_model_has_a_price_and_pays_it() {
+    const LIMITS: &str = "limits: [{ id: purse, cost: 5 USD, per: global, window: day }]";
+    let open = "unlisted: { endpoint: allow, role: allow }";
+    assert_eq!(codes_of(&format!("{open}\n{LIMITS}\nprices: {{ librechat: true }}\n")), [""; 0]);
+    assert_eq!(codes_of(&format!("{open}\n{LIMITS}\nprices: {{ librechat: false }}\n")), ["without-price"]);
+    let policy = policy(&format!("{open}\n{LIMITS}\nprices: {{ librechat: true }}\n"));
+    let caller = caller("USER", &[], "65f0c1d2e3a4b5c6d7e8f901");
+    let targets = [model("google", "gemini-3.1-pro")];
+    let cost = |input: u64| {
+        let run = Run {
+            endpoint: "google",
+            model: "gemini-3.1-pro",
+            tokens: Tokens { input, output: 1, ..Tokens::default() },
+        };
+        let amounts = Amounts { requests: 1, messages: 1, runs: &[run] };
+        policy.charges(&Ask { caller: &caller, targets: &targets }, &amounts)[0].amount
+    };
+    // The rate of a long prompt is that of all of it, and of its answer.
+    assert_eq!(
+        (cost(200_000), cost(200_001)),
+        (200_000 * 2 * DOLLAR + 12 * DOLLAR, 200_001 * 4 * DOLLAR + 18 * DOLLAR)
+    );
+}
+
+#[test]
 fn what_needs_a_price_is_named_with_its_limit() {
     let text = "version: 1\n\
         roles: { USER: { endpoints: { openAI: { models: [o1] } }, limits: [{ id: purse, cost: 5 USD, per: user, window: day }] } }\n";

@@ -1,7 +1,8 @@
-//! `prices:` as it is written: a mapping from models, or endpoints and models, to prices, with a `default`.
+//! `prices:` as it is written: a mapping from models, or endpoints and models, to prices, with a `default`, or LibreChat's
+//! own table of rates.
 
 use super::limits::written;
-use super::read::{mapping, stray, wrong_type};
+use super::read::{mapping, stray, truth, wrong_type};
 use super::{File, Spotted};
 use crate::policy::amount;
 use crate::policy::codes;
@@ -42,7 +43,7 @@ pub(super) fn prices(section: &Key, node: &Node, file: &mut File, faults: &mut F
         match key.name.as_str() {
             "default" => file.default_price = Some(Spotted { value: price(key, node, faults), spot: key.spot }),
             // LibreChat's own table of rates.
-            "librechat" => stray(key, &[], &["librechat"], faults),
+            "librechat" => file.librechat_rates = truth(key, node, faults),
             name => {
                 let (endpoint, model) = match name.split_once('|') {
                     Some((endpoint, model)) => (Some(endpoint.to_owned()), model),

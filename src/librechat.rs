@@ -17,6 +17,7 @@
 pub mod agents;
 pub mod answers;
 pub mod assistants;
+pub mod balance;
 pub mod catalog;
 pub mod content;
 pub mod json;
@@ -33,7 +34,10 @@ pub mod sse;
 pub mod status;
 pub mod stream;
 pub mod tools;
+pub mod transactions;
 pub mod unreadable;
+
+mod number;
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::catalog::Misshapen;
 use super::said::{Said, text};
 
 /// How far a turn is.
@@ -22,16 +23,6 @@ pub struct SoFar {
     pub response: Option<Box<str>>,
     /// The text. Where a turn continues an older response, that may be part of it.
     pub said: Said,
-}
-
-/// An answer does not have the shape that it should.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the answer of {answer} cannot be read: {what}")]
-pub struct Unclear {
-    /// Whose answer.
-    pub answer: &'static str,
-    /// What is wrong with it.
-    pub what: &'static str,
 }
 
 /// A message of LibreChat's.
@@ -76,10 +67,10 @@ impl Status {
     /// Reads the answer of `GET /api/agents/chat/status/:id`.
     ///
     /// # Errors
-    /// [`Unclear`] where it does not say whether the turn runs.
-    pub fn read(body: &[u8]) -> Result<Self, Unclear> {
-        let unclear = Unclear { answer: "GET /api/agents/chat/status/:id", what: "it does not say \"active\"" };
-        let answer: Answer<'_> = serde_json::from_slice(body).map_err(|_| unclear)?;
+    /// [`Misshapen`] where it does not say whether the turn runs.
+    pub fn read(body: &[u8]) -> Result<Self, Misshapen> {
+        let misshapen = Misshapen { answer: "GET /api/agents/chat/status/:id", what: "it does not say \"active\"" };
+        let answer: Answer<'_> = serde_json::from_slice(body).map_err(|_| misshapen)?;
         let so_far = answer.resume.and_then(Resume::read).map(|resume| resume.so_far()).unwrap_or_default();
         Ok(Self { active: answer.active, so_far })
     }
@@ -88,10 +79,10 @@ impl Status {
 /// What a message says, by the answer of `GET /api/messages/:conversationId`; none where the message is not there (yet).
 ///
 /// # Errors
-/// [`Unclear`] where it is no list of messages.
-pub fn message_text(body: &[u8], message: &str) -> Result<Option<Said>, Unclear> {
-    let unclear = Unclear { answer: "GET /api/messages/:conversationId", what: "it is no list" };
-    let list: Vec<&RawValue> = serde_json::from_slice(body).map_err(|_| unclear)?;
+/// [`Misshapen`] where it is no list of messages.
+pub fn message_text(body: &[u8], message: &str) -> Result<Option<Said>, Misshapen> {
+    let misshapen = Misshapen { answer: "GET /api/messages/:conversationId", what: "it is no list" };
+    let list: Vec<&RawValue> = serde_json::from_slice(body).map_err(|_| misshapen)?;
     let mut messages = list.into_iter().filter_map(Message::read);
     Ok(messages.find(|read| read.id.and_then(text).as_deref() == Some(message)).map(|message| message.said()))
 }
@@ -136,4 +127,52 @@ pub(super) fn count(raw: &RawValue) -> Option<u64> {
 
 pub(super) fn owned(raw: &RawValue) -> Option<Box<str>> {
     text(raw).map(Box::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::librechat::said::Kind;
+
+    fn captured(name: &str) -> Vec<u8> {
+        let lines = include_str!("../../tests/captures/base.jsonl").lines();
+        let mut exchanges = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let exchange = exchanges.find(|exchange| exchange["name"] == name).unwrap();
+        exchange["response"]["body"].to_string().into_bytes()
+    }
+
+    #[test]
+    fn a_turn_that_runs_says_what_it_has_written() {
+        let status = Status::read(&captured("153_chat-slow-status")).unwrap();
+        assert!(status.active);
+        assert_eq!(status.so_far.response.as_deref(), Some("cf805d9f-124e-47a4-84fe-6a7f8eac3729"));
+        let [piece] = &status.so_far.said.pieces[..] else { panic!("{status:?}") };
+        assert_eq!((piece.kind, piece.agent.as_deref()), (Kind::Text, None));
+        assert_eq!(&*piece.text, "[gpt-4o-mini] alpha bravo charlie delta echo foxtrot golf hotel india");
+    }
+
+    #[test]
+    fn a_turn_that_is_over_says_no_more() {
+        let over = Status { active: false, so_far: SoFar::default() };
+        assert_eq!(Status::read(&captured("168_status-after-done")), Ok(over.clone()));
+        assert_eq!(Status::read(br#"{"active":false,"resumeState":null,"aggregatedContent":[]}"#), Ok(over));
+        for bad in [&b""[..], b"[]", b"{}", br#"{"active":"false"}"#, br#"{"error":"Unauthorized"}"#] {
+            assert!(Status::read(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_found_by_its_id() {
+        let body = captured("237_messages-get");
+        let said = |id: &str| message_text(&body, id).unwrap();
+        let answer = said("4dc573e1-9316-4c03-8055-f0f30612ef0b").unwrap();
+        assert!(answer.pieces[0].text.starts_with("[gpt-4o-mini] alpha"), "{answer:?}");
+        // The user's message has a text and no content.
+        assert_eq!(&*said("a9d7fa5d-d91f-45b6-b308-b41c3a49fc0c").unwrap().pieces[0].text, "Hello mini");
+        assert_eq!(said("00000000-0000-0000-0000-000000000000"), None);
+        assert!(message_text(br#"{"error":"x"}"#, "m").is_err());
+        assert_eq!(message_text(b"[]", "m"), Ok(None));
+    }
 }

@@ -6,6 +6,10 @@ use super::window::{OutOfCalendar, around};
 use crate::policy::charge::{Charge, Window};
 use crate::store::counters::{Draw, Measure};
 
+/// The last instant that every store tells exactly, the greatest microsecond that a double can count to (Redis's scripts
+/// know no other numbers): in the year 2255.
+const END: Timestamp = Timestamp::constant(9_007_199_254, 740_991_000);
+
 /// The draws of these charges at this moment, in their order. A counter's name is the charge's key, with the window after it:
 /// the same limit in another window, of another length or unit, counts anew, and with another ceiling goes on.
 ///
@@ -20,6 +24,7 @@ pub fn plan(charges: &[Charge], at: Timestamp) -> Result<Vec<Draw>, OutOfCalenda
                 (window.id, Measure::Spend { from: window.start, until: window.end })
             }
             Window::Open => ("open".to_owned(), Measure::Open),
+            Window::Always => ("always".to_owned(), Measure::Spend { from: Timestamp::UNIX_EPOCH, until: END }),
         };
         let counter = format!("{}@{window}", charge.key).into();
         Ok(Draw { counter, measure, amount: charge.amount, ceiling: charge.ceiling })

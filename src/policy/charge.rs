@@ -17,7 +17,8 @@ pub struct Charge {
     pub rule: RuleId,
     /// How long what is taken counts.
     pub window: Window,
-    /// What is taken, in the limit's own unit: requests, messages, tokens, millionths of a micro-dollar, or open turns.
+    /// What is taken, in the limit's own unit: requests, messages, tokens, millionths of a micro-dollar, open turns, or
+    /// LibreChat's credits (a micro-dollar each).
     pub amount: u64,
     /// Most that the counter may hold, in the same unit.
     pub ceiling: u64,
@@ -37,6 +38,9 @@ pub enum Window {
     },
     /// While the turn runs.
     Open,
+    /// For ever: what is settled never stops counting. No limit of a policy has it; LibreChat's balance does. When it resets,
+    /// nobody can say.
+    Always,
 }
 
 /// A piece of the calendar.

@@ -176,7 +176,7 @@ impl Limit {
     pub(super) fn timezone(&self) -> Option<&str> {
         match &self.window {
             Window::Calendar { zone, .. } => Some(zone.iana_name().unwrap_or("UTC")),
-            Window::Rolling(_) | Window::Open => None,
+            Window::Rolling(_) | Window::Open | Window::Always => None,
         }
     }
 

@@ -1,6 +1,9 @@
 //! The checks, and one test for each check and store.
 
 use jiff::ToSpan;
+use tollgate::meter::plan;
+use tollgate::policy::RuleId;
+use tollgate::policy::charge::{Charge, Window};
 use tollgate::store::counters::{LATE, LONGEST_HOLD, LONGEST_WINDOW, MOST_DRAWS, Settled};
 
 use super::*;
@@ -46,6 +49,7 @@ contract![
     draws_that_make_no_sense_are_errors,
     names_are_names,
     any_number_of_holds_expires_at_once,
+    what_counts_for_ever_is_spend_without_an_end,
 ];
 
 fn is_now(settled: Settled) -> bool {
@@ -96,6 +100,27 @@ async fn what_was_used_counts_and_not_what_was_held(bench: &dyn Bench) {
     assert!(is_now(bench.counters().settle(&hold, &[500]).await.unwrap()));
     assert_eq!(bench.used(&draw).await, 510);
     assert_eq!(bench.lacks(&[draw]).await[0].left, 0);
+}
+
+async fn what_counts_for_ever_is_spend_without_an_end(bench: &dyn Bench) {
+    bench.begin().await;
+    let charge = Charge {
+        key: "balance:user:1".into(),
+        rule: RuleId::new("b"),
+        window: Window::Always,
+        amount: 60,
+        ceiling: 100,
+    };
+    let draws = |at: &str| plan(std::slice::from_ref(&charge), at.parse().unwrap()).unwrap();
+    let draw = draws("2026-11-21T15:47:04Z");
+    assert_eq!(&*draw[0].counter, "balance:user:1@always");
+    assert_eq!(draws("1999-01-01T00:00:00Z"), draw, "one counter, whenever it is");
+    let hold = bench.taken(&draw).await;
+    assert_eq!(bench.lacks(&draw).await[0].left, 40);
+    assert!(is_now(bench.counters().settle(&hold, &[7]).await.unwrap()));
+    assert_eq!(bench.used(&draw[0]).await, 7);
+    let Use { used, resets } = bench.uses(&draw).await[0];
+    assert_eq!((used, resets.unwrap().to_string()), (7, "2255-06-05T23:47:34.740991Z".to_owned()));
 }
 
 async fn a_hold_is_settled_once(bench: &dyn Bench) {

@@ -168,7 +168,8 @@ mod tests {
         let body = captured("237_messages-get");
         let said = |id: &str| message_text(&body, id).unwrap();
         let answer = said("4dc573e1-9316-4c03-8055-f0f30612ef0b").unwrap();
-        assert!(answer.pieces[0].text.starts_with("[gpt-4o-mini] alpha"), "{answer:?}");
+        // It was edited and continued.
+        assert!(answer.pieces[0].text.starts_with("edited text[gpt-4o-mini] alpha"), "{answer:?}");
         // The user's message has a text and no content.
         assert_eq!(&*said("a9d7fa5d-d91f-45b6-b308-b41c3a49fc0c").unwrap().pieces[0].text, "Hello mini");
         assert_eq!(said("00000000-0000-0000-0000-000000000000"), None);

@@ -30,6 +30,8 @@ pub struct Call {
     pub tokens: Tokens,
     /// The row that is not there (yet).
     pub missing: Option<Half>,
+    /// The ids of its rows. A response that is edited and continued has those of several turns under one id.
+    pub rows: Vec<Box<str>>,
 }
 
 /// One of the two rows of a call.
@@ -68,6 +70,7 @@ pub struct Unreadable {
 
 /// A row.
 struct Row<'a> {
+    id: Box<str>,
     message: &'a str,
     model: &'a str,
     context: Context,
@@ -115,8 +118,13 @@ impl Ledger {
 
     fn add(&mut self, row: &Row<'_>) {
         let calls = self.runs.entry(row.message.into()).or_default();
-        let half =
-            |tokens, missing| Call { model: row.model.into(), context: row.context, tokens, missing: Some(missing) };
+        let half = |tokens, missing| Call {
+            model: row.model.into(),
+            context: row.context,
+            tokens,
+            missing: Some(missing),
+            rows: vec![row.id.clone()],
+        };
         match row.used {
             Used::Prompt(tokens) => calls.push(half(tokens, Half::Completion)),
             Used::Completion(output) => {
@@ -124,7 +132,10 @@ impl Ledger {
                     call.missing == Some(Half::Completion) && *call.model == *row.model && call.context == row.context
                 };
                 match calls.iter_mut().find(waits) {
-                    Some(call) => (call.tokens.output, call.missing) = (output, None),
+                    Some(call) => {
+                        (call.tokens.output, call.missing) = (output, None);
+                        call.rows.push(row.id.clone());
+                    }
                     None => calls.push(half(Tokens { output, ..Tokens::default() }, Half::Prompt)),
                 }
             }
@@ -165,6 +176,7 @@ impl<'a> Row<'a> {
             return Ok(None);
         }
         let Some(message) = text(fields, "messageId") else { return Ok(None) };
+        let id = id(fields, "_id").ok_or("it has no id")?;
         let model = text(fields, "model").ok_or("it names no \"model\"")?;
         let used = match kind {
             "prompt" => Used::Prompt(prompt(fields)?),
@@ -177,7 +189,7 @@ impl<'a> Row<'a> {
             Some("incomplete" | "abort") => Context::Stopped,
             _ => Context::Message,
         };
-        Ok(Some(Self { message, model, context, used }))
+        Ok(Some(Self { id, message, model, context, used }))
     }
 }
 

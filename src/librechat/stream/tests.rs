@@ -87,6 +87,30 @@ fn the_deltas_of_every_captured_stream_are_its_final_text() {
 }
 
 #[test]
+fn every_captured_stream_is_counted_within_three_hundredths_of_the_providers_own_usage() {
+    // The captured provider takes a word for a token, so that this shows what is read and lost, and not what a tokenizer makes
+    // of it: each model's own text, in the provider's own unit.
+    let count = |text: &str| text.split_whitespace().count() as f64;
+    let captured = captured();
+    let (mut streams, mut calls) = (0, 0);
+    for line in include_str!("../../../tests/captures/usage.jsonl").lines() {
+        let (name, usage): (String, Vec<(String, u64, u64)>) = serde_json::from_str(line).unwrap();
+        let heard = hear(&bytes(&captured[&name]));
+        // Each model begins its answer with its own name.
+        for (model, _, output) in &usage {
+            let own = heard.text.values().find(|text| text.starts_with(&format!("[{model}] ")));
+            let counted = count(own.unwrap_or_else(|| panic!("{name}: {model} has no text")));
+            let off = (counted - *output as f64).abs() / *output as f64;
+            assert!(off <= 0.03, "{name} {model}: {counted} of {output}");
+            calls += 1;
+        }
+        assert_eq!(heard.text.len(), usage.len(), "{name}");
+        streams += 1;
+    }
+    assert_eq!((streams, calls), (29, 33));
+}
+
+#[test]
 fn a_plain_turn_is_told() {
     let heard = hear(&bytes(&captured()["141_chat-openAI-mini-stream"]));
     assert_eq!((heard.created, heard.steps), (1, 1));

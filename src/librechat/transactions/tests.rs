@@ -20,7 +20,8 @@ fn row(kind: &str, amount: i64, more: Value) -> Value {
 }
 
 fn call(context: Context, input: u64, output: u64, missing: Option<Half>) -> Call {
-    Call { model: "gpt-4o".into(), context, tokens: Tokens { input, output, ..Tokens::default() }, missing }
+    let rows = if missing.is_some() { vec!["1".into()] } else { vec!["1".into(), "1".into()] };
+    Call { model: "gpt-4o".into(), context, tokens: Tokens { input, output, ..Tokens::default() }, missing, rows }
 }
 
 #[test]
@@ -29,9 +30,11 @@ fn captured_rows_say_what_the_provider_said() {
         serde_json::from_str(include_str!("../../../tests/captures/mongo/transactions-turn.json")).unwrap();
     let ledger = ledger(&rows);
     let calls = ledger.of("fba221d5-a877-4a04-b4c7-5068b4214e69").unwrap();
-    // 393_chat-cost.upstream.json: usage 20 and 11, then 70 and 11 for the title.
-    let title = Call { model: "gpt-4o-mini".into(), ..call(Context::Title, 70, 11, None) };
-    assert_eq!(calls, [call(Context::Message, 20, 11, None), title]);
+    // The provider said 20 and 11, then 70 and 11 for the title.
+    let rows = ["4e", "4f", "58", "59"].map(|end| format!("6b012e7809cc968f8a9294{end}").into_boxed_str());
+    let answer = Call { rows: rows[..2].to_vec(), ..call(Context::Message, 20, 11, None) };
+    let title = Call { model: "gpt-4o-mini".into(), rows: rows[2..].to_vec(), ..call(Context::Title, 70, 11, None) };
+    assert_eq!(calls, [answer, title]);
     assert!(is_complete(calls));
     assert_eq!(ledger.unreadable, []);
     assert_eq!(ledger.messages().count(), 1);

@@ -9,10 +9,13 @@ use std::mem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use self::piece::Piece;
 use crate::librechat::said::{each, text};
 use crate::librechat::sse::{Frame, Frames, LONGEST};
 use crate::librechat::status::count;
 use crate::policy::charges::Tokens;
+
+mod piece;
 
 /// Something that an answer says.
 #[derive(Debug, PartialEq, Eq)]
@@ -111,31 +114,6 @@ struct Used<'a> {
 struct Choice<'a> {
     #[serde(borrow, alias = "message")]
     delta: Option<&'a RawValue>,
-}
-
-/// What a model wrote: a message or a piece of one, an item of a response or a part of one, or a call.
-#[derive(Deserialize)]
-struct Piece<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Option<&'a RawValue>,
-    #[serde(borrow)]
-    text: Option<&'a RawValue>,
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-    #[serde(borrow)]
-    summary: Option<&'a RawValue>,
-    #[serde(borrow)]
-    reasoning: Option<&'a RawValue>,
-    #[serde(borrow)]
-    tool_calls: Option<&'a RawValue>,
-    #[serde(borrow)]
-    function: Option<&'a RawValue>,
-    #[serde(borrow)]
-    name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    arguments: Option<&'a RawValue>,
-    #[serde(borrow)]
-    cached_tokens: Option<&'a RawValue>,
 }
 
 /// What is to be told of what was read.
@@ -278,46 +256,6 @@ impl Seen {
     fn usage(&self, raw: Option<&RawValue>, of_responses: bool, tell: Tell<'_>) {
         if let Some(usage) = raw.and_then(|raw| Usage::read(raw, !(of_responses && self.calls))) {
             tell(Event::Usage(usage));
-        }
-    }
-}
-
-// === impl Piece ===
-
-impl<'a> Piece<'a> {
-    fn read(raw: &'a RawValue) -> Option<Self> {
-        serde_json::from_str(raw.get()).ok()
-    }
-
-    fn tell(&self, seen: &mut Seen, tell: Tell<'_>) {
-        let thinks = self.kind.and_then(text).as_deref() == Some("reasoning");
-        let said = |raw: &RawValue, tell: Tell<'_>| {
-            let texts = |raw: &RawValue, tell: Tell<'_>| match text(raw) {
-                Some(text) if text.is_empty() => {}
-                Some(text) if thinks => tell(Event::Reasoning(&text)),
-                Some(text) => tell(Event::Text(&text)),
-                None => {}
-            };
-            texts(raw, tell);
-            for part in each(raw).into_iter().filter_map(Piece::read) {
-                part.text.into_iter().for_each(|raw| texts(raw, tell));
-            }
-        };
-        for raw in [self.content, self.summary].into_iter().flatten() {
-            said(raw, tell);
-        }
-        if let Some(text) = self.reasoning.and_then(text).filter(|text| !text.is_empty()) {
-            tell(Event::Reasoning(&text));
-        }
-        for raw in [self.name, self.arguments].into_iter().flatten() {
-            seen.calls = true;
-            if let Some(text) = text(raw).filter(|text| !text.is_empty()) {
-                tell(Event::Call(&text));
-            }
-        }
-        let calls = self.tool_calls.into_iter().flat_map(each).filter_map(Piece::read);
-        for call in calls.filter_map(|call| Piece::read(call.function?)) {
-            call.tell(seen, tell);
         }
     }
 }

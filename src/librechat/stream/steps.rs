@@ -11,6 +11,9 @@ use crate::librechat::said::{Kind, call, each, parts, text};
 /// Steps whose agent is remembered. What is written in later ones is told without its agent.
 const MOST: usize = 1_024;
 
+/// Longest id of a step or of an agent that is remembered, in bytes: an agent's may hold the names of an endpoint and of a model.
+const LONGEST_ID: usize = 1_024;
+
 /// The agents of steps that name one: what is written in a step names only the step.
 #[derive(Debug, Default)]
 pub(super) struct Steps {
@@ -151,7 +154,7 @@ impl Steps {
     }
 
     fn insert(&mut self, step: &str, agent: &str) {
-        if self.agents.len() < MOST {
+        if self.agents.len() < MOST && step.len().max(agent.len()) <= LONGEST_ID {
             self.agents.insert(step.into(), agent.into());
         }
     }

@@ -48,6 +48,7 @@ fn hear(stream: &[u8]) -> Heard {
             heard.created += 1;
         }
         Event::Step { .. } => heard.steps += 1,
+        Event::Call { .. } => {}
         Event::Text { agent, text } => *heard.text.entry(agent.map(str::to_owned)).or_default() += text,
         Event::Sync(so_far) => heard.sync = Some(so_far),
         Event::Final(last) => heard.last = Some(last),
@@ -189,6 +190,27 @@ fn tools_thoughts_and_agents_within_agents_are_told() {
             r#"Reasoning { agent: None, text: "short" }"#,
         ]
     );
+}
+
+#[test]
+fn no_depth_is_a_fault() {
+    let deep = |open: &str, close: &str| format!("{}1{}", open.repeat(10_000), close.repeat(10_000));
+    for inner in [
+        deep("[", "]"),
+        deep(r#"{"content":["#, "]}"),
+        deep(r#"{"data":"#, "}"),
+        deep(r#"{"sync":true,"pendingEvents":["#, "]}"),
+        deep(r#"{"tool_call":{"args":"#, "}}"),
+    ] {
+        let events = [
+            format!(r#"{{"event":"on_message_delta","data":{{"id":"s","delta":{{"content":[{inner}]}}}}}}"#),
+            format!(r#"{{"event":"on_subagent_update","data":{{"phase":"message_delta","data":{inner}}}}}"#),
+            format!(r#"{{"sync":true,"resumeState":{{"aggregatedContent":[{inner}]}},"pendingEvents":[{inner}]}}"#),
+            format!(r#"{{"final":true,"responseMessage":{{"messageId":"r","content":[{inner}]}}}}"#),
+        ];
+        let stream: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+        assert_eq!(hear(stream.as_bytes()).last.unwrap().response.as_deref(), Some("r"), "{:.30}", inner);
+    }
 }
 
 #[test]

@@ -178,6 +178,23 @@ fn an_answer_that_breaks_off_has_told_its_text() {
     assert!(heard.text.starts_with("[gpt-4o] alpha bravo"), "{heard:?}");
 }
 
+#[test]
+fn no_depth_is_a_fault() {
+    let deep = |open: &str, close: &str| format!("{}1{}", open.repeat(10_000), close.repeat(10_000));
+    for inner in [
+        deep("[", "]"),
+        deep(r#"{"function":{"tool_calls":["#, "]}}"),
+        deep(r#"{"content":["#, "]}"),
+        deep(r#"{"choices":["#, "]}"),
+        deep(r#"{"response":"#, "}"),
+    ] {
+        let answer = format!(
+            r#"{{"id":"c","choices":[{{"delta":{{"content":{inner},"tool_calls":[{inner}]}}}}],"output":[{inner}],"usage":{inner}}}"#
+        );
+        assert_eq!(hear("application/json", [answer.as_bytes()]).ids, ["c"], "{:.30}", inner);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

@@ -6,9 +6,9 @@ use super::window::{OutOfCalendar, around};
 use crate::policy::charge::{Charge, Window};
 use crate::store::counters::{Draw, Measure};
 
-/// The last instant that every store tells exactly, the greatest microsecond that a double can count to (Redis's scripts
-/// know no other numbers): in the year 2255.
-const END: Timestamp = Timestamp::constant(9_007_199_254, 740_991_000);
+/// The last whole second that every store tells exactly: doubles count microseconds up to it (Redis's scripts know no other
+/// numbers). In the year 2255.
+const END: Timestamp = Timestamp::constant(9_007_199_254, 0);
 
 /// The draws of these charges at this moment, in their order. A counter's name is the charge's key, with the window after it:
 /// the same limit in another window, of another length or unit, counts anew, and with another ceiling goes on.

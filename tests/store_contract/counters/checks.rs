@@ -120,7 +120,7 @@ async fn what_counts_for_ever_is_spend_without_an_end(bench: &dyn Bench) {
     assert!(is_now(bench.counters().settle(&hold, &[7]).await.unwrap()));
     assert_eq!(bench.used(&draw[0]).await, 7);
     let Use { used, resets } = bench.uses(&draw).await[0];
-    assert_eq!((used, resets.unwrap().to_string()), (7, "2255-06-05T23:47:34.740991Z".to_owned()));
+    assert_eq!((used, resets.unwrap().to_string()), (7, "2255-06-05T23:47:34Z".to_owned()));
 }
 
 async fn a_hold_is_settled_once(bench: &dyn Bench) {

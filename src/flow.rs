@@ -32,6 +32,7 @@ mod agents;
 mod assistants;
 mod catalogue;
 mod counted;
+pub mod estimate;
 mod features;
 pub mod gate;
 mod govern;

@@ -7,6 +7,7 @@
 //!    which models it would make LibreChat call; [`specs`] adds what a model spec would choose.
 //!    [`assistants`] and [`keys`] read the requests of their routes in the same way.
 //! 3. For a turn of a stored agent, [`agents`] says what its documents would make LibreChat run.
+//!    [`prompt`] says what the model is given with it, where that is limited.
 //!    [`remote`] is the same for the remote-agent API, and narrows its lists.
 //! 4. [`catalog`] narrows the answers that reveal models.
 //! 5. [`phrasing`] writes refusals that LibreChat's own web client shows as readable messages.
@@ -28,6 +29,7 @@ pub mod json;
 pub mod keys;
 pub mod path;
 pub mod phrasing;
+pub mod prompt;
 pub mod records;
 pub mod remote;
 pub mod routes;

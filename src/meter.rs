@@ -19,6 +19,7 @@ use crate::store::counters::{Answer, Counters, Draw, Hold, Lack, Reading, Use};
 mod plan;
 pub mod rebuild;
 mod receipt;
+pub mod tokens;
 pub mod window;
 
 pub use plan::plan;

@@ -80,6 +80,14 @@ pub trait Agents: Send + Sync {
     /// [`StoreError`] where the store cannot answer; callers then refuse, they never guess.
     async fn agents(&self, ids: &[Box<str>]) -> Result<Vec<Fields>, StoreError>;
 
+    /// What the agents with these ids say to their models: `id`, `instructions`, `additional_instructions`,
+    /// `model_parameters`, `tools` and `artifacts`, each only where the document has it. As [`Self::agents`] otherwise. These
+    /// texts may be long, so that they are asked for only where somebody counts them.
+    ///
+    /// # Errors
+    /// [`StoreError`] as above.
+    async fn briefs(&self, ids: &[Box<str>]) -> Result<Vec<Fields>, StoreError>;
+
     /// One of an agent's earlier states, whole: `versions[index]`. None where there is no such agent or no such version.
     /// An id of several tenants gives several.
     ///

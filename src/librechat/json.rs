@@ -136,6 +136,11 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The value as canonical text.
+    pub fn raw(&self) -> &'a [u8] {
+        self.text
+    }
+
     /// The number, spelt as it came; none if it is not a number.
     pub fn as_number(&self) -> Option<&'a str> {
         if self.kind() == Kind::Number { std::str::from_utf8(self.text).ok() } else { None }

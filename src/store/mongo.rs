@@ -128,6 +128,11 @@ impl Agents for Mongo {
         asked.map_err(|error| self.hosts.fault(&error))
     }
 
+    async fn briefs(&self, ids: &[Box<str>]) -> Result<Vec<Fields>, StoreError> {
+        let asked = faults::in_time(&self.hosts, LOOK_UP, agents::briefs(&self.librechat, ids)).await?;
+        asked.map_err(|error| self.hosts.fault(&error))
+    }
+
     async fn versions(&self, id: &str, index: u32) -> Result<Vec<Fields>, StoreError> {
         let asked = faults::in_time(&self.hosts, LOOK_UP, agents::versions(&self.librechat, id, index)).await?;
         asked.map_err(|error| self.hosts.fault(&error))

@@ -34,6 +34,10 @@ impl Agents for Memory {
         Ok(self.agents.iter().filter(wanted).cloned().collect())
     }
 
+    async fn briefs(&self, _ids: &[Box<str>]) -> Result<Vec<Fields>, StoreError> {
+        Ok(Vec::new())
+    }
+
     async fn versions(&self, _id: &str, index: u32) -> Result<Vec<Fields>, StoreError> {
         Ok(self.versions.get(index as usize).cloned().into_iter().collect())
     }
@@ -220,6 +224,9 @@ fn may_list(other: Fields) -> bool {
     impl Agents for Both {
         async fn agents(&self, _ids: &[Box<str>]) -> Result<Vec<Fields>, StoreError> {
             Ok(vec![agent("agent_0", "mini", &[]), self.0.clone()])
+        }
+        async fn briefs(&self, _ids: &[Box<str>]) -> Result<Vec<Fields>, StoreError> {
+            Ok(Vec::new())
         }
         async fn versions(&self, _id: &str, _index: u32) -> Result<Vec<Fields>, StoreError> {
             Ok(Vec::new())

@@ -24,6 +24,10 @@ impl Agents for One {
         Err(down())
     }
 
+    async fn briefs(&self, _ids: &[Box<str>]) -> Result<Vec<Fields>, StoreError> {
+        Err(down())
+    }
+
     async fn versions(&self, _id: &str, _index: u32) -> Result<Vec<Fields>, StoreError> {
         Err(down())
     }

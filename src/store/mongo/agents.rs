@@ -31,6 +31,9 @@ const RUNS: [&str; 11] = [
     "subagents",
 ];
 
+/// What says what an agent gives to its model.
+const BRIEF: [&str; 6] = ["id", "instructions", "additional_instructions", "model_parameters", "tools", "artifacts"];
+
 /// Most bytes that one look-up reads. Real agents have a few kilobytes without their texts.
 const LARGEST: usize = 4 * 1024 * 1024;
 
@@ -50,18 +53,26 @@ struct Key {
 }
 
 pub(super) async fn agents(librechat: &Database, ids: &[Box<str>]) -> Result<Vec<Fields>, Error> {
+    look_up(librechat, ids, &RUNS).await
+}
+
+pub(super) async fn briefs(librechat: &Database, ids: &[Box<str>]) -> Result<Vec<Fields>, Error> {
+    look_up(librechat, ids, &BRIEF).await
+}
+
+async fn look_up(librechat: &Database, ids: &[Box<str>], members: &[&str]) -> Result<Vec<Fields>, Error> {
     let ids: Vec<&str> = ids.iter().map(|id| &**id).collect();
     let mut found = librechat
         .collection::<RawDocumentBuf>(AGENTS)
         .find(doc! {"id": {"$in": ids}})
-        .projection(fields(&RUNS))
+        .projection(fields(members))
         .max_time(OPERATION)
         .await?;
     let (mut agents, mut bytes) = (Vec::new(), 0_usize);
     while let Some(document) = found.try_next().await? {
         bytes = bytes.saturating_add(document.as_bytes().len());
         if bytes > LARGEST {
-            let why = format!("what the agents of one request run takes more than {LARGEST} bytes");
+            let why = format!("what the agents of one request say takes more than {LARGEST} bytes");
             return Err(Error::custom(why));
         }
         agents.push(plain(Document::try_from(&*document)?));

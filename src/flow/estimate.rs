@@ -1,0 +1,277 @@
+//! What a turn will take, told before it runs: the new text, what was said before, instructions, and an allowance for the
+//! answer, for each model that it will run.
+//!
+//! An estimate is held until the turn is over, and then replaced by what was used. So it says what is *likely*, on the high
+//! side. [`input_at_most`] says what cannot be exceeded, for limits that are to hold whatever happens.
+//!
+//! The rules:
+//! - Each model that a turn names gets the whole prompt and the whole allowance, or the caller's own bound for the answer
+//!   where that is smaller. A second conversation with the same model counts again.
+//! - A stored agent gets its instructions, too. Agents that it can hand over to are counted once for each other model among
+//!   them, with the prompt and the instructions of the first: a turn seldom goes through several with the same model.
+//! - What is not known is counted by an allowance: [`IMAGE`], [`FILE`], [`TOOL`], [`ARTIFACTS`]. What tools bring back, titles,
+//!   memories and summaries are not in it; what of them LibreChat records is counted when the turn is settled.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use indexmap::IndexSet;
+
+use crate::librechat::prompt::bound::Unbounded;
+use crate::librechat::prompt::history::Said;
+use crate::librechat::prompt::{Brief, Files, Prompt, Second};
+use crate::meter::tokens::{PER_MESSAGE, Tokenizer};
+use crate::policy::charges::{Run, Tokens};
+use crate::policy::{Part, Target};
+use crate::store::{Agents, StoreError};
+
+/// Tokens of a picture: about what the largest one costs that OpenAI (high detail) or Anthropic takes without making it smaller.
+pub const IMAGE: u64 = 1_600;
+
+/// Tokens of any other file: some pages of text. LibreChat gives at most `fileTokenLimit` of it, 100,000 as it comes.
+pub const FILE: u64 = 4_000;
+
+/// Tokens of a tool's description. For a server of tools, that is one of its tools.
+pub const TOOL: u64 = 250;
+
+/// Tokens of LibreChat's explanation of artifacts.
+pub const ARTIFACTS: u64 = 4_000;
+
+/// Tokens around a message that a strict bound allows: [`PER_MESSAGE`], and the longest name that LibreChat writes beside a
+/// message, 64 characters, twice.
+const AROUND_AT_MOST: u64 = 136;
+
+/// What is known of a turn before it runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    /// What its body says.
+    pub prompt: &'a Prompt,
+    /// What was said before, the newest first; see [`crate::librechat::prompt::history::History::branch`].
+    pub history: &'a [&'a Said],
+    /// What was judged, agents looked into. The first one is what the body itself names.
+    pub targets: &'a [Target],
+    /// What the agents say that it names.
+    pub briefs: &'a [Brief],
+}
+
+/// What one model is thought to take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Estimated {
+    /// LibreChat's name of the endpoint.
+    pub endpoint: Arc<str>,
+    /// The model.
+    pub model: Arc<str>,
+    /// How many tokens, all of the input as if nothing were cached.
+    pub tokens: Tokens,
+}
+
+/// A model that will run, once, and for which agent.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Planned<'a> {
+    agent: Option<&'a str>,
+    endpoint: &'a str,
+    model: &'a str,
+}
+
+/// The counts that runs with the same tokenizer share.
+struct Counted {
+    tokenizer: Tokenizer,
+    text: u64,
+    instructions: u64,
+    /// As `Given::history`.
+    history: Vec<u64>,
+}
+
+/// What the agents say that these targets name, without those that they can hand over to.
+///
+/// # Errors
+/// [`StoreError`] where the store cannot answer.
+pub async fn briefs(store: &dyn Agents, targets: &[Target]) -> Result<Vec<Brief>, StoreError> {
+    let named = targets.iter().filter_map(|target| match target {
+        Target::Agent { agent, .. } => Some(Box::<str>::from(&**agent)),
+        _ => None,
+    });
+    let named: IndexSet<Box<str>> = named.collect();
+    if named.is_empty() {
+        return Ok(Vec::new());
+    }
+    let named: Vec<Box<str>> = named.into_iter().collect();
+    Ok(store.briefs(&named).await?.iter().map(Brief::of_agent).collect())
+}
+
+/// What a turn is likely to take: an entry for each model that it runs, in the order of the targets. `allowance` is for each answer, in
+/// tokens.
+///
+/// Counting takes about a millisecond for each hundred kilobytes of text that LibreChat has not counted yet.
+pub fn estimate(given: &Given<'_>, allowance: u64) -> Vec<Estimated> {
+    let mut counted = HashMap::new();
+    let runs = planned(given).into_iter().map(|run| {
+        let brief = given.briefs.iter().filter(|brief| run.agent == Some(&*brief.agent));
+        // An id that several tenants have: whichever of them says more.
+        let brief = brief.max_by_key(|brief| brief.instructions.len());
+        let tokenizer = Tokenizer::of(run.model);
+        let counts = counted.entry(tokenizer).or_insert_with(|| Counted::new(given, tokenizer));
+        Estimated {
+            endpoint: run.endpoint.into(),
+            model: run.model.into(),
+            tokens: Tokens {
+                input: input(given, brief, counts),
+                output: bound(given, &run, brief).map_or(allowance, |own| own.min(allowance)),
+                ..Tokens::default()
+            },
+        }
+    });
+    runs.collect()
+}
+
+/// More tokens than this the model cannot be given by the turn. `body` is the canonical text that was selected from, with
+/// the bound of the answer in it or without; `whole`: whether all messages before it are in `given.history`.
+///
+/// What the operator has LibreChat add is not known here, and not in it: memories of the user, and parameters or prompts of a
+/// custom endpoint. Titles and summaries are calls of their own.
+///
+/// # Errors
+/// [`Unbounded`] where something can be in the prompt whose size is not known. What `bound_output` refuses is for that to say.
+pub fn input_at_most(given: &Given<'_>, body: &str, whole: bool) -> Result<u64, Unbounded> {
+    let mut model = None;
+    for target in given.targets {
+        match target {
+            Target::Model { model: named, .. } if model.is_none_or(|known| known == &**named) => model = Some(&**named),
+            Target::Model { .. } => return Err(Unbounded::Added),
+            Target::Agent { .. } => return Err(Unbounded::Agent),
+            Target::Tool(_) => return Err(Unbounded::Tools),
+            Target::Assistant { .. } | Target::Endpoint(_) | Target::Feature(_) | Target::Surface(_) => {
+                return Err(Unbounded::Endpoint);
+            }
+        }
+    }
+    let tokenizer = Tokenizer::of(model.ok_or(Unbounded::Endpoint)?);
+    if !whole {
+        return Err(Unbounded::History);
+    }
+    if !all_files(given).is_none() {
+        return Err(Unbounded::Files);
+    }
+    // The whole body stands for what of it reaches the model: the text, the instructions, an edited answer.
+    let new = tokenizer.at_most(body).saturating_add(AROUND_AT_MOST.saturating_mul(3));
+    let said = |said: &&Said| tokenizer.at_most(&said.text).saturating_add(AROUND_AT_MOST);
+    Ok(given.history.iter().map(said).fold(new, u64::saturating_add))
+}
+
+/// The models that will run.
+fn planned<'a>(given: &Given<'a>) -> Vec<Planned<'a>> {
+    let planned = given.targets.iter().filter_map(|target| match target {
+        Target::Model { endpoint, model } | Target::Assistant { endpoint, model } => {
+            Some(Planned { agent: None, endpoint, model })
+        }
+        Target::Agent { agent, part: Part::Model { endpoint, model } } => {
+            Some(Planned { agent: Some(agent), endpoint, model })
+        }
+        _ => None,
+    });
+    let mut planned: Vec<Planned<'a>> = planned.collect::<IndexSet<_>>().into_iter().collect();
+    // What the second conversation runs, too, stands there once: LibreChat runs it twice.
+    let second = given.prompt.added.as_ref().map(|added| &added.runs);
+    let again = match (given.targets.first(), second) {
+        (Some(Target::Model { endpoint, model }), Some(Second::Model { endpoint: too, model: this })) => {
+            **endpoint == **too && **model == **this
+        }
+        (Some(Target::Agent { agent, .. }), Some(Second::Agent(too))) => **agent == **too,
+        _ => false,
+    };
+    let first = planned.first().copied();
+    planned.extend(first.filter(|_| again));
+    planned
+}
+
+/// The bound for the answer that the caller or the agent's author has set.
+fn bound(given: &Given<'_>, run: &Planned<'_>, brief: Option<&Brief>) -> Option<u64> {
+    let own = given.targets.first();
+    match (run.agent, own) {
+        // Only the agent itself has the bound of its document, and only the body's own model that of the body.
+        (Some(_), _) => brief.and_then(|brief| brief.output).filter(|_| is_first(given, run)),
+        (None, Some(Target::Model { endpoint, model })) if **endpoint == *run.endpoint && **model == *run.model => {
+            given.prompt.output
+        }
+        _ => None,
+    }
+}
+
+/// Whether a run is the first one of its agent: that of the agent itself.
+fn is_first(given: &Given<'_>, run: &Planned<'_>) -> bool {
+    let first = given.targets.iter().find_map(|target| match target {
+        Target::Agent { agent, part: Part::Model { endpoint, model } } if Some(&**agent) == run.agent => {
+            Some((&**endpoint, &**model))
+        }
+        _ => None,
+    });
+    first == Some((run.endpoint, run.model))
+}
+
+/// What a run is given.
+fn input(given: &Given<'_>, brief: Option<&Brief>, counts: &Counted) -> u64 {
+    let (mut tools, mut artifacts) = (given.prompt.tools, given.prompt.artifacts);
+    let mut instructions = counts.instructions;
+    if let Some(brief) = brief {
+        instructions = instructions.saturating_add(counts.tokenizer.count(&brief.instructions));
+        tools = tools.saturating_add(brief.tools);
+        artifacts |= brief.artifacts;
+    }
+    if instructions > 0 {
+        instructions = instructions.saturating_add(PER_MESSAGE);
+    }
+    let around = tools.saturating_mul(TOOL).saturating_add(if artifacts { ARTIFACTS } else { 0 });
+    let new =
+        counts.text.saturating_add(instructions).saturating_add(around).saturating_add(tokens_of(given.prompt.files));
+    let most = brief.and_then(|brief| brief.context).or(given.prompt.context).unwrap_or(u64::MAX);
+    let mut total = new;
+    for said in &counts.history {
+        let with = total.saturating_add(*said);
+        if with > most {
+            break;
+        }
+        total = with;
+    }
+    total
+}
+
+fn tokens_of(files: Files) -> u64 {
+    files.images.saturating_mul(IMAGE).saturating_add(files.others.saturating_mul(FILE))
+}
+
+fn all_files(given: &Given<'_>) -> Files {
+    given.history.iter().fold(given.prompt.files, |sum, said| sum.and(said.files))
+}
+
+// === impl Counted ===
+
+impl Counted {
+    fn new(given: &Given<'_>, tokenizer: Tokenizer) -> Self {
+        let prompt = given.prompt;
+        let text = if prompt.edits && !given.history.is_empty() { "" } else { &*prompt.text };
+        let text = tokenizer.count(text).saturating_add(tokenizer.count(&prompt.edited)).saturating_add(PER_MESSAGE);
+        let added = prompt.added.as_ref().map_or(0, |added| tokenizer.count(&added.instructions));
+        let said = |said: &&Said| {
+            let text = said.tokens.unwrap_or_else(|| tokenizer.count(&said.text));
+            text.saturating_add(PER_MESSAGE).saturating_add(tokens_of(said.files))
+        };
+        Self {
+            tokenizer,
+            text,
+            instructions: tokenizer.count(&prompt.instructions).saturating_add(added),
+            history: given.history.iter().map(said).collect(),
+        }
+    }
+}
+
+// === impl Estimated ===
+
+impl Estimated {
+    /// The same as a run.
+    pub fn run(&self) -> Run<'_> {
+        Run { endpoint: &self.endpoint, model: &self.model, tokens: self.tokens }
+    }
+}
+
+#[cfg(test)]
+mod tests;

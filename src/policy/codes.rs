@@ -54,7 +54,7 @@ codes! {
     EMPTY_ENDPOINTS = "empty-endpoints";
     /// An endpoint has neither `models` nor `deny`.
     ENDPOINT_SAYS_NOTHING = "endpoint-says-nothing";
-    /// `tools`, a part of `agents`, `limits`, `on_failure`, `prices` or `defaults` says nothing.
+    /// `tools`, a part of `agents`, `limits`, `on_failure`, `prices`, `defaults` or `turns` says nothing.
     SAYS_NOTHING = "says-nothing";
     /// A `deny` list is empty.
     EMPTY_DENY = "empty-deny";

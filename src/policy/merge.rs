@@ -11,6 +11,9 @@ use super::snapshot::{Fallback, Mode};
 use super::written::{Entry, File, Names, Section, Spotted, WrittenLimit, WrittenPrice};
 use crate::report::quoted;
 
+/// Tokens that are taken for an answer unless the policy says otherwise: some 700 words.
+const OUTPUT_ALLOWANCE: u64 = 1_000;
+
 /// The policy of all files, with defaults filled in.
 pub(super) struct Merged {
     pub(super) mode: Mode,
@@ -29,6 +32,8 @@ pub(super) struct Merged {
     pub(super) limits: Option<Spotted<Vec<WrittenLimit>>>,
     /// `defaults: { user: }`, as limits.
     pub(super) defaults: Vec<WrittenLimit>,
+    /// Tokens that are taken for an answer that is still to come.
+    pub(super) output_allowance: u64,
     /// By what they are written for; the endpoint is in lower case, as its spelling does not count.
     pub(super) prices: IndexMap<(Option<String>, String), WrittenPrice>,
     pub(super) default_price: Option<Spotted<Option<Price>>>,
@@ -57,6 +62,7 @@ struct Settings {
     default_price: Option<Spotted<Option<Price>>>,
     librechat_rates: Option<Spotted<bool>>,
     defaults: Option<Spotted<Vec<WrittenLimit>>>,
+    output_allowance: Option<Spotted<u64>>,
 }
 
 /// Merges the files; the second definition of anything is a fault.
@@ -81,6 +87,8 @@ pub(super) fn merge(files: Vec<File>, faults: &mut Faults<'_>) -> Merged {
         setting("the price \"default\"", &mut settings.default_price, file.default_price, faults);
         setting("the setting \"prices.librechat\"", &mut settings.librechat_rates, file.librechat_rates, faults);
         setting("the mapping \"defaults.user\"", &mut settings.defaults, file.defaults, faults);
+        let allowance = &mut settings.output_allowance;
+        setting("the setting \"turns.output_allowance\"", allowance, file.output_allowance, faults);
         for price in file.prices {
             add_price(&mut prices, price, faults);
         }
@@ -103,6 +111,7 @@ pub(super) fn merge(files: Vec<File>, faults: &mut Faults<'_>) -> Merged {
         remote_api: settings.remote_api.is_none_or(|enabled| enabled.value),
         limits: settings.limits,
         defaults: settings.defaults.map_or_else(Vec::new, |defaults| defaults.value),
+        output_allowance: settings.output_allowance.map_or(OUTPUT_ALLOWANCE, |allowance| allowance.value),
         prices,
         default_price: settings.default_price,
         librechat_rates: settings.librechat_rates.is_some_and(|used| used.value),

@@ -67,6 +67,7 @@ pub struct Snapshot {
     defaults: Limits,
     limit_terms: HashMap<RuleId, Terms>,
     prices: Prices,
+    output_allowance: u64,
     surface_rules: [(Surface, RuleId); 2],
     no_rule: RuleId,
     agents_rule: RuleId,
@@ -173,6 +174,7 @@ impl Snapshot {
             defaults,
             limit_terms,
             prices,
+            output_allowance: merged.output_allowance,
             surface_rules: [surface_rule(Surface::Agents, "agents"), surface_rule(Surface::Assistants, "assistants")],
             no_rule: RuleId::new("surface"),
             agents_rule: RuleId::new("agents"),
@@ -247,6 +249,11 @@ impl Snapshot {
     /// The same, for a call that gives the model so many tokens, cached ones included.
     pub fn price_for(&self, endpoint: &str, model: &str, given: u64) -> Option<Price> {
         self.prices.of(endpoint, model, given)
+    }
+
+    /// Tokens that are taken for each answer that is still to come (`turns.output_allowance`). What an answer did not take is given back.
+    pub fn output_allowance(&self) -> u64 {
+        self.output_allowance
     }
 
     /// The limits at the top level, for everybody.

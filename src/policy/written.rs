@@ -8,6 +8,7 @@ mod limits;
 mod mapping;
 mod prices;
 mod read;
+mod turns;
 
 pub use limits::{WrittenLimit, WrittenLimits};
 pub use prices::WrittenPrice;
@@ -67,6 +68,8 @@ pub struct File {
     pub default_price: Option<Spotted<Option<Price>>>,
     /// `prices: { librechat: }`
     pub librechat_rates: Option<Spotted<bool>>,
+    /// `turns: { output_allowance: }`
+    pub output_allowance: Option<Spotted<u64>>,
     /// `roles:`, `groups:` and `users:`, in the order of [`Section::ALL`].
     pub entries: Vec<Entry>,
 }

@@ -51,6 +51,12 @@ impl Tally {
         self.tokenizer.scaled(self.counted.saturating_add(self.encoded(&self.held)))
     }
 
+    /// Bytes that are held back.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+
     fn encode(&mut self, piece: &str) {
         self.counted = self.counted.saturating_add(self.encoded(piece));
     }
@@ -63,7 +69,7 @@ impl Tally {
 
 /// Where the first piece of a text ends: at the last blank behind something else within [`PIECE`] bytes, or where they are full. Not
 /// at the beginning, unless the text is empty.
-fn cut(text: &str) -> usize {
+pub(super) fn cut(text: &str) -> usize {
     let full = boundary(text, PIECE);
     let bytes = text.as_bytes().get(..full).unwrap_or_default();
     let blank = bytes.array_windows().rposition(|[before, byte]| *byte == b' ' && !before.is_ascii_whitespace());

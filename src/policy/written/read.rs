@@ -3,7 +3,7 @@
 
 use super::mapping as claims;
 use super::{Endpoint, Entry, File, Names, Section, Spotted, Tools};
-use super::{defaults, limits, prices};
+use super::{defaults, limits, prices, turns};
 use crate::policy::codes;
 use crate::policy::faults::{Faults, Spot};
 use crate::policy::snapshot::{Fallback, Mode};
@@ -27,6 +27,7 @@ const FILE_KEYS: &[&str] = &[
     "limits",
     "prices",
     "defaults",
+    "turns",
     "messages",
 ];
 /// Whether something that nothing else decides is open.
@@ -65,6 +66,7 @@ pub(in crate::policy) fn read(source: usize, root: &Node, faults: &mut Faults<'_
             "remote_api" => remote_api(key, node, &mut file, faults),
             "limits" => file.limits = limits::of_everybody(key, node, faults),
             "defaults" => file.defaults = defaults::defaults(node, faults),
+            "turns" => turns::turns(key, node, &mut file, faults),
             "prices" => prices::prices(key, node, &mut file, faults),
             name => match Section::ALL.into_iter().find(|section| section.as_str() == name) {
                 Some(section) => section_entries(section, node, &mut file.entries, faults),

@@ -102,21 +102,27 @@ pub async fn briefs(store: &dyn Agents, targets: &[Target]) -> Result<Vec<Brief>
 /// What a turn is likely to take: an entry for each model that it runs, in the order of the targets. `allowance` is for each answer, in
 /// tokens.
 ///
-/// Counting takes about a millisecond for each hundred kilobytes of text that LibreChat has not counted yet.
+/// Counting takes two to seven milliseconds for each hundred kilobytes of text that LibreChat has not counted yet.
 pub fn estimate(given: &Given<'_>, allowance: u64) -> Vec<Estimated> {
     let mut counted = HashMap::new();
     let runs = planned(given).into_iter().map(|run| {
         let brief = given.briefs.iter().filter(|brief| run.agent == Some(&*brief.agent));
         // An id that several tenants have: whichever of them says more.
         let brief = brief.max_by_key(|brief| brief.instructions.len());
+        // Each has the bounds of whoever wrote its parameters: the caller for the body's own model, its author for an agent itself.
+        let (output, context) = match brief {
+            Some(brief) if is_first(given, &run) => (brief.output, brief.context),
+            None if is_own(given, &run) => (given.prompt.output, given.prompt.context),
+            _ => (None, None),
+        };
         let tokenizer = Tokenizer::of(run.model);
         let counts = counted.entry(tokenizer).or_insert_with(|| Counted::new(given, tokenizer));
         Estimated {
             endpoint: run.endpoint.into(),
             model: run.model.into(),
             tokens: Tokens {
-                input: input(given, brief, counts),
-                output: bound(given, &run, brief).map_or(allowance, |own| own.min(allowance)),
+                input: input(given, brief, counts, context.unwrap_or(u64::MAX)),
+                output: output.map_or(allowance, |own| own.min(allowance)),
                 ..Tokens::default()
             },
         }
@@ -184,17 +190,13 @@ fn planned<'a>(given: &Given<'a>) -> Vec<Planned<'a>> {
     planned
 }
 
-/// The bound for the answer that the caller or the agent's author has set.
-fn bound(given: &Given<'_>, run: &Planned<'_>, brief: Option<&Brief>) -> Option<u64> {
-    let own = given.targets.first();
-    match (run.agent, own) {
-        // Only the agent itself has the bound of its document, and only the body's own model that of the body.
-        (Some(_), _) => brief.and_then(|brief| brief.output).filter(|_| is_first(given, run)),
-        (None, Some(Target::Model { endpoint, model })) if **endpoint == *run.endpoint && **model == *run.model => {
-            given.prompt.output
-        }
-        _ => None,
-    }
+/// Whether a run is that of the model that the body itself names.
+fn is_own(given: &Given<'_>, run: &Planned<'_>) -> bool {
+    let own = |target: &Target| match target {
+        Target::Model { endpoint, model } => **endpoint == *run.endpoint && **model == *run.model,
+        _ => false,
+    };
+    run.agent.is_none() && given.targets.first().is_some_and(own)
 }
 
 /// Whether a run is the first one of its agent: that of the agent itself.
@@ -208,8 +210,8 @@ fn is_first(given: &Given<'_>, run: &Planned<'_>) -> bool {
     first == Some((run.endpoint, run.model))
 }
 
-/// What a run is given.
-fn input(given: &Given<'_>, brief: Option<&Brief>, counts: &Counted) -> u64 {
+/// What a run is given: everything new, and as many messages before it, from the newest, as fit into `most` tokens.
+fn input(given: &Given<'_>, brief: Option<&Brief>, counts: &Counted, most: u64) -> u64 {
     let (mut tools, mut artifacts) = (given.prompt.tools, given.prompt.artifacts);
     let mut instructions = counts.instructions;
     if let Some(brief) = brief {
@@ -223,7 +225,6 @@ fn input(given: &Given<'_>, brief: Option<&Brief>, counts: &Counted) -> u64 {
     let around = tools.saturating_mul(TOOL).saturating_add(if artifacts { ARTIFACTS } else { 0 });
     let new =
         counts.text.saturating_add(instructions).saturating_add(around).saturating_add(tokens_of(given.prompt.files));
-    let most = brief.and_then(|brief| brief.context).or(given.prompt.context).unwrap_or(u64::MAX);
     let mut total = new;
     for said in &counts.history {
         let with = total.saturating_add(*said);

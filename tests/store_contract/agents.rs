@@ -126,6 +126,33 @@ async fn what_would_fill_the_memory_is_an_error() {
 }
 
 #[tokio::test]
+async fn what_agents_say_is_found_apart_from_what_they_run() {
+    with_mongo(async |bench| {
+        let long = "y".repeat(1 << 20);
+        for n in 0..5 {
+            put(
+                bench,
+                doc! {
+                    "id": format!("agent_{n}"), "instructions": &long, "additional_instructions": "and be kind",
+                    "model_parameters": {"max_tokens": 5}, "tools": ["a"], "artifacts": "default", "edges": ["x"],
+                },
+            )
+            .await;
+        }
+        let found = bench.store.briefs(&["agent_0".into(), "agent_gone".into()]).await.unwrap();
+        let expected = json!({
+            "id": "agent_0", "instructions": &long, "additional_instructions": "and be kind",
+            "model_parameters": {"max_tokens": 5}, "tools": ["a"], "artifacts": "default",
+        });
+        assert_eq!(found.into_iter().map(Value::Object).collect::<Vec<_>>(), [expected], "and nothing else of it");
+        let ids: Vec<Box<str>> = (0..5).map(|n| format!("agent_{n}").into()).collect();
+        let error = bench.store.briefs(&ids).await.unwrap_err();
+        assert!(!error.transient && error.message.contains("takes more than 4194304 bytes"), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_earlier_state_is_found_by_its_index() {
     with_mongo(async |bench| {
         let version = async |id: &str, index| bench.store.versions(id, index).await.unwrap();
@@ -172,6 +199,7 @@ async fn a_server_that_is_away_is_an_error() {
     let store = Mongo::connect("mongodb://127.0.0.1:1/LibreChat", "tollgate").await.unwrap();
     let errors = [
         store.agents(&[EDGES.into()]).await.unwrap_err(),
+        store.briefs(&[EDGES.into()]).await.unwrap_err(),
         store.versions(EDGES, 0).await.unwrap_err(),
         store.api_key(HASH).await.unwrap_err(),
     ];

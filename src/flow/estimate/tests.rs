@@ -90,7 +90,6 @@ fn captured_chats_take_no_more_than_estimated_and_little_less() {
             let known = tokens_of(prompt.files) + prompt.tools * TOOL + replaced;
             // Eight for each message stand where four do, and three at the end.
             let most = exact + 8 * messages + known;
-            println!("{name} {} estimated {input} counted {exact} mock {}", call["model"], call["prompt_tokens"]);
             assert!((exact..=most).contains(&input), "{name}: {input} is not in {exact}..={most}");
             compared += 1;
             if let Ok(bound) = input_at_most(&given, std::str::from_utf8(&asked.body).unwrap(), true) {
@@ -184,8 +183,8 @@ fn an_agent_gets_its_instructions_its_tools_and_its_own_bounds() {
             ["gpt-4o 10+1000", "o1 10+1000"],
         ),
     ] {
-        // What the body says of the answer is not for agents.
-        let prompt = Prompt { output: Some(7), ..hello() };
+        // What the body says of the answer and of the whole prompt is not for agents.
+        let prompt = Prompt { output: Some(7), context: Some(1), ..hello() };
         let told = told(&Given { briefs: std::slice::from_ref(&brief), ..given(&prompt, &targets) });
         assert_eq!(told, expected, "{brief:?}");
     }
@@ -221,9 +220,12 @@ fn what_was_said_before_counts_from_the_newest_as_far_as_the_caller_lets_it() {
         (Some(1), 10),
     ] {
         let prompt = Prompt { context, ..hello() };
-        let targets = [model("gpt-4o")];
-        let given = Given { history: &branch, ..given(&prompt, &targets) };
-        assert_eq!(estimate(&given, ALLOWANCE)[0].tokens.input, input, "{context:?}");
+        let targets = [model("gpt-4o"), model("o1"), runs("a", "gpt-4o"), runs("a", "o1")];
+        let brief = Brief { agent: "a".into(), context, ..Brief::default() };
+        let given = Given { history: &branch, briefs: &[brief], ..given(&prompt, &targets) };
+        let inputs: Vec<u64> = estimate(&given, ALLOWANCE).iter().map(|one| one.tokens.input).collect();
+        // The caller bounds the body's own model, and the author the agent itself.
+        assert_eq!(inputs, [input, 204, input, 204], "{context:?}");
     }
 }
 

@@ -12,15 +12,20 @@
 //! - What is not known is counted by an allowance: [`IMAGE`], [`FILE`], [`TOOL`], [`ARTIFACTS`]. What tools bring back, titles,
 //!   memories and summaries are not in it; what of them LibreChat records is counted when the turn is settled.
 
+mod counted;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use indexmap::IndexSet;
 
+use counted::Counted;
+pub use counted::MOST_COUNTED;
+
 use crate::librechat::prompt::bound::Unbounded;
 use crate::librechat::prompt::history::Said;
 use crate::librechat::prompt::{Brief, Files, Prompt, Second};
-use crate::meter::tokens::{PER_MESSAGE, Tokenizer};
+use crate::meter::tokens::Tokenizer;
 use crate::policy::charges::{Run, Tokens};
 use crate::policy::{Part, Target};
 use crate::store::{Agents, StoreError};
@@ -34,10 +39,10 @@ pub const FILE: u64 = 4_000;
 /// Tokens of a tool's description. For a server of tools, that is one of its tools.
 pub const TOOL: u64 = 250;
 
-/// Tokens of LibreChat's explanation of artifacts.
-pub const ARTIFACTS: u64 = 4_000;
+/// Tokens of LibreChat's explanation of artifacts: 2,700, and with its components 7,000.
+pub const ARTIFACTS: u64 = 7_000;
 
-/// Tokens around a message that a strict bound allows: [`PER_MESSAGE`], and the longest name that LibreChat writes beside a
+/// Tokens around a message that a strict bound allows: [`crate::meter::tokens::PER_MESSAGE`], and the longest name that LibreChat writes beside a
 /// message, 64 characters, twice.
 const AROUND_AT_MOST: u64 = 136;
 
@@ -73,15 +78,6 @@ struct Planned<'a> {
     model: &'a str,
 }
 
-/// The counts that runs with the same tokenizer share.
-struct Counted {
-    tokenizer: Tokenizer,
-    text: u64,
-    instructions: u64,
-    /// As `Given::history`.
-    history: Vec<u64>,
-}
-
 /// What the agents say that these targets name, without those that they can hand over to.
 ///
 /// # Errors
@@ -102,26 +98,28 @@ pub async fn briefs(store: &dyn Agents, targets: &[Target]) -> Result<Vec<Brief>
 /// What a turn is likely to take: an entry for each model that it runs, in the order of the targets. `allowance` is for each answer, in
 /// tokens.
 ///
-/// Counting takes two to seven milliseconds for each hundred kilobytes of text that LibreChat has not counted yet.
+/// Counting takes two to seven milliseconds for each hundred kilobytes of text that LibreChat has not counted yet, and at most
+/// [`MOST_COUNTED`] are counted.
 pub fn estimate(given: &Given<'_>, allowance: u64) -> Vec<Estimated> {
     let mut counted = HashMap::new();
     let runs = planned(given).into_iter().map(|run| {
-        let brief = given.briefs.iter().filter(|brief| run.agent == Some(&*brief.agent));
+        let briefs = given.briefs.iter().enumerate().filter(|(_, brief)| run.agent == Some(&*brief.agent));
         // An id that several tenants have: whichever of them says more.
-        let brief = brief.max_by_key(|brief| brief.instructions.len());
+        let brief = briefs.max_by_key(|(_, brief)| brief.instructions.len());
         // Each has the bounds of whoever wrote its parameters: the caller for the body's own model, its author for an agent itself.
         let (output, context) = match brief {
-            Some(brief) if is_first(given, &run) => (brief.output, brief.context),
+            Some((_, brief)) if is_first(given, &run) => (brief.output, brief.context),
             None if is_own(given, &run) => (given.prompt.output, given.prompt.context),
             _ => (None, None),
         };
         let tokenizer = Tokenizer::of(run.model);
-        let counts = counted.entry(tokenizer).or_insert_with(|| Counted::new(given, tokenizer));
+        let vocabulary = tokenizer.vocabulary();
+        let counts: &Counted = counted.entry(vocabulary).or_insert_with(|| Counted::new(given, vocabulary));
         Estimated {
             endpoint: run.endpoint.into(),
             model: run.model.into(),
             tokens: Tokens {
-                input: input(given, brief, counts, context.unwrap_or(u64::MAX)),
+                input: counts.input(given, tokenizer, brief, context.unwrap_or(u64::MAX)),
                 output: output.map_or(allowance, |own| own.min(allowance)),
                 ..Tokens::default()
             },
@@ -210,59 +208,8 @@ fn is_first(given: &Given<'_>, run: &Planned<'_>) -> bool {
     first == Some((run.endpoint, run.model))
 }
 
-/// What a run is given: everything new, and as many messages before it, from the newest, as fit into `most` tokens.
-fn input(given: &Given<'_>, brief: Option<&Brief>, counts: &Counted, most: u64) -> u64 {
-    let (mut tools, mut artifacts) = (given.prompt.tools, given.prompt.artifacts);
-    let mut instructions = counts.instructions;
-    if let Some(brief) = brief {
-        instructions = instructions.saturating_add(counts.tokenizer.count(&brief.instructions));
-        tools = tools.saturating_add(brief.tools);
-        artifacts |= brief.artifacts;
-    }
-    if instructions > 0 {
-        instructions = instructions.saturating_add(PER_MESSAGE);
-    }
-    let around = tools.saturating_mul(TOOL).saturating_add(if artifacts { ARTIFACTS } else { 0 });
-    let new =
-        counts.text.saturating_add(instructions).saturating_add(around).saturating_add(tokens_of(given.prompt.files));
-    let mut total = new;
-    for said in &counts.history {
-        let with = total.saturating_add(*said);
-        if with > most {
-            break;
-        }
-        total = with;
-    }
-    total
-}
-
-fn tokens_of(files: Files) -> u64 {
-    files.images.saturating_mul(IMAGE).saturating_add(files.others.saturating_mul(FILE))
-}
-
 fn all_files(given: &Given<'_>) -> Files {
     given.history.iter().fold(given.prompt.files, |sum, said| sum.and(said.files))
-}
-
-// === impl Counted ===
-
-impl Counted {
-    fn new(given: &Given<'_>, tokenizer: Tokenizer) -> Self {
-        let prompt = given.prompt;
-        let text = if prompt.edits && !given.history.is_empty() { "" } else { &*prompt.text };
-        let text = tokenizer.count(text).saturating_add(tokenizer.count(&prompt.edited)).saturating_add(PER_MESSAGE);
-        let added = prompt.added.as_ref().map_or(0, |added| tokenizer.count(&added.instructions));
-        let said = |said: &&Said| {
-            let text = said.tokens.unwrap_or_else(|| tokenizer.count(&said.text));
-            text.saturating_add(PER_MESSAGE).saturating_add(tokens_of(said.files))
-        };
-        Self {
-            tokenizer,
-            text,
-            instructions: tokenizer.count(&prompt.instructions).saturating_add(added),
-            history: given.history.iter().map(said).collect(),
-        }
-    }
 }
 
 // === impl Estimated ===

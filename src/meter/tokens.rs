@@ -111,8 +111,14 @@ impl Tokenizer {
         text.nfkd().fold(0_u64, |sum, char| sum.saturating_add(length(char.len_utf8()))).max(bytes)
     }
 
+    /// The vocabulary itself, without a factor: what several models share.
+    #[must_use]
+    pub fn vocabulary(self) -> Self {
+        Self { percent: 100, ..self }
+    }
+
     /// Tokens of the model for so many of its vocabulary.
-    fn scaled(self, tokens: u64) -> u64 {
+    pub fn scaled(self, tokens: u64) -> u64 {
         tokens.saturating_mul(u64::from(self.percent)).div_ceil(100)
     }
 

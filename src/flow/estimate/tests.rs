@@ -6,12 +6,14 @@ use async_trait::async_trait;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::counted::tokens_of;
 use super::*;
 use crate::librechat::agents;
 use crate::librechat::prompt::history::History;
 use crate::librechat::prompt::{Added, Thread};
 use crate::librechat::selection::select_turn;
 use crate::librechat::tools;
+use crate::meter::tokens::PER_MESSAGE;
 use crate::policy::words::{Surface, Tool};
 use crate::store::{ApiKey, Fields};
 
@@ -174,7 +176,7 @@ fn an_agent_gets_its_instructions_its_tools_and_its_own_bounds() {
         (brief(json!({})), ["gpt-4o 10+1000", "o1 10+1000"]),
         (brief(json!({"instructions": "hello world"})), ["gpt-4o 20+1000", "o1 20+1000"]),
         (brief(json!({"tools": ["x", "y"]})), ["gpt-4o 510+1000", "o1 510+1000"]),
-        (brief(json!({"artifacts": "default"})), ["gpt-4o 4010+1000", "o1 4010+1000"]),
+        (brief(json!({"artifacts": "default"})), ["gpt-4o 7010+1000", "o1 7010+1000"]),
         // The bound of the agent does not hold for those that it hands over to.
         (brief(json!({"model_parameters": {"max_tokens": 50}})), ["gpt-4o 10+50", "o1 10+1000"]),
         (brief(json!({"model_parameters": {"max_tokens": 5_000}})), ["gpt-4o 10+1000", "o1 10+1000"]),
@@ -251,6 +253,27 @@ fn an_edited_answer_brings_its_question_with_it() {
     let prompt = Prompt { edits: true, edited: "hello world".to_owned(), ..hello() };
     assert_eq!(told(&Given { history: &branch, ..given(&prompt, &targets) }), ["gpt-4o 20+1000"], "not the text again");
     assert_eq!(told(&given(&prompt, &targets)), ["gpt-4o 12+1000"], "unless there is nothing before it");
+}
+
+#[test]
+fn nobody_makes_counting_take_long() {
+    let targets = [model("gpt-4o"), model("claude-sonnet-4")];
+    let long = "a b ".repeat(MOST_COUNTED / 4);
+    let exact = Tokenizer::of("gpt-4o").count(&long);
+    let more = |text: &str| {
+        // The new text is counted before what was said, and each message only if it still fits.
+        let messages =
+            [json!({"messageId": "1", "text": text}), json!({"messageId": "2", "parentMessageId": "1", "text": "x"})];
+        let documents: Vec<Fields> = messages.iter().map(|message| message.as_object().unwrap().clone()).collect();
+        let history = History::of_documents(&documents);
+        let (prompt, branch) = (Prompt { text: long.clone(), ..Prompt::default() }, history.branch(Some("2")));
+        let inputs = estimate(&Given { history: &branch, ..given(&prompt, &targets) }, ALLOWANCE);
+        inputs.into_iter().map(|one| one.tokens.input).collect::<Vec<_>>()
+    };
+    let all = 3 * PER_MESSAGE;
+    assert_eq!(more("")[0], exact + all, "the last byte that is counted");
+    let beyond = more(&"漢".repeat(1_000_000));
+    assert_eq!(beyond, [exact + 1_500_000 + all, (exact + 1_500_000) * 135 / 100 + 1 + all][..]);
 }
 
 #[test]

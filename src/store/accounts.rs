@@ -58,7 +58,7 @@ pub trait Accounts: Send + Sync {
     async fn transactions(&self, conversations: &[&str], since: Timestamp) -> Result<Page, StoreError>;
 
     /// The messages of this user in this conversation, all branches: `messageId`, `parentMessageId`, `tokenCount`,
-    /// `isCreatedByUser`, `text` and `content`, each only where the message has it. The newest first, at most
+    /// `isCreatedByUser`, `text`, `content` and `files`, each only where the message has it. The newest first, at most
     /// [`MOST_MESSAGES`] and [`MOST_BYTES`]; where it is cut, the oldest are missing. None for an id that is not an ObjectId.
     ///
     /// # Errors

@@ -39,7 +39,8 @@ const ROW: [&str; 13] = [
     "createdAt",
 ];
 
-const MESSAGE: [&str; 6] = ["messageId", "parentMessageId", "tokenCount", "isCreatedByUser", "text", "content"];
+const MESSAGE: [&str; 7] =
+    ["messageId", "parentMessageId", "tokenCount", "isCreatedByUser", "text", "content", "files"];
 
 /// The user's balances; there should be one at most.
 pub(super) async fn balances(librechat: &Database, user: &str) -> Result<Vec<Fields>, Error> {

@@ -12,6 +12,7 @@ use axum::routing::get;
 use serde_json::json;
 
 use crate::lifecycle::Readiness;
+use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::store::Directory;
 
@@ -23,6 +24,8 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// Asked whether it answers.
     pub directory: Arc<dyn Directory>,
+    /// Asked whether limits are counted.
+    pub meter: Meter,
     /// How many instances of LibreChat are healthy.
     pub upstreams: Box<dyn Fn() -> usize + Send + Sync>,
     /// How old the identity provider's keys are, where there is one.
@@ -65,11 +68,16 @@ async fn live() -> &'static str {
 async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     let serving = admin.readiness.ready();
     let directory = admin.directory.ping().await;
-    let status = if serving && directory.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let limits = admin.meter.ping().await;
+    let status = if serving && directory.is_ok() && limits.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut body = json!({
         "ready": status == StatusCode::OK,
         "serving": serving,
         "directory": match directory {
+            Ok(()) => "ok".to_owned(),
+            Err(error) => error.to_string(),
+        },
+        "limits": match limits {
             Ok(()) => "ok".to_owned(),
             Err(error) => error.to_string(),
         },
@@ -101,6 +109,9 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
+    use crate::store::counters::Counters;
+    use crate::store::memory::Memory;
     use crate::store::{Person, StoreError};
 
     struct Told(bool);
@@ -119,22 +130,29 @@ mod tests {
         }
     }
 
-    async fn readyz(directory: bool, stopping: bool) -> StatusCode {
+    async fn readyz(directory: bool, limits: bool, stopping: bool) -> StatusCode {
         let readiness = Readiness::default();
         readiness.serving();
         if stopping {
             readiness.stopping();
         }
         let metrics = Arc::new(Metrics::new().unwrap());
-        let admin =
-            Admin { readiness, metrics, directory: Arc::new(Told(directory)), upstreams: Box::new(|| 0), keys: None };
+        let clock = Clock::manual("2026-11-21T15:47:04Z".parse().unwrap());
+        let counters = Memory::volatile(clock.clone());
+        if limits {
+            counters.rebuild(&[]).await.unwrap();
+        }
+        let (meter, _unsettled) = Meter::new(Arc::new(counters), clock, 1, &metrics.meter());
+        let directory = Arc::new(Told(directory));
+        let admin = Admin { readiness, metrics, directory, meter, upstreams: Box::new(|| 0), keys: None };
         ready(State(Arc::new(admin))).await.into_response().status()
     }
 
     #[tokio::test]
-    async fn readiness_follows_the_directory_and_the_stop() {
-        assert_eq!(readyz(true, false).await, StatusCode::OK);
-        assert_eq!(readyz(false, false).await, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(readyz(true, true).await, StatusCode::SERVICE_UNAVAILABLE);
+    async fn readiness_follows_the_directory_the_limits_and_the_stop() {
+        assert_eq!(readyz(true, true, false).await, StatusCode::OK);
+        assert_eq!(readyz(false, true, false).await, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(readyz(true, false, false).await, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(readyz(true, true, true).await, StatusCode::SERVICE_UNAVAILABLE);
     }
 }

@@ -22,6 +22,10 @@ use crate::store::embedded::Embedded;
 use crate::store::mongo::Mongo;
 use crate::store::{Agents, Directory, StoreError};
 
+mod counting;
+
+use counting::Counting;
+
 /// Longest request head in bytes: Node's own limit (CONTRACT.md D.7).
 const LONGEST_HEAD: usize = 16 * 1024;
 
@@ -89,6 +93,7 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
     let stores = house.wait_for(stores(settings))?;
     let (recorder, worker) = recorder(settings, stores.sinks, &metrics);
     let working = house.spawn(worker.run());
+    let counting = Counting::start(settings, &clock, &metrics, &house)?;
     let addresses = settings.upstream.iter().map(|at| edge::Address { host: at.host.clone(), port: at.port }).collect();
     let librechat = LibreChat::at(addresses, UpstreamLimits { connect: settings.timeouts.connect });
     house.wait_for(librechat.resolve());
@@ -101,6 +106,7 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
             readiness: readiness.clone(),
             metrics: Arc::clone(&metrics),
             directory: Arc::clone(&stores.directory),
+            meter: counting.meter(),
             upstreams: Box::new({
                 let librechat = librechat.clone();
                 move || librechat.healthy()
@@ -120,6 +126,7 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
         agents: stores.agents,
         policy: Arc::new(ArcSwap::from_pointee(policy)),
         recorder: recorder.clone(),
+        meter: counting.meter(),
         clock,
         patience: Patience {
             body: settings.timeouts.body,
@@ -142,6 +149,7 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
         readiness,
     };
     let served = edge.run(Arc::new(Spine::new(parts, &metrics)), &librechat, &metrics);
+    house.wait_for(counting.stop());
     house.wait_for(recorder.stop(LAST_WORDS));
     pages.abort();
     if let Some(keeping) = keeping {

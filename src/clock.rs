@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// Where the time comes from. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -17,6 +17,7 @@ pub struct Clock(Source);
 enum Source {
     System,
     Manual { milliseconds: Arc<AtomicI64>, start: Instant },
+    Ahead { of: Box<Source>, microseconds: Arc<AtomicI64> },
 }
 
 // === impl Clock ===
@@ -34,33 +35,59 @@ impl Clock {
         Self(Source::Manual { milliseconds, start: Instant::now() })
     }
 
+    /// A clock whose wall time is that of this one and so many microseconds more, however many there are when it is asked: the
+    /// time of another machine. Its ticks are this one's.
+    #[must_use]
+    pub fn ahead(&self, microseconds: Arc<AtomicI64>) -> Self {
+        Self(Source::Ahead { of: Box::new(self.0.clone()), microseconds })
+    }
+
     /// Wall time, UTC.
-    #[expect(clippy::disallowed_methods, reason = "this is the one room that reads the machine's clocks")]
     pub fn now(&self) -> Timestamp {
-        match &self.0 {
-            Source::System => Timestamp::now(),
-            Source::Manual { milliseconds, .. } => {
-                Timestamp::from_millisecond(milliseconds.load(Ordering::SeqCst)).unwrap_or_default()
-            }
-        }
+        self.0.now()
     }
 
     /// A point in monotonic time, for measuring durations.
-    #[expect(clippy::disallowed_methods, reason = "this is the one room that reads the machine's clocks")]
     pub fn tick(&self) -> Instant {
-        match &self.0 {
-            Source::System => Instant::now(),
-            Source::Manual { milliseconds, start } => {
-                let turned = u64::try_from(milliseconds.load(Ordering::SeqCst)).unwrap_or(0);
-                *start + Duration::from_millis(turned)
-            }
-        }
+        self.0.tick()
     }
 
     /// Turns a manual clock forward; the system's clock cannot be turned and stays as it is.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual { milliseconds, .. } = &self.0 {
             milliseconds.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        }
+    }
+}
+
+// === impl Source ===
+
+impl Source {
+    #[expect(clippy::disallowed_methods, reason = "this is the one room that reads the machine's clocks")]
+    fn now(&self) -> Timestamp {
+        match self {
+            Self::System => Timestamp::now(),
+            Self::Manual { milliseconds, .. } => {
+                Timestamp::from_millisecond(milliseconds.load(Ordering::SeqCst)).unwrap_or_default()
+            }
+            Self::Ahead { of, microseconds } => {
+                let ahead = SignedDuration::from_micros(microseconds.load(Ordering::SeqCst));
+                let now = of.now();
+                // At the ends of time; no machine is there.
+                now.checked_add(ahead).unwrap_or(now)
+            }
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one room that reads the machine's clocks")]
+    fn tick(&self) -> Instant {
+        match self {
+            Self::System => Instant::now(),
+            Self::Manual { milliseconds, start } => {
+                let turned = u64::try_from(milliseconds.load(Ordering::SeqCst)).unwrap_or(0);
+                *start + Duration::from_millis(turned)
+            }
+            Self::Ahead { of, .. } => of.tick(),
         }
     }
 }
@@ -78,5 +105,16 @@ mod tests {
         clock.advance(Duration::from_millis(1_500));
         assert_eq!(clock.now().as_millisecond() - at.as_millisecond(), 1_500);
         assert_eq!(clock.tick() - tick, Duration::from_millis(1_500));
+    }
+
+    #[test]
+    fn another_machine_has_its_own_wall_time_and_the_same_ticks() {
+        let clock = Clock::manual(Timestamp::from_second(1_795_239_489).unwrap());
+        let microseconds = Arc::new(AtomicI64::new(-3_600_000_000));
+        let other = clock.ahead(Arc::clone(&microseconds));
+        assert_eq!(clock.now().as_second() - other.now().as_second(), 3_600);
+        microseconds.store(250_000, Ordering::SeqCst);
+        assert_eq!(other.now().as_millisecond() - clock.now().as_millisecond(), 250);
+        assert_eq!(clock.tick(), other.tick());
     }
 }

@@ -44,6 +44,10 @@ pub struct Settings {
     pub mongo: Option<Mongo>,
     /// Directory of the embedded store. Default `./tollgate-data`.
     pub data: PathBuf,
+    /// The Redis that counts limits, where several replicas count together. Default none: the embedded store counts.
+    pub redis: Option<Secret>,
+    /// Whether this is one of several replicas that count limits each for itself. Without Redis several have to say so.
+    pub replicas: Replicas,
     /// Where entries are written. Default: MongoDB where it is configured, else the embedded store.
     pub sinks: Vec<SinkKind>,
     /// Most entries waiting to be written. Default 8,192.
@@ -80,6 +84,15 @@ pub struct Mongo {
     pub database: String,
 }
 
+/// How many of Tollgate run in front of one LibreChat. No replica can find out by itself, so the settings say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replicas {
+    /// All of them, this one too. Default 1.
+    pub count: usize,
+    /// Whether each counts limits for itself: a limit then admits as often as there are replicas. Default no.
+    pub independent: bool,
+}
+
 /// An identity provider whose tokens LibreChat takes in place of its own.
 #[derive(Clone, Debug)]
 pub struct Oidc {
@@ -106,6 +119,8 @@ pub struct Timeouts {
     pub response: Duration,
     /// Between two pieces of LibreChat's answer. Default 30 min: tools and reasoning may be silent (CONTRACT.md G.2).
     pub idle: Duration,
+    /// One question to the store that counts limits. Default 250 ms.
+    pub limits: Duration,
     /// A client that takes nothing of an answer. Default 30 s.
     pub write_stall: Duration,
     /// Answers in flight when Tollgate is asked to stop. Default 30 s.

@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::identity::{Bearer, Identity, TokenFault, Unknown};
 use crate::librechat::path::{Area, CanonicalPath, PathFault};
 use crate::librechat::routes::{self, Access, Class, Route, Unrouted, classify};
+use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::policy::{Caller, Snapshot};
 use crate::record::Recorder;
@@ -107,6 +108,8 @@ pub struct SpineParts<U> {
     pub policy: Arc<ArcSwap<Snapshot>>,
     /// Where decisions are written down.
     pub recorder: Recorder,
+    /// Counts what limits allow.
+    pub meter: Meter,
     /// Where the time comes from.
     pub clock: Clock,
     /// Time limits.

@@ -6,6 +6,7 @@ use prometheus::core::Collector;
 use prometheus::{Encoder, HistogramOpts, HistogramVec, IntGaugeVec, Opts, Registry, TextEncoder};
 pub use prometheus::{Error, Histogram, IntCounter, IntCounterVec, IntGauge};
 
+use crate::meter::MeterMeters;
 use crate::record::RecorderMeters;
 
 /// Declares the struct and how each of its series is made and registered.
@@ -72,6 +73,20 @@ metrics! {
         pub oidc_keys: IntGauge,
         /// Seconds since the identity provider's keys were last fetched; -1 where they never were.
         pub oidc_keys_age_seconds: IntGauge,
+        /// 1 while limits are not counted where they should be: the store is down, slow, or has lost its counters.
+        pub limits_degraded: IntGauge,
+        /// Requests whose limits were weighed, by result (taken, short, refused: could not be counted, local: by this replica's own count).
+        pub limit_takes_total: IntCounterVec["result"],
+        /// Seconds that one question to the store of limits took, failed ones too.
+        pub limit_store_seconds: Histogram,
+        /// Requests after which a limit was used to its `warn_at` or more, by the limit's id.
+        pub limits_near_total: IntCounterVec["limit"],
+        /// Turns that were used and wait for the store to count them.
+        pub limits_unsettled: IntGauge,
+        /// Turns that have begun and not ended.
+        pub turns_open: IntGauge,
+        /// Turns that have ended, by where the word of what they used came from (transactions, provider, stream, estimate, none).
+        pub settles_total: IntCounterVec["source"],
         /// Entries taken into the recorder's queue.
         pub record_entries_total: IntCounter,
         /// Entries written, by sink.
@@ -111,6 +126,17 @@ impl Metrics {
         Ok(text)
     }
 
+    /// The handles that limits are counted with.
+    pub fn meter(&self) -> MeterMeters {
+        MeterMeters {
+            degraded: self.limits_degraded.clone(),
+            takes: self.limit_takes_total.clone(),
+            seconds: self.limit_store_seconds.clone(),
+            near: self.limits_near_total.clone(),
+            unsettled: self.limits_unsettled.clone(),
+        }
+    }
+
     /// The handles that the recorder counts with.
     pub fn recorder(&self) -> RecorderMeters {
         RecorderMeters {
@@ -146,6 +172,12 @@ impl Series for IntCounterVec {
 impl Series for IntGaugeVec {
     fn make(name: &str, help: &str, labels: &[&str]) -> Result<Self, Error> {
         Self::new(Opts::new(name, help), labels)
+    }
+}
+
+impl Series for Histogram {
+    fn make(name: &str, help: &str, _labels: &[&str]) -> Result<Self, Error> {
+        Self::with_opts(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()))
     }
 }
 

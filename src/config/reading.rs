@@ -18,6 +18,7 @@ use super::{Flags, Log, Mongo, SHORTEST_SECRET, Secret, Settings, SinkKind, Time
 use crate::flow::UnknownRoutes;
 use crate::report::{ByteSpan, Fault, Place, Report, quoted};
 
+mod counting;
 mod oidc;
 
 /// Where a value came from.
@@ -120,6 +121,8 @@ impl Reader<'_> {
         let oidc = self.oidc(written.oidc, written.identity.jwt_refresh_secret);
         let mongo = self.mongo(written.mongo.uri, written.mongo.database);
         let data = self.value(written.store.embedded, "TOLLGATE_DATA", ("--data", path_text(&flags.data)));
+        let redis = self.redis(written.store.redis);
+        let replicas = self.replicas(written.replicas, !matches!(redis, Some(None)));
         let sinks = self.sinks(written.records.sinks, mongo.is_some());
         let trusted = self.trusted(written.trusted_proxies);
         let remember = self.duration("identity.cache", written.identity.cache, 5.0, (0.1, 60.0));
@@ -134,6 +137,7 @@ impl Reader<'_> {
             connect: self.duration("timeouts.connect", written.timeouts.connect, 2.0, (0.05, 60.0)),
             response: self.duration("timeouts.response", written.timeouts.response, 300.0, (1.0, 3_600.0)),
             idle: self.duration("timeouts.idle", written.timeouts.idle, 1_800.0, (10.0, 86_400.0)),
+            limits: self.duration("timeouts.limits", written.timeouts.limits, 0.25, (0.01, 10.0)),
             write_stall: self.duration("timeouts.write_stall", written.timeouts.write_stall, 30.0, (1.0, 3_600.0)),
             drain: self.duration("timeouts.drain", written.timeouts.drain, 30.0, (0.0, 3_600.0)),
         };
@@ -148,6 +152,8 @@ impl Reader<'_> {
             remember,
             mongo,
             data: data.map_or_else(|| PathBuf::from("./tollgate-data"), |value| PathBuf::from(value.text)),
+            redis: redis?,
+            replicas,
             sinks,
             queue,
             trusted_proxies: trusted,

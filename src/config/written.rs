@@ -18,6 +18,7 @@ pub(super) struct Written {
     pub(super) oidc: Oidc,
     pub(super) mongo: Mongo,
     pub(super) store: Store,
+    pub(super) replicas: Replicas,
     pub(super) records: Records,
     pub(super) trusted_proxies: Vec<Spanned<String>>,
     pub(super) routes: Routes,
@@ -60,6 +61,14 @@ pub(super) struct Mongo {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Store {
     pub(super) embedded: Text,
+    pub(super) redis: Text,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Replicas {
+    pub(super) count: Text,
+    pub(super) independent: Text,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -83,6 +92,7 @@ pub(super) struct Timeouts {
     pub(super) connect: Text,
     pub(super) response: Text,
     pub(super) idle: Text,
+    pub(super) limits: Text,
     pub(super) write_stall: Text,
     pub(super) drain: Text,
 }

@@ -3,27 +3,39 @@
 //! A receipt that is dropped is settled at its estimate, in the background. For that each open receipt has its place in the
 //! queue from the beginning: dropping never waits and never finds the queue full. What the queue cannot settle now, because
 //! the store does not answer, it settles later; what is left when the process ends expires in the store.
+//!
+//! What was taken from this replica's own share is settled there at once, and carried over to the store under the same name,
+//! which the store counts once, whether it had heard of it before or not. Who ends the process before the store is back loses
+//! what waits to be carried over: the records have it, the store does not.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::poll_fn;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{OwnedPermit, Receiver, Sender, channel};
 use tokio::time::sleep;
 
 use super::MeterError;
+use super::asking::{Asking, Silence};
+use super::share::Share;
+use crate::metrics::IntGauge;
 use crate::store::StoreError;
-use crate::store::counters::{Counters, Hold, Settled};
+use crate::store::counters::{Hold, Settled};
 
 /// The pause before the store is asked again, at first and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// So many of those that nobody settled are settled at the same time.
+const AT_ONCE: usize = 16;
 
 /// What was taken. Settled once: by [`Receipt::settle`] or [`Receipt::release`], and at the estimate where it is dropped.
 #[must_use = "dropping it settles at the estimate"]
 pub struct Receipt {
     /// None once the store has settled it.
     open: Option<(Task, OwnedPermit<Task>)>,
-    counters: Arc<dyn Counters>,
+    asking: Arc<Asking>,
 }
 
 /// What is to be settled, and at what.
@@ -31,6 +43,16 @@ pub struct Receipt {
 struct Task {
     hold: Hold,
     used: Used,
+    own: Option<Own>,
+}
+
+/// What was taken from this replica's own share.
+struct Own {
+    share: Share,
+    /// Under the same id as the hold of all replicas, with other ceilings.
+    hold: Hold,
+    /// Whether the store may have taken the same.
+    asked: bool,
 }
 
 #[derive(Debug)]
@@ -46,26 +68,27 @@ enum Used {
 /// The queue of receipts that nobody settled. Somebody has to run it.
 pub struct Unsettled {
     queue: Receiver<Task>,
-    counters: Arc<dyn Counters>,
+    asking: Arc<Asking>,
+    waiting: IntGauge,
 }
 
 /// Where receipts are made.
 #[derive(Clone)]
 pub(super) struct Desk {
     queue: Sender<Task>,
-    counters: Arc<dyn Counters>,
+    asking: Arc<Asking>,
 }
 
 /// A place in the queue for a receipt to come.
 pub(super) struct Place {
     permit: OwnedPermit<Task>,
-    counters: Arc<dyn Counters>,
+    asking: Arc<Asking>,
 }
 
 /// A desk, and the queue behind it with room for so many.
-pub(super) fn desk(counters: Arc<dyn Counters>, most: usize) -> (Desk, Unsettled) {
+pub(super) fn desk(asking: Arc<Asking>, most: usize, waiting: IntGauge) -> (Desk, Unsettled) {
     let (sender, receiver) = channel(most.max(1));
-    (Desk { queue: sender, counters: Arc::clone(&counters) }, Unsettled { queue: receiver, counters })
+    (Desk { queue: sender, asking: Arc::clone(&asking) }, Unsettled { queue: receiver, asking, waiting })
 }
 
 // === impl Desk ===
@@ -77,7 +100,7 @@ impl Desk {
         let permit = self.queue.clone().try_reserve_owned().map_err(|error| match error {
             TrySendError::Full(_) | TrySendError::Closed(_) => MeterError::Full(most),
         })?;
-        Ok(Place { permit, counters: Arc::clone(&self.counters) })
+        Ok(Place { permit, asking: Arc::clone(&self.asking) })
     }
 }
 
@@ -86,16 +109,21 @@ impl Desk {
 impl Place {
     /// The receipt for what is about to be asked for. Until the answer is there, dropping it gives back what may have been taken.
     pub(super) fn asking(self, hold: Hold) -> Receipt {
-        Receipt { open: Some((Task { hold, used: Used::Nothing }, self.permit)), counters: self.counters }
+        Receipt { open: Some((Task { hold, used: Used::Nothing, own: None }, self.permit)), asking: self.asking }
     }
 }
 
 // === impl Receipt ===
 
 impl Receipt {
-    /// What was taken; none once it is settled.
+    /// What was taken, under the ceilings that held; none once it is settled.
     pub fn hold(&self) -> Option<&Hold> {
-        self.open.as_ref().map(|(task, _)| &task.hold)
+        self.open.as_ref().map(|(task, _)| task.own.as_ref().map_or(&task.hold, |own| &own.hold))
+    }
+
+    /// Whether it was taken from this replica's own share, because the store did not count.
+    pub fn is_local(&self) -> bool {
+        self.open.as_ref().is_some_and(|(task, _)| task.own.is_some())
     }
 
     /// Settles at what was really used, an amount for each charge. Where the store does not answer, or the call is dropped on
@@ -122,12 +150,34 @@ impl Receipt {
         }
     }
 
+    /// What the store was asked for, or would have been; none once it is settled.
+    pub(super) fn asked_for(&self) -> Option<&Hold> {
+        self.open.as_ref().map(|(task, _)| &task.hold)
+    }
+
     /// The hold was taken.
     pub(super) fn taken(mut self, hold: Hold) -> Self {
         if let Some((task, _)) = &mut self.open {
-            *task = Task { hold, used: Used::Estimate };
+            *task = Task { hold, used: Used::Estimate, own: None };
         }
         self
+    }
+
+    /// The store did not count, and this replica's own share had room for `own`. `asked` says whether the store may have taken
+    /// it, too.
+    pub(super) fn taken_here(mut self, share: Share, own: Hold, asked: bool) -> Self {
+        if let Some((task, _)) = &mut self.open {
+            task.used = Used::Estimate;
+            task.own = Some(Own { share, hold: own, asked });
+        }
+        self
+    }
+
+    /// Nothing was taken here; the store may have taken it where it was asked, and gets it back.
+    pub(super) fn not_taken(self, asked: bool) {
+        if !asked {
+            self.forget();
+        }
     }
 
     /// Nothing was taken.
@@ -139,7 +189,8 @@ impl Receipt {
         let Some((task, _)) = &mut self.open else { return Ok(Settled::Already) };
         // Said before the store is asked: from here on dropping means this, and no longer the estimate.
         task.used = used;
-        let settled = task.settle(&*self.counters).await?;
+        task.settle_here();
+        let settled = task.settle(&self.asking).await?;
         if settled != Settled::Lost {
             self.open = None;
         }
@@ -150,6 +201,7 @@ impl Receipt {
 impl Drop for Receipt {
     fn drop(&mut self) {
         if let Some((task, place)) = self.open.take() {
+            task.settle_here();
             // Where nobody runs the queue any more, the hold expires.
             drop(place.send(task));
         }
@@ -165,15 +217,37 @@ impl std::fmt::Debug for Receipt {
 // === impl Task ===
 
 impl Task {
-    async fn settle(&self, counters: &dyn Counters) -> Result<Settled, StoreError> {
+    /// What is counted, an amount for each draw; none where nothing is.
+    fn amounts(&self) -> Option<Vec<u64>> {
         match &self.used {
-            Used::Actual(used) => counters.settle(&self.hold, used).await,
-            Used::Nothing => counters.release(&self.hold).await,
-            Used::Estimate => {
-                let taken: Vec<u64> = self.hold.draws.iter().map(|draw| draw.amount).collect();
-                counters.settle(&self.hold, &taken).await
-            }
+            Used::Actual(used) => Some(used.clone()),
+            Used::Nothing => None,
+            Used::Estimate => Some(self.hold.draws.iter().map(|draw| draw.amount).collect()),
         }
+    }
+
+    /// Settles what was taken from this replica's own share. Changes nothing the second time.
+    fn settle_here(&self) {
+        let Some(own) = &self.own else { return };
+        if let Err(error) = own.share.end(&own.hold, self.amounts().as_deref()) {
+            tracing::error!(%error, hold = %own.hold.id, "a turn could not be settled");
+        }
+    }
+
+    async fn settle(&self, asking: &Asking) -> Result<Settled, StoreError> {
+        let settled = match (self.amounts(), &self.own) {
+            (Some(used), _) => asking.settle(&self.hold, &used).await,
+            // The store has never heard of it.
+            (None, Some(own)) if !own.asked => Ok(Settled::Now(own.hold.at)),
+            (None, _) => asking.release(&self.hold).await,
+        };
+        settled.map_err(Silence::into)
+    }
+}
+
+impl std::fmt::Debug for Own {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Own").field("hold", &self.hold).field("asked", &self.asked).finish_non_exhaustive()
     }
 }
 
@@ -182,26 +256,47 @@ impl Task {
 impl Unsettled {
     /// Settles what comes until the meter and all receipts are gone. Goes on asking a store that does not answer.
     pub async fn run(mut self) {
-        while let Some(task) = self.queue.recv().await {
-            self.settle(&task).await;
-        }
+        let (asking, waiting) = (&*self.asking, &self.waiting);
+        let tasks = poll_fn(|context| self.queue.poll_recv(context));
+        tasks.for_each_concurrent(AT_ONCE, async |task| settle(asking, waiting, &task).await).await;
     }
+}
 
-    /// Settles one; those behind it wait, for they need the same store.
-    async fn settle(&self, task: &Task) {
-        let (mut pause, longest) = PAUSES;
-        loop {
-            match task.settle(&*self.counters).await {
-                Ok(Settled::Lost) => {}
-                Ok(_) => return,
-                Err(error) if error.transient => {}
-                Err(error) => {
-                    tracing::error!(%error, hold = %task.hold.id, "a turn could not be settled");
-                    return;
-                }
+/// Settles one, however long that takes.
+async fn settle(asking: &Asking, waiting: &IntGauge, task: &Task) {
+    let _waits = Waits::counted(waiting);
+    let (mut pause, longest) = PAUSES;
+    loop {
+        match task.settle(asking).await {
+            Ok(Settled::Lost) => {}
+            Ok(Settled::TooLate) => {
+                tracing::error!(hold = %task.hold.id, "a turn was settled more than a day after it expired, and is not counted");
+                return;
             }
-            sleep(pause).await;
-            pause = (pause * 2).min(longest);
+            Ok(_) => return,
+            Err(error) if error.transient => {}
+            Err(error) => {
+                tracing::error!(%error, hold = %task.hold.id, "a turn could not be settled");
+                return;
+            }
         }
+        sleep(pause).await;
+        pause = (pause * 2).min(longest);
+    }
+}
+
+/// Counts one that waits, until dropped.
+struct Waits<'a>(&'a IntGauge);
+
+impl<'a> Waits<'a> {
+    fn counted(gauge: &'a IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }

@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use jiff::tz::TimeZone;
 
 use super::*;
-use crate::policy::RuleId;
+use crate::metrics::Metrics;
+use crate::policy::limits::{self, OnFailure};
+use crate::policy::{Mode, RuleId};
 use crate::policy::charge::{Unit, Window};
 use crate::store::counters::{Rebuilt, Settled};
 use crate::store::memory::Memory;
@@ -66,6 +68,7 @@ impl Counters for Flaky {
 struct Bench {
     meter: Meter,
     counters: Arc<Flaky>,
+    metrics: Metrics,
     queue: tokio::task::JoinHandle<()>,
 }
 
@@ -84,13 +87,14 @@ async fn bench(store: Clock, own: Clock, most: usize) -> Bench {
         fail_after: AtomicUsize::new(0),
         hang: AtomicUsize::new(0),
     });
-    let (meter, unsettled) = Meter::new(Arc::clone(&counters) as Arc<dyn Counters>, own, most);
-    Bench { meter, counters, queue: tokio::spawn(unsettled.run()) }
+    let metrics = Metrics::new().unwrap();
+    let (meter, unsettled) = Meter::new(Arc::clone(&counters) as Arc<dyn Counters>, own, most, &metrics.meter());
+    Bench { meter, counters, metrics, queue: tokio::spawn(unsettled.run()) }
 }
 
 impl Bench {
     async fn take(&self) -> Receipt {
-        match self.meter.take(&charges(50), LIVES).await.unwrap() {
+        match self.meter.take(&charges(50), denied, LIVES).await.unwrap() {
             Taken::All { receipt, .. } => receipt,
             Taken::Short { lacks, .. } => panic!("{lacks:?}"),
         }
@@ -108,6 +112,15 @@ impl Bench {
 
 fn charge(key: &str, window: Window, amount: u64) -> Charge {
     Charge { key: key.into(), rule: RuleId::new("limit"), window, amount, ceiling: 100 }
+}
+
+fn terms(on_failure: OnFailure) -> Terms {
+    Terms { measure: limits::Measure::Tokens, mode: Mode::Enforce, on_failure, strict: false, warn_at: 80 }
+}
+
+/// All limits refuse what cannot be counted.
+fn denied(_rule: &RuleId) -> Option<Terms> {
+    Some(terms(OnFailure::Deny))
 }
 
 fn charges(amount: u64) -> [Charge; 2] {
@@ -156,7 +169,7 @@ async fn what_is_dropped_counts_at_the_estimate() {
 async fn what_does_not_fit_says_which_and_takes_nothing() {
     let bench = bench(clock(), clock(), 10).await;
     let _open = bench.take().await;
-    let Taken::Short { lacks, .. } = bench.meter.take(&charges(60), LIVES).await.unwrap() else { panic!("taken") };
+    let Taken::Short { lacks, .. } = bench.meter.take(&charges(60), denied, LIVES).await.unwrap() else { panic!("taken") };
     assert_eq!(lacks, [Lack { draw: 0, left: 50, resets: Some("2026-11-21T23:00:00Z".parse().unwrap()) }]);
     let reading = bench.meter.read(&charges(0)).await.unwrap();
     assert_eq!(reading.uses.iter().map(|tally| tally.used).collect::<Vec<_>>(), [50, 1]);
@@ -197,11 +210,11 @@ async fn a_settle_that_is_given_up_goes_on_with_what_was_used() {
 async fn what_was_taken_without_an_answer_is_given_back() {
     let bench = bench(clock(), clock(), 10).await;
     bench.counters.fail_after.store(1, Ordering::SeqCst);
-    assert!(matches!(bench.meter.take(&charges(50), LIVES).await, Err(MeterError::Store(_))));
+    assert!(matches!(bench.meter.take(&charges(50), denied, LIVES).await, Err(MeterError::Store(_))));
     {
         bench.counters.hang.store(1, Ordering::SeqCst);
         let (meter, charges) = (bench.meter.clone(), charges(50));
-        let mut taking = Box::pin(meter.take(&charges, LIVES));
+        let mut taking = Box::pin(meter.take(&charges, denied, LIVES));
         assert!(matches!(taking.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending));
     }
     // Nothing is used, and nothing is held any more: the counter of open turns says so.
@@ -214,13 +227,13 @@ async fn no_more_receipts_than_the_queue_can_keep() {
     let nothing: [Charge; 0] = [];
     let mut open = Vec::new();
     for _ in 0..3 {
-        let Taken::All { receipt, .. } = bench.meter.take(&nothing, LIVES).await.unwrap() else { panic!("short") };
+        let Taken::All { receipt, .. } = bench.meter.take(&nothing, denied, LIVES).await.unwrap() else { panic!("short") };
         open.push(receipt);
     }
-    assert!(matches!(bench.meter.take(&nothing, LIVES).await, Err(MeterError::Full(3))));
+    assert!(matches!(bench.meter.take(&nothing, denied, LIVES).await, Err(MeterError::Full(3))));
     open.pop().unwrap().release().await.unwrap();
     open.push(bench.take().await);
-    assert!(matches!(bench.meter.take(&nothing, LIVES).await, Err(MeterError::Full(3))));
+    assert!(matches!(bench.meter.take(&nothing, denied, LIVES).await, Err(MeterError::Full(3))));
     drop(open);
     assert_eq!(bench.settled().await, [50, 0]);
 }
@@ -246,7 +259,7 @@ async fn windows_are_those_of_the_store_and_not_of_this_clock() {
 #[tokio::test]
 async fn lost_counters_are_told() {
     let memory = Arc::new(Memory::volatile(clock()));
-    let (meter, _unsettled) = Meter::new(memory, clock(), 3);
-    assert!(matches!(meter.take(&charges(1), LIVES).await, Err(MeterError::Lost)));
+    let (meter, _unsettled) = Meter::new(memory, clock(), 3, &Metrics::new().unwrap().meter());
+    assert!(matches!(meter.take(&charges(1), denied, LIVES).await, Err(MeterError::Lost)));
     assert!(matches!(meter.read(&charges(1)).await, Err(MeterError::Lost)));
 }

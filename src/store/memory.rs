@@ -80,7 +80,44 @@ impl Memory {
         Ok(())
     }
 
-    fn end(&self, hold: &Hold, used: Option<&[u64]>) -> Result<Settled, StoreError> {
+    /// [`Counters::take`], at once.
+    ///
+    /// # Errors
+    /// [`StoreError`] as there.
+    pub(crate) fn weigh(&self, draws: &[Draw], hold: Uuid, lives: Duration) -> Result<Answer, StoreError> {
+        if let Some(fault) = fault_in(draws).or_else(|| fault_of_life(lives)) {
+            return Err(senseless(fault));
+        }
+        let now = now(&self.clock);
+        let mut kept = self.kept.lock();
+        let (answer, new) = kept.books.weigh(draws, hold, lives, now);
+        if let Answer::Taken { hold, .. } = &answer
+            && new
+        {
+            Self::change(&mut kept, Change::Take(hold.clone()))?;
+        }
+        Ok(answer)
+    }
+
+    /// [`Counters::rebuild`], at once.
+    ///
+    /// # Errors
+    /// [`StoreError`] as there.
+    pub(crate) fn begin(&self, known: &[Draw]) -> Result<Rebuilt, StoreError> {
+        let now = now(&self.clock);
+        let mut kept = self.kept.lock();
+        if kept.books.counts() {
+            return Ok(Rebuilt::NotNeeded);
+        }
+        Self::change(&mut kept, Change::Rebuild { at: now, known: known.to_vec() })?;
+        Ok(Rebuilt::Now)
+    }
+
+    /// [`Counters::settle`], or [`Counters::release`] where nothing is said to have been used, at once.
+    ///
+    /// # Errors
+    /// [`StoreError`] as there.
+    pub(crate) fn end(&self, hold: &Hold, used: Option<&[u64]>) -> Result<Settled, StoreError> {
         if used.is_some_and(|used| used.len() != hold.draws.len()) {
             return Err(senseless("amounts are settled for another number of draws than were taken".into()));
         }
@@ -98,18 +135,7 @@ impl Memory {
 #[async_trait]
 impl Counters for Memory {
     async fn take(&self, draws: &[Draw], hold: Uuid, lives: Duration) -> Result<Answer, StoreError> {
-        if let Some(fault) = fault_in(draws).or_else(|| fault_of_life(lives)) {
-            return Err(senseless(fault));
-        }
-        let now = now(&self.clock);
-        let mut kept = self.kept.lock();
-        let (answer, new) = kept.books.weigh(draws, hold, lives, now);
-        if let Answer::Taken { hold, .. } = &answer
-            && new
-        {
-            Self::change(&mut kept, Change::Take(hold.clone()))?;
-        }
-        Ok(answer)
+        self.weigh(draws, hold, lives)
     }
 
     async fn settle(&self, hold: &Hold, used: &[u64]) -> Result<Settled, StoreError> {
@@ -128,13 +154,7 @@ impl Counters for Memory {
     }
 
     async fn rebuild(&self, known: &[Draw]) -> Result<Rebuilt, StoreError> {
-        let now = now(&self.clock);
-        let mut kept = self.kept.lock();
-        if kept.books.counts() {
-            return Ok(Rebuilt::NotNeeded);
-        }
-        Self::change(&mut kept, Change::Rebuild { at: now, known: known.to_vec() })?;
-        Ok(Rebuilt::Now)
+        self.begin(known)
     }
 }
 

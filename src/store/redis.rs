@@ -24,6 +24,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, FromRedisValue, IntoConnectionInfo, RedisError, RedisResult, Script, ScriptInvocation};
+use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -63,6 +64,8 @@ pub struct Redis {
     patience: Duration,
     faults: Faults,
     scripts: std::sync::Arc<Scripts>,
+    /// Set once the server was found to be one that can keep counters.
+    fit: std::sync::Arc<OnceCell<()>>,
 }
 
 struct Scripts {
@@ -81,6 +84,27 @@ impl Redis {
     /// [`StoreError`] where the address cannot be read, the server does not answer within `patience`, is one of a cluster, is a
     /// replica, or would evict keys.
     pub async fn connect(uri: &str, prefix: &str, patience: Duration) -> Result<Self, StoreError> {
+        let redis = Self::at(uri, prefix, patience)?;
+        redis.fits(false).await?;
+        Ok(redis)
+    }
+
+    /// The same, also where the server is away: it is connected to, and checked, when it is asked something and there.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the address cannot be read, or a server that answers now is one that cannot keep counters.
+    pub async fn open(uri: &str, prefix: &str, patience: Duration) -> Result<Self, StoreError> {
+        let redis = Self::at(uri, prefix, patience)?;
+        match redis.fits(false).await {
+            Err(error) if error.transient => {
+                tracing::warn!(%error, "limits cannot be counted yet");
+                Ok(redis)
+            }
+            checked => checked.map(|()| redis),
+        }
+    }
+
+    fn at(uri: &str, prefix: &str, patience: Duration) -> Result<Self, StoreError> {
         let faults = Faults::of(uri)?;
         let info = uri.into_connection_info().map_err(|_| faults::unreadable())?;
         // A server that is cut off answers nothing and closes nothing: what it has not acknowledged by then, it will not.
@@ -93,21 +117,37 @@ impl Redis {
             .set_response_timeout(Some(patience))
             // Who asks next asks anew; a request has no time for a second attempt.
             .set_number_of_retries(0);
-        let connecting = ConnectionManager::new_with_config(client, config);
-        let connection = faults.in_time(patience, connecting).await?;
+        let connection =
+            ConnectionManager::new_lazy_with_config(client, config).map_err(|_| faults::unreadable())?;
         let scripts = Scripts {
             take: script!("redis/take.lua"),
             end: script!("redis/end.lua"),
             read: script!("redis/read.lua"),
             rebuild: script!("redis/rebuild.lua"),
         };
-        let redis = Self { connection, prefix: prefix.into(), patience, faults, scripts: scripts.into() };
-        let mut connection = redis.connection.clone();
-        let info: String = redis.faults.in_time(patience, redis::cmd("INFO").query_async(&mut connection)).await?;
-        match server::unfit(&info) {
-            Some(why) => Err(redis.faults.because(&why, false)),
-            None => Ok(redis),
+        Ok(Self {
+            connection,
+            prefix: prefix.into(),
+            patience,
+            faults,
+            scripts: scripts.into(),
+            fit: std::sync::Arc::default(),
+        })
+    }
+
+    /// Whether the server can keep counters; looked at once. What is found while Tollgate runs can be mended while it runs.
+    async fn fits(&self, mendable: bool) -> Result<(), StoreError> {
+        if self.fit.initialized() {
+            return Ok(());
         }
+        let look = self.fit.get_or_try_init(async || {
+            let mut connection = self.connection.clone();
+            let info: String =
+                self.faults.in_time(self.patience, redis::cmd("INFO").query_async(&mut connection)).await?;
+            server::unfit(&info).map_or(Ok(()), |why| Err(self.faults.because(&why, mendable)))
+        });
+        // Those who look at the same time wait for each other.
+        timeout(self.patience, look).await.unwrap_or_else(|_| Err(self.faults.late(self.patience))).map(|_| ())
     }
 
     fn key(&self, kind: &str, name: &str) -> String {
@@ -126,6 +166,7 @@ impl Redis {
     }
 
     async fn ask<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, StoreError> {
+        self.fits(true).await?;
         let mut connection = self.connection.clone();
         self.faults.in_time(self.patience, call.invoke_async(&mut connection)).await
     }

@@ -1,0 +1,135 @@
+//! What counts limits: the store that the settings ask for, the meter over it, and what keeps both in order in the background.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::{interval, sleep, timeout};
+
+use super::StartFault;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::lifecycle::House;
+use crate::meter::{Meter, Unsettled};
+use crate::metrics::Metrics;
+use crate::store::StoreError;
+use crate::store::counters::{Counters, Rebuilt};
+use crate::store::memory::Memory;
+use crate::store::redis::{PREFIX, Redis};
+
+/// Most turns that can be open, or wait to be counted, at once. A turn takes some hundreds of bytes.
+const MOST_OPEN: usize = 65_536;
+
+/// How long the last turns may take to be counted once the last answer is through.
+const LAST_TURNS: Duration = Duration::from_secs(5);
+
+/// How often the journal is brought to the disk.
+const SYNC: Duration = Duration::from_secs(1);
+
+/// The pause before a rebuild that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Everything that counts.
+pub(super) struct Counting {
+    meter: Meter,
+    settling: JoinHandle<()>,
+    /// What runs until the end.
+    keeping: Vec<JoinHandle<()>>,
+    memory: Option<Memory>,
+}
+
+// === impl Counting ===
+
+impl Counting {
+    /// Opens the counters and starts what keeps them. A Redis that is away does not keep Tollgate from starting: limits follow
+    /// their `on_failure` until it is there.
+    ///
+    /// # Errors
+    /// [`StartFault::Store`] where the journal cannot be used, or the Redis can never be.
+    pub(super) fn start(
+        settings: &Settings,
+        clock: &Clock,
+        metrics: &Metrics,
+        house: &House,
+    ) -> Result<Self, StartFault> {
+        let (counters, memory) = counters(settings, clock, house)?;
+        let (meter, unsettled) = Meter::new(Arc::clone(&counters), clock.clone(), MOST_OPEN, &metrics.meter());
+        let settling = house.spawn(Unsettled::run(unsettled));
+        let mut keeping = vec![house.spawn(rebuild(meter.clone(), counters))];
+        keeping.extend(memory.clone().map(|memory| house.spawn(sync(memory))));
+        Ok(Self { meter, settling, keeping, memory })
+    }
+
+    /// The meter.
+    pub(super) fn meter(&self) -> Meter {
+        self.meter.clone()
+    }
+
+    /// Settles what is left. Everybody else has to have dropped the meter and all receipts.
+    pub(super) async fn stop(self) {
+        let Self { meter, mut settling, keeping, memory } = self;
+        keeping.iter().for_each(JoinHandle::abort);
+        drop((meter, keeping));
+        if timeout(LAST_TURNS, &mut settling).await.is_err() {
+            settling.abort();
+            tracing::error!("some turns could not be counted: what they held expires");
+        }
+        if let Some(Err(error)) = memory.map(|memory| memory.sync()) {
+            tracing::error!(%error, "the counters of limits are not on the disk");
+        }
+    }
+}
+
+/// The counters that the settings ask for; the second time where they are this process's own.
+fn counters(
+    settings: &Settings,
+    clock: &Clock,
+    house: &House,
+) -> Result<(Arc<dyn Counters>, Option<Memory>), StoreError> {
+    match &settings.redis {
+        Some(uri) => {
+            let redis = house.wait_for(Redis::open(uri.reveal(), PREFIX, settings.timeouts.limits))?;
+            Ok((Arc::new(redis), None))
+        }
+        None => {
+            let memory = Memory::open(&settings.data, clock.clone())?;
+            Ok((Arc::new(memory.clone()), Some(memory)))
+        }
+    }
+}
+
+/// Rebuilds counters that the store has lost, or never had.
+async fn rebuild(meter: Meter, counters: Arc<dyn Counters>) {
+    // Counters that are there are found by the first question; one that asks for nothing is as good as any.
+    drop(meter.ping().await);
+    loop {
+        meter.lost().await;
+        loop {
+            match counters.rebuild(&[]).await {
+                Ok(Rebuilt::Now) => tracing::warn!("limits are counted from nothing on"),
+                Ok(Rebuilt::NotNeeded) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "the counters of limits cannot be rebuilt yet");
+                    sleep(AGAIN).await;
+                    continue;
+                }
+            }
+            break;
+        }
+    }
+}
+
+async fn sync(memory: Memory) {
+    let mut ticks = interval(SYNC);
+    let mut well = true;
+    loop {
+        ticks.tick().await;
+        let synced = memory.sync();
+        if let Err(error) = &synced
+            && well
+        {
+            tracing::error!(%error, "the counters of limits are not on the disk");
+        }
+        well = synced.is_ok();
+    }
+}

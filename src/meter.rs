@@ -106,7 +106,7 @@ impl Meter {
     /// A meter over these counters, and the queue of receipts that nobody settled. `most` receipts can be open at once.
     pub fn new(counters: Arc<dyn Counters>, clock: Clock, most: usize, meters: &MeterMeters) -> (Self, Unsettled) {
         let asking = Arc::new(Asking::new(counters, clock.clone(), meters.clone()));
-        let (desk, unsettled) = receipt::desk(Arc::clone(&asking), most, meters.unsettled.clone());
+        let (desk, unsettled) = receipt::desk(Arc::clone(&asking), most);
         let ahead: Arc<AtomicI64> = Arc::default();
         let (own, clock) = (clock.clone(), clock.ahead(Arc::clone(&ahead)));
         let (share, told) = (Share::new(clock.clone()), meters::Told::of(meters));
@@ -223,7 +223,7 @@ impl Meter {
     }
 
     fn weigh_here(&self, own: &[Charge], lives: Duration, receipt: &Receipt) -> Result<Answer, MeterError> {
-        let id = receipt.asked_for().ok_or(MeterError::Lost)?.id;
+        let id = receipt.hold().ok_or(MeterError::Lost)?.id;
         let mut at = self.clock.now();
         for _ in 0..2 {
             match self.share.take(&plan(own, at)?, id, lives)? {
@@ -243,7 +243,7 @@ impl Meter {
         receipt: &Receipt,
         uses: &[Use],
     ) {
-        let Some(hold) = receipt.hold() else { return };
+        let Some(hold) = receipt.weighed() else { return };
         for ((charge, draw), tally) in charges.iter().zip(&hold.draws).zip(uses) {
             let Some(terms) = terms(&charge.rule) else { continue };
             if u128::from(tally.used) * 100 >= u128::from(draw.ceiling) * u128::from(terms.warn_at) {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::circuit::Circuit;
 use super::meters::MeterMeters;
 use crate::clock::Clock;
+use crate::metrics::IntGauge;
 use crate::store::StoreError;
 use crate::store::counters::{Answer, Counters, Draw, Hold, Reading, Settled};
 
@@ -60,6 +61,11 @@ impl Asking {
         let reading = self.asked(self.counters.read(draws)).await?;
         self.found(reading.is_some());
         Ok(reading)
+    }
+
+    /// How many turns wait to be counted.
+    pub(super) fn waiting(&self) -> &IntGauge {
+        &self.meters.unsettled
     }
 
     /// Returns when somebody has found the store without its counters.

@@ -20,7 +20,6 @@ use tokio::time::sleep;
 use super::MeterError;
 use super::asking::{Asking, Silence};
 use super::share::Share;
-use crate::metrics::IntGauge;
 use crate::store::StoreError;
 use crate::store::counters::{Hold, Settled};
 
@@ -69,7 +68,6 @@ enum Used {
 pub struct Unsettled {
     queue: Receiver<Task>,
     asking: Arc<Asking>,
-    waiting: IntGauge,
 }
 
 /// Where receipts are made.
@@ -86,9 +84,9 @@ pub(super) struct Place {
 }
 
 /// A desk, and the queue behind it with room for so many.
-pub(super) fn desk(asking: Arc<Asking>, most: usize, waiting: IntGauge) -> (Desk, Unsettled) {
+pub(super) fn desk(asking: Arc<Asking>, most: usize) -> (Desk, Unsettled) {
     let (sender, receiver) = channel(most.max(1));
-    (Desk { queue: sender, asking: Arc::clone(&asking) }, Unsettled { queue: receiver, asking, waiting })
+    (Desk { queue: sender, asking: Arc::clone(&asking) }, Unsettled { queue: receiver, asking })
 }
 
 // === impl Desk ===
@@ -116,8 +114,13 @@ impl Place {
 // === impl Receipt ===
 
 impl Receipt {
-    /// What was taken, under the ceilings that held; none once it is settled.
+    /// What was taken, as the store knows it or will; none once it is settled.
     pub fn hold(&self) -> Option<&Hold> {
+        self.open.as_ref().map(|(task, _)| &task.hold)
+    }
+
+    /// The same under the ceilings that held: those of this replica's own share, where it was taken from that.
+    pub fn weighed(&self) -> Option<&Hold> {
         self.open.as_ref().map(|(task, _)| task.own.as_ref().map_or(&task.hold, |own| &own.hold))
     }
 
@@ -148,11 +151,6 @@ impl Receipt {
         if let Some((task, _)) = &mut self.open {
             task.hold = hold;
         }
-    }
-
-    /// What the store was asked for, or would have been; none once it is settled.
-    pub(super) fn asked_for(&self) -> Option<&Hold> {
-        self.open.as_ref().map(|(task, _)| &task.hold)
     }
 
     /// The hold was taken.
@@ -202,6 +200,7 @@ impl Drop for Receipt {
     fn drop(&mut self) {
         if let Some((task, place)) = self.open.take() {
             task.settle_here();
+            self.asking.waiting().inc();
             // Where nobody runs the queue any more, the hold expires.
             drop(place.send(task));
         }
@@ -243,6 +242,28 @@ impl Task {
         };
         settled.map_err(Silence::into)
     }
+
+    /// Settles it, however long that takes.
+    async fn settle_in_the_end(&self, asking: &Asking) {
+        let (mut pause, longest) = PAUSES;
+        loop {
+            match self.settle(asking).await {
+                Ok(Settled::Lost) => {}
+                Ok(Settled::TooLate) => {
+                    tracing::error!(hold = %self.hold.id, "a turn is settled a day after its hold expired, and is not counted");
+                    return;
+                }
+                Ok(_) => return,
+                Err(error) if error.transient => {}
+                Err(error) => {
+                    tracing::error!(%error, hold = %self.hold.id, "a turn could not be settled");
+                    return;
+                }
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(longest);
+        }
+    }
 }
 
 impl std::fmt::Debug for Own {
@@ -256,47 +277,12 @@ impl std::fmt::Debug for Own {
 impl Unsettled {
     /// Settles what comes until the meter and all receipts are gone. Goes on asking a store that does not answer.
     pub async fn run(mut self) {
-        let (asking, waiting) = (&*self.asking, &self.waiting);
+        let asking = &*self.asking;
         let tasks = poll_fn(|context| self.queue.poll_recv(context));
-        tasks.for_each_concurrent(AT_ONCE, async |task| settle(asking, waiting, &task).await).await;
-    }
-}
-
-/// Settles one, however long that takes.
-async fn settle(asking: &Asking, waiting: &IntGauge, task: &Task) {
-    let _waits = Waits::counted(waiting);
-    let (mut pause, longest) = PAUSES;
-    loop {
-        match task.settle(asking).await {
-            Ok(Settled::Lost) => {}
-            Ok(Settled::TooLate) => {
-                tracing::error!(hold = %task.hold.id, "a turn was settled more than a day after it expired, and is not counted");
-                return;
-            }
-            Ok(_) => return,
-            Err(error) if error.transient => {}
-            Err(error) => {
-                tracing::error!(%error, hold = %task.hold.id, "a turn could not be settled");
-                return;
-            }
-        }
-        sleep(pause).await;
-        pause = (pause * 2).min(longest);
-    }
-}
-
-/// Counts one that waits, until dropped.
-struct Waits<'a>(&'a IntGauge);
-
-impl<'a> Waits<'a> {
-    fn counted(gauge: &'a IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge)
-    }
-}
-
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        self.0.dec();
+        let settle = async |task: Task| {
+            task.settle_in_the_end(asking).await;
+            asking.waiting().dec();
+        };
+        tasks.for_each_concurrent(AT_ONCE, settle).await;
     }
 }

@@ -8,9 +8,9 @@ use super::exit::Exit;
 use crate::app::{self, Sockets, StartFault};
 use crate::config::{Environment, Flags, Log, Settings};
 use crate::policy::defaults::{Given, UserDefaults};
-use crate::policy::{RuleId, Snapshot};
+use crate::policy::Snapshot;
 use crate::reload;
-use crate::report::{Fault, Report};
+use crate::report::Report;
 
 /// Run the proxy in front of LibreChat
 #[derive(Clone, Debug, clap::Args)]
@@ -35,11 +35,6 @@ pub struct Args {
 pub fn run(args: &Args, environment: &Environment, colour: bool, err: &mut dyn Write) -> Exit {
     let (settings, policy) = match read(&args.flags, environment) {
         Ok((settings, policy, warnings)) => {
-            if let Some(report) = uncounted(&policy) {
-                // Faults that cannot be printed have nobody to read them.
-                let _ = write!(err, "{}", report.render_human(colour));
-                return Exit::Usage;
-            }
             // Warnings that cannot be printed have nobody to read them.
             let _ = write!(err, "{}", warnings.render_human(colour));
             (settings, policy)
@@ -58,22 +53,6 @@ pub fn run(args: &Args, environment: &Environment, colour: bool, err: &mut dyn W
             Exit::Failed
         }
     }
-}
-
-/// The limits that nobody would hold: this version reads and explains them, and does not count yet. A limit that is not enforced
-/// would be a promise that is not kept.
-pub(super) fn uncounted(policy: &Snapshot) -> Option<Report> {
-    let mut limits: Vec<_> = policy.enforced_limits().map(RuleId::as_str).collect();
-    if limits.is_empty() {
-        return None;
-    }
-    limits.sort_unstable();
-    let message = format!("this version of Tollgate does not enforce limits, and the policy has {}", limits.join(", "));
-    let help = "remove them, or write \"mode: shadow\" where a limit can have it; \
-                \"tollgate check\" and \"tollgate explain\" work with limits";
-    let mut report = Report::new();
-    report.push(Fault::error("limits-not-enforced", message).help(help));
-    Some(report)
 }
 
 /// The defaults for users that the environment has.
@@ -117,6 +96,7 @@ fn start(settings: &Settings, policy: Snapshot) -> Result<(), StartFault> {
         policy = policy.revision(),
         mode = app::mode(&policy),
         directory = if settings.mongo.is_some() { "mongodb" } else { "embedded" },
+        limits = if settings.redis.is_some() { "redis" } else { "embedded" },
         "tollgate {} starts",
         env!("CARGO_PKG_VERSION"),
     );
@@ -152,34 +132,6 @@ mod tests {
         let environment = Environment::of([("JWT_SECRET", "a-secret-of-enough-length-for-tests")]);
         let report = read(&flags, &environment).unwrap_err();
         report.faults().iter().map(|fault| fault.code).collect()
-    }
-
-    #[test]
-    fn limits_that_nobody_counts_keep_the_proxy_from_starting() {
-        let limit = |mode: &str| {
-            format!(
-                "roles: {{ USER: {{ limits: [{{ id: rpm, requests: 60, per: user, window: 1m, mode: {mode} }}] }} }}\n"
-            )
-        };
-        for (text, told) in [
-            (format!("version: 1\n{}", limit("enforce")), Some("the policy has roles.USER.limits.rpm")),
-            (format!("version: 1\n{}", limit("shadow")), None),
-            (format!("version: 1\nmode: shadow\n{}", limit("enforce")), None),
-            ("version: 1\nroles: { USER: { limits: none } }\n".to_owned(), None),
-        ] {
-            let directory = tempfile::tempdir().unwrap();
-            let policies = directory.path().join("policy.yaml");
-            std::fs::write(&policies, &text).unwrap();
-            let policy = reload::load(&policies).unwrap().0;
-            assert_eq!(uncounted(&policy).is_some(), told.is_some(), "{text}");
-            let Some(told) = told else { continue };
-            let environment = Environment::of([("JWT_SECRET", "a-secret-of-enough-length-for-tests")]);
-            let flags = Flags { policies: Some(policies), ..Flags::default() };
-            let mut err = Vec::new();
-            assert_eq!(run(&Args { flags }, &environment, false, &mut err), Exit::Usage);
-            let err = String::from_utf8(err).unwrap();
-            assert!(err.contains("error[limits-not-enforced]") && err.contains(told), "{err}");
-        }
     }
 
     #[test]

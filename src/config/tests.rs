@@ -56,11 +56,12 @@ upstream: http://librechat-0:3080, http://librechat-1:3080
 policies: /etc/tollgate/policies
 identity: { jwt_secret: sixteen-bytes-or-more, cache: 2s }
 mongo: { uri: 'mongodb://mongo/LibreChat', database: gate }
-store: { embedded: /var/lib/tollgate }
+store: { embedded: /var/lib/tollgate, redis: 'redis://:s3cret@redis:6379/1' }
+replicas: { count: 3, independent: false }
 records: { sinks: [stdout, embedded, mongo, stdout], queue: 1000 }
 trusted_proxies: [10.0.0.0/8, 192.0.2.7, '2001:db8::/32']
 routes: { unknown: identified }
-timeouts: { head: 10s, body: 20s, connect: 500ms, response: 2m, idle: 1h, write_stall: 15s, drain: 0s }
+timeouts: { head: 10s, body: 20s, connect: 500ms, response: 2m, idle: 1h, write_stall: 15s, drain: 0s, limits: 100ms }
 limits: { connections: 500 }
 threads: 2
 log: { level: warn, format: json }
@@ -75,6 +76,65 @@ log: { level: warn, format: json }
     assert_eq!(settings.timeouts.connect, Duration::from_millis(500));
     assert_eq!((settings.queue, settings.connections, settings.threads), (1000, 500, 2));
     assert!(settings.log.json);
+    assert_eq!(settings.redis.as_ref().unwrap().reveal(), "redis://:s3cret@redis:6379/1");
+    assert_eq!(settings.replicas, Replicas { count: 3, independent: false });
+    assert_eq!(settings.timeouts.limits, Duration::from_millis(100));
+    assert!(!format!("{settings:?}").contains("s3cret"));
+}
+
+#[test]
+fn redis_is_named_by_our_own_variable_then_by_librechats_then_by_the_file() {
+    let file = "store: { redis: redis://file }\n";
+    let rows: [(&str, &[(&str, &str)], Option<&str>); 6] = [
+        ("", &[], None),
+        (file, &[], Some("redis://file")),
+        (file, &[("REDIS_URI", "redis://librechat")], Some("redis://librechat")),
+        (file, &[("REDIS_URI", "redis://librechat"), ("TOLLGATE_REDIS", "unix:///own")], Some("unix:///own")),
+        (file, &[("REDIS_URI", "rediss://cluster"), ("TOLLGATE_REDIS", "off")], None),
+        ("store: { redis: off }\n", &[], None),
+    ];
+    for (file, variables, expected) in rows {
+        let environment: Vec<_> = [SECRET].into_iter().chain(variables.iter().copied()).collect();
+        let settings = read(Some(file), &environment, with_policies()).unwrap();
+        assert_eq!(settings.redis.as_ref().map(Secret::reveal), expected, "{file} {variables:?}");
+        assert_eq!(settings.replicas, Replicas { count: 1, independent: false });
+    }
+}
+
+#[test]
+fn a_redis_that_cannot_be_used_is_a_fault_without_its_password() {
+    for address in ["rediss://:s3cret@host", "valkeys://:s3cret@host", "http://:s3cret@host", ":s3cret@host", "on"] {
+        let report = read(None, &[SECRET, ("REDIS_URI", address)], with_policies()).unwrap_err();
+        let codes: Vec<_> = report.faults().iter().map(|fault| fault.code).collect();
+        assert_eq!(codes, ["setting-redis"], "{address}");
+        assert!(!report.to_string().contains("s3cret") && report.to_string().contains("TOLLGATE_REDIS"), "{report}");
+    }
+}
+
+#[test]
+fn replicas_that_would_count_alone_have_to_be_told_so() {
+    let redis = ("TOLLGATE_REDIS", "redis://host");
+    let rows: [(&str, &[(&str, &str)], &[&str]); 9] = [
+        ("replicas: { count: 1 }", &[], &[]),
+        ("replicas: { count: 2 }", &[], &["replicas-uncounted"]),
+        ("", &[("TOLLGATE_REPLICAS", "2")], &["replicas-uncounted"]),
+        ("replicas: { count: 2 }", &[("TOLLGATE_REPLICAS", "1")], &[]),
+        ("replicas: { count: 2 }", &[redis], &[]),
+        ("replicas: { count: 2, independent: true }", &[], &[]),
+        ("replicas: { count: 2, independent: false }", &[], &["replicas-uncounted"]),
+        // The other fault is told alone: with the Redis that was meant there would be none.
+        ("replicas: { count: 2 }", &[("TOLLGATE_REDIS", "host")], &["setting-redis"]),
+        ("replicas: { count: 0, independent: perhaps }", &[], &["setting-choice", "setting-number"]),
+    ];
+    for (file, variables, expected) in rows {
+        let environment: Vec<_> = [SECRET].into_iter().chain(variables.iter().copied()).collect();
+        let mut found: Vec<_> = match read(Some(file), &environment, with_policies()) {
+            Ok(_) => Vec::new(),
+            Err(report) => report.faults().iter().map(|fault| fault.code).collect(),
+        };
+        found.sort_unstable();
+        assert_eq!(found, expected, "{file} {variables:?}");
+    }
 }
 
 #[test]

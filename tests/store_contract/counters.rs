@@ -13,6 +13,7 @@ use uuid::Uuid;
 mod checks;
 mod lifetimes;
 mod model;
+mod outages;
 mod race;
 pub(crate) mod redis_only;
 

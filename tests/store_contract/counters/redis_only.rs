@@ -58,9 +58,25 @@ impl Server {
         answer
     }
 
-    fn signal(&self, name: &str) {
+    pub(super) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.process.id().to_string()]).status().unwrap();
         assert!(sent.success());
+    }
+
+    /// Ends it as `kill -9` does.
+    pub(super) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts it again with what it has on its disk.
+    pub(super) async fn restart(&mut self) {
+        self.restart_with(&["--appendonly", "yes"]).await;
+    }
+
+    pub(super) async fn restart_with(&mut self, more: &[&str]) {
+        self.process = run(self.port, self.directory.path(), more);
+        self.answers().await;
     }
 
     /// Ends it as `kill -9` does, and starts an empty one in its place.
@@ -69,6 +85,15 @@ impl Server {
         self.process.wait().unwrap();
         self.process = run(self.port, self.directory.path(), &[]);
         self.answers().await;
+    }
+}
+
+/// Waits for a condition.
+pub(super) async fn until(mut holds: impl AsyncFnMut() -> bool) {
+    let end = tokio::time::Instant::now() + PATIENT;
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < end, "it does not come");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

@@ -270,4 +270,5 @@ async fn lost_counters_are_told() {
     assert!(matches!(meter.read(&charges(1)).await, Err(MeterError::Lost)));
 }
 
+mod clocks;
 mod outages;

@@ -24,7 +24,7 @@ use crate::store::{Agents, Directory, StoreError};
 
 mod counting;
 
-use counting::Counting;
+use counting::{Counting, Known};
 
 /// Longest request head in bytes: Node's own limit (CONTRACT.md D.7).
 const LONGEST_HEAD: usize = 16 * 1024;
@@ -91,9 +91,10 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
     metrics.policy_info.with_label_values(&[policy.revision(), mode(&policy)]).set(1);
     let house = House::open().map_err(|error| StartFault::Machine(format!("no thread can be started: {error}")))?;
     let stores = house.wait_for(stores(settings))?;
+    let known = counting::known(settings, &stores.sinks);
     let (recorder, worker) = recorder(settings, stores.sinks, &metrics);
     let working = house.spawn(worker.run());
-    let counting = Counting::start(settings, &clock, &metrics, &house)?;
+    let counting = Counting::start(settings, &clock, &metrics, &house, Known { kept: known, recorder: recorder.clone() })?;
     let addresses = settings.upstream.iter().map(|at| edge::Address { host: at.host.clone(), port: at.port }).collect();
     let librechat = LibreChat::at(addresses, UpstreamLimits { connect: settings.timeouts.connect });
     house.wait_for(librechat.resolve());

@@ -258,6 +258,11 @@ impl Meter {
         self.asking.lost().await;
     }
 
+    /// The store's time, as far as is known without asking.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Whether limits are counted now.
     ///
     /// # Errors

@@ -8,12 +8,14 @@ use tokio::time::{interval, sleep, timeout};
 
 use super::StartFault;
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{Settings, SinkKind};
 use crate::lifecycle::House;
-use crate::meter::{Meter, Unsettled};
+use crate::meter::rebuild::GRACE;
+use crate::meter::{Meter, Rebuilder, Unsettled};
 use crate::metrics::Metrics;
+use crate::record::{Kept, Recorder, Sink};
 use crate::store::StoreError;
-use crate::store::counters::{Counters, Rebuilt};
+use crate::store::counters::Counters;
 use crate::store::memory::Memory;
 use crate::store::redis::{PREFIX, Redis};
 
@@ -28,6 +30,14 @@ const SYNC: Duration = Duration::from_secs(1);
 
 /// The pause before a rebuild that failed is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// Who knows what was put on counters that are lost.
+pub(super) struct Known {
+    /// None where nobody does: counters begin at nothing.
+    pub(super) kept: Option<Kept>,
+    /// What is on its way there.
+    pub(super) recorder: Recorder,
+}
 
 /// Everything that counts.
 pub(super) struct Counting {
@@ -51,11 +61,15 @@ impl Counting {
         clock: &Clock,
         metrics: &Metrics,
         house: &House,
+        known: Known,
     ) -> Result<Self, StartFault> {
         let (counters, memory) = counters(settings, clock, house)?;
         let (meter, unsettled) = Meter::new(Arc::clone(&counters), clock.clone(), MOST_OPEN, &metrics.meter());
         let settling = house.spawn(Unsettled::run(unsettled));
-        let mut keeping = vec![house.spawn(rebuild(meter.clone(), counters))];
+        // Only replicas that share counters have to be given time to write down what they put on them.
+        let grace = if settings.redis.is_some() { GRACE } else { Duration::ZERO };
+        let rebuilder = Rebuilder::new(counters, known.kept, known.recorder, grace);
+        let mut keeping = vec![house.spawn(rebuild(meter.clone(), rebuilder))];
         keeping.extend(memory.clone().map(|memory| house.spawn(sync(memory))));
         Ok(Self { meter, settling, keeping, memory })
     }
@@ -98,23 +112,26 @@ fn counters(
     }
 }
 
-/// Rebuilds counters that the store has lost, or never had.
-async fn rebuild(meter: Meter, counters: Arc<dyn Counters>) {
-    // Counters that are there are found by the first question; one that asks for nothing is as good as any.
+/// The sink that knows what was put on the counters. Replicas that share counters need a ledger that they share, too: what one
+/// of them has in its own store would be too little.
+pub(super) fn known(settings: &Settings, sinks: &[Sink]) -> Option<Kept> {
+    let alone = settings.redis.is_none() || settings.replicas.count == 1;
+    let has = |kind: SinkKind| {
+        let at = settings.sinks.iter().position(|sink| *sink == kind)?;
+        sinks.get(at)?.kept()
+    };
+    has(SinkKind::Mongo).or_else(|| alone.then(|| has(SinkKind::Embedded)).flatten())
+}
+
+/// Rebuilds counters that the store has lost, or never had, once for each time that somebody finds them so.
+async fn rebuild(meter: Meter, rebuilder: Rebuilder) {
+    // Nobody may ask for a while, and the counters are to be there then.
     drop(meter.ping().await);
     loop {
         meter.lost().await;
-        loop {
-            match counters.rebuild(&[]).await {
-                Ok(Rebuilt::Now) => tracing::warn!("limits are counted from nothing on"),
-                Ok(Rebuilt::NotNeeded) => {}
-                Err(error) => {
-                    tracing::warn!(%error, "the counters of limits cannot be rebuilt yet");
-                    sleep(AGAIN).await;
-                    continue;
-                }
-            }
-            break;
+        while let Err(error) = rebuilder.rebuild(|| meter.now()).await {
+            tracing::warn!(%error, "the counters of limits cannot be rebuilt yet");
+            sleep(AGAIN).await;
         }
     }
 }

@@ -69,7 +69,8 @@ async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     let serving = admin.readiness.ready();
     let directory = admin.directory.ping().await;
     let limits = admin.meter.ping().await;
-    let status = if serving && directory.is_ok() && limits.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status =
+        if serving && directory.is_ok() && limits.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut body = json!({
         "ready": status == StatusCode::OK,
         "serving": serving,

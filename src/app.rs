@@ -94,7 +94,8 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
     let known = counting::known(settings, &stores.sinks);
     let (recorder, worker) = recorder(settings, stores.sinks, &metrics);
     let working = house.spawn(worker.run());
-    let counting = Counting::start(settings, &clock, &metrics, &house, Known { kept: known, recorder: recorder.clone() })?;
+    let counting =
+        Counting::start(settings, &clock, &metrics, &house, Known { kept: known, recorder: recorder.clone() })?;
     let addresses = settings.upstream.iter().map(|at| edge::Address { host: at.host.clone(), port: at.port }).collect();
     let librechat = LibreChat::at(addresses, UpstreamLimits { connect: settings.timeouts.connect });
     house.wait_for(librechat.resolve());

@@ -7,8 +7,8 @@ use tracing_subscriber::EnvFilter;
 use super::exit::Exit;
 use crate::app::{self, Sockets, StartFault};
 use crate::config::{Environment, Flags, Log, Settings};
-use crate::policy::defaults::{Given, UserDefaults};
 use crate::policy::Snapshot;
+use crate::policy::defaults::{Given, UserDefaults};
 use crate::reload;
 use crate::report::Report;
 

@@ -9,9 +9,9 @@ use jiff::tz::TimeZone;
 
 use super::*;
 use crate::metrics::Metrics;
+use crate::policy::charge::{Unit, Window};
 use crate::policy::limits::{self, OnFailure};
 use crate::policy::{Mode, RuleId};
-use crate::policy::charge::{Unit, Window};
 use crate::store::counters::{Rebuilt, Settled};
 use crate::store::memory::Memory;
 
@@ -175,7 +175,9 @@ async fn what_is_dropped_counts_at_the_estimate() {
 async fn what_does_not_fit_says_which_and_takes_nothing() {
     let bench = bench(clock(), clock(), 10).await;
     let _open = bench.take().await;
-    let Taken::Short { lacks, .. } = bench.meter.take(&charges(60), denied, LIVES).await.unwrap() else { panic!("taken") };
+    let Taken::Short { lacks, .. } = bench.meter.take(&charges(60), denied, LIVES).await.unwrap() else {
+        panic!("taken")
+    };
     assert_eq!(lacks, [Lack { draw: 0, left: 50, resets: Some("2026-11-21T23:00:00Z".parse().unwrap()) }]);
     let reading = bench.meter.read(&charges(0)).await.unwrap();
     assert_eq!(reading.uses.iter().map(|tally| tally.used).collect::<Vec<_>>(), [50, 1]);
@@ -233,7 +235,9 @@ async fn no_more_receipts_than_the_queue_can_keep() {
     let nothing: [Charge; 0] = [];
     let mut open = Vec::new();
     for _ in 0..3 {
-        let Taken::All { receipt, .. } = bench.meter.take(&nothing, denied, LIVES).await.unwrap() else { panic!("short") };
+        let Taken::All { receipt, .. } = bench.meter.take(&nothing, denied, LIVES).await.unwrap() else {
+            panic!("short")
+        };
         open.push(receipt);
     }
     assert!(matches!(bench.meter.take(&nothing, denied, LIVES).await, Err(MeterError::Full(3))));

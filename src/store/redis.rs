@@ -117,8 +117,7 @@ impl Redis {
             .set_response_timeout(Some(patience))
             // Who asks next asks anew; a request has no time for a second attempt.
             .set_number_of_retries(0);
-        let connection =
-            ConnectionManager::new_lazy_with_config(client, config).map_err(|_| faults::unreadable())?;
+        let connection = ConnectionManager::new_lazy_with_config(client, config).map_err(|_| faults::unreadable())?;
         let scripts = Scripts {
             take: script!("redis/take.lua"),
             end: script!("redis/end.lua"),

@@ -28,6 +28,7 @@ mod answers;
 mod assistants;
 mod catalogue;
 mod commands;
+mod counters;
 mod demo;
 mod desync;
 mod differential;

@@ -21,9 +21,7 @@ fn day(amount: u64) -> Charge {
 /// Takes all that there is room for, and settles it; how much that was.
 async fn drain(meter: &Meter, charge: &Charge) -> u64 {
     let mut admitted = 0;
-    while let Taken::All { receipt, .. } =
-        meter.take(std::slice::from_ref(charge), denied, LIVES).await.unwrap()
-    {
+    while let Taken::All { receipt, .. } = meter.take(std::slice::from_ref(charge), denied, LIVES).await.unwrap() {
         receipt.settle(&[charge.amount]).await.unwrap();
         admitted += charge.amount;
     }

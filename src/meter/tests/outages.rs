@@ -95,7 +95,11 @@ async fn what_was_used_of_the_share_is_carried_over_once() {
     let (settled, dropped, released) = (bench.share(10).await, bench.share(10).await, bench.share(10).await);
     assert!(settled.unwrap().settle(&[8]).await.unwrap_err().transient);
     drop((dropped, released.unwrap().release().await));
-    assert_eq!(bench.metrics.limits_unsettled.get(), 3, "settled, dropped, and asked for before the store was let alone");
+    assert_eq!(
+        bench.metrics.limits_unsettled.get(),
+        3,
+        "settled, dropped, and asked for before the store was let alone"
+    );
     let late = bench.share(10).await.unwrap();
     bench.mends();
     // The store takes it and its answer is lost: it is told again.

@@ -36,7 +36,8 @@ impl Replica {
     }
 
     async fn weigh(&self, on_failure: OnFailure) -> Result<Option<Receipt>, tollgate::meter::MeterError> {
-        let terms = Terms { measure: limits::Measure::Tokens, mode: Mode::Enforce, on_failure, strict: false, warn_at: 80 };
+        let terms =
+            Terms { measure: limits::Measure::Tokens, mode: Mode::Enforce, on_failure, strict: false, warn_at: 80 };
         match self.meter.take(&[month(1)], |_| Some(terms), LIVES).await? {
             Taken::All { receipt, .. } => Ok(Some(receipt)),
             Taken::Short { .. } => Ok(None),

@@ -2,6 +2,8 @@ use super::*;
 
 use std::fs;
 
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
 const SECRET: (&str, &str) = ("JWT_SECRET", "a-secret-of-enough-length-for-tests");
 
 fn read(file: Option<&str>, environment: &[(&str, &str)], flags: Flags) -> Result<Settings, Report> {
@@ -85,7 +87,7 @@ log: { level: warn, format: json }
 #[test]
 fn redis_is_named_by_our_own_variable_then_by_librechats_then_by_the_file() {
     let file = "store: { redis: redis://file }\n";
-    let rows: [(&str, &[(&str, &str)], Option<&str>); 6] = [
+    let rows: [(&str, Variables<'_>, Option<&str>); 6] = [
         ("", &[], None),
         (file, &[], Some("redis://file")),
         (file, &[("REDIS_URI", "redis://librechat")], Some("redis://librechat")),
@@ -114,7 +116,7 @@ fn a_redis_that_cannot_be_used_is_a_fault_without_its_password() {
 #[test]
 fn replicas_that_would_count_alone_have_to_be_told_so() {
     let redis = ("TOLLGATE_REDIS", "redis://host");
-    let rows: [(&str, &[(&str, &str)], &[&str]); 9] = [
+    let rows: [(&str, Variables<'_>, &[&str]); 9] = [
         ("replicas: { count: 1 }", &[], &[]),
         ("replicas: { count: 2 }", &[], &["replicas-uncounted"]),
         ("", &[("TOLLGATE_REPLICAS", "2")], &["replicas-uncounted"]),

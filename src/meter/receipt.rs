@@ -42,7 +42,8 @@ pub struct Receipt {
 struct Task {
     hold: Hold,
     used: Used,
-    own: Option<Own>,
+    /// Seldom there, and large.
+    own: Option<Box<Own>>,
 }
 
 /// What was taken from this replica's own share.
@@ -166,7 +167,7 @@ impl Receipt {
     pub(super) fn taken_here(mut self, share: Share, own: Hold, asked: bool) -> Self {
         if let Some((task, _)) = &mut self.open {
             task.used = Used::Estimate;
-            task.own = Some(Own { share, hold: own, asked });
+            task.own = Some(Box::new(Own { share, hold: own, asked }));
         }
         self
     }

@@ -1,7 +1,5 @@
 //! What a journal keeps, and what it takes for damage.
 
-use std::time::Duration;
-
 use uuid::Uuid;
 
 use super::*;
@@ -143,4 +141,16 @@ fn a_full_disk_refuses_and_forgets_nothing() {
     assert!(error.message.contains("make room on the disk") && error.transient, "{error}");
     let error = journal.append(&end()).unwrap_err();
     assert!(error.message.contains("could not be written whole"), "{error}");
+}
+
+#[test]
+fn a_process_that_is_just_ending_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = Journal::open(directory.path(), at(0)).unwrap();
+    let ending = std::thread::spawn(move || {
+        sleep(LOOK * 5);
+        drop(first);
+    });
+    Journal::open(directory.path(), at(0)).unwrap();
+    ending.join().unwrap();
 }

@@ -6,7 +6,7 @@
 //!
 //! What was taken from this replica's own share is settled there at once, and carried over to the store under the same name,
 //! which the store counts once, whether it had heard of it before or not. Who ends the process before the store is back loses
-//! what waits to be carried over: the records have it, the store does not.
+//! what waits to be carried over.
 
 use std::sync::Arc;
 use std::time::Duration;

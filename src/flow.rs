@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! arrive -> classify -> identify -> pass ----------------------------> forward -> answer
-//!                                -> govern: select -> decide -> forward -> filter/watch -> record
+//!                                -> govern: select -> decide -> charge -> forward -> filter/watch -> record
 //! ```
 //!
 //! What arrives has been through the strict gate, which stands in the edge: its form is beyond doubt ([`gate`] has the names of
@@ -32,14 +32,18 @@ use crate::store::Agents;
 mod agents;
 mod assistants;
 mod catalogue;
+mod charges;
 mod counted;
 pub mod estimate;
+mod exceeded;
 mod features;
 pub mod gate;
 mod govern;
 mod headers;
 mod malformed;
+mod mine;
 mod passage;
+mod quota;
 mod refusal;
 mod remote;
 mod reply;
@@ -106,6 +110,8 @@ pub struct SpineParts<U> {
     pub agents: Option<Arc<dyn Agents>>,
     /// The policy in force; swapped whole.
     pub policy: Arc<ArcSwap<Snapshot>>,
+    /// What counts for limits.
+    pub meter: Meter,
     /// Where decisions are written down.
     pub recorder: Recorder,
     /// Counts what limits allow.
@@ -180,9 +186,16 @@ impl<U: Upstream> Spine<U> {
             (Class::Tool, Some(bearer)) => Box::pin(self.tool(visit, head, body, bearer)).await,
             (Class::Assistants(part), Some(bearer)) => Box::pin(self.assistants(visit, head, body, part, bearer)).await,
             (Class::Feature(feature), Some(bearer)) => Box::pin(self.feature(visit, head, body, feature, bearer)).await,
-            (Class::Turn | Class::Tool | Class::Agent(_) | Class::Assistants(_) | Class::Feature(_), None) => {
-                Err(Refusal::Token(TokenFault::Missing))
-            }
+            (Class::MyLimits, Some(bearer)) => Box::pin(self.my_limits(visit, &head.method, &bearer)).await,
+            (
+                Class::Turn
+                | Class::Tool
+                | Class::Agent(_)
+                | Class::Assistants(_)
+                | Class::Feature(_)
+                | Class::MyLimits,
+                None,
+            ) => Err(Refusal::Token(TokenFault::Missing)),
         }
     }
 
@@ -331,6 +344,9 @@ impl<U: Upstream> Spine<U> {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = answer.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(exceeded) = refusal.exceeded() {
+            exceeded.quota.write(headers);
         }
         if let Some(allow) = answer.allow.and_then(|methods| HeaderValue::try_from(methods.allow()).ok()) {
             headers.insert(header::ALLOW, allow);

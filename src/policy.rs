@@ -15,6 +15,7 @@ pub mod codes;
 pub mod defaults;
 pub mod explain;
 pub mod features;
+pub mod held;
 pub mod limits;
 pub mod mapping;
 pub mod prices;

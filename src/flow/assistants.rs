@@ -40,7 +40,9 @@ impl<U: Upstream> Spine<U> {
         if !by_model || part == Part::Avatar {
             let judged = self.judge(visit, &caller, &[Target::Surface(Surface::Assistants)], Metadata::default());
             judged.map_err(|refusal| if by_model { refusal.saying(NO_PICTURES) } else { refusal })?;
-            if part != Part::Abort {
+            // What a run takes from limits is told by the model that it names.
+            let counted = part == Part::Chat && visit.policy.has_limits();
+            if part != Part::Abort && !counted {
                 return self.pass(visit, head, body, Some(bearer)).await;
             }
         }
@@ -86,12 +88,16 @@ impl<U: Upstream> Spine<U> {
         asked.targets.extend(self.targets_of_specs(visit, &head, &asked, bearer).await?);
         asked.targets = self.look_into_agents(&visit.policy, asked.targets).await?;
         self.judge(visit, caller, &asked.targets, about_turn(&asked))?;
+        let held = self.charge(visit, caller, &asked).await?;
         visit.start_turn(&asked);
         let head = as_our_json(head, &asked.body);
-        let answer = self.send(visit, head, Outgoing::Whole(Some(asked.body)), Some(bearer)).await?;
+        let answer = self.send(visit, head, Outgoing::Whole(Some(asked.body)), Some(bearer)).await;
         // LibreChat's own refusals are events without the type of a stream (CONTRACT.md E.6).
-        let kind = answer.headers().get(header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
-        visit.running(answer.status(), kind.is_some_and(|kind| kind.starts_with(b"text/event-stream")));
+        let streams = |answer: &Response<U::Outbound>| {
+            let kind = answer.headers().get(header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+            kind.is_some_and(|kind| kind.starts_with(b"text/event-stream"))
+        };
+        let answer = self.running(visit, answer, held, streams).await?;
         Ok(answer.map(|body| Reply::streamed(body, self.parts.patience.idle)))
     }
 

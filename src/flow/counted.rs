@@ -7,8 +7,21 @@ use crate::metrics::{Histogram, IntCounter, IntCounterVec, Metrics};
 use crate::policy::{Outcome, Verdict};
 
 /// The classes of routes, as labels; the last one is for requests that have no route.
-const CLASSES: [&str; 12] =
-    ["pass", "stream", "upload", "catalog", "turn", "tool", "agent", "remote", "assistants", "admin", "closed", "none"];
+const CLASSES: [&str; 13] = [
+    "pass",
+    "stream",
+    "upload",
+    "catalog",
+    "turn",
+    "tool",
+    "agent",
+    "remote",
+    "assistants",
+    "admin",
+    "closed",
+    "my-limits",
+    "none",
+];
 
 /// The handles.
 pub(super) struct Counted {
@@ -81,7 +94,8 @@ impl Counted {
     }
 
     fn of(&self, class: Option<Class>) -> &Handles {
-        let [pass, stream, upload, catalog, turn, tool, agent, remote, assistants, admin, closed, none] = &self.classes;
+        let [pass, stream, upload, catalog, turn, tool, agent, remote, assistants, admin, closed, my_limits, none] =
+            &self.classes;
         match class {
             Some(Class::Pass | Class::Feature(_)) => pass,
             Some(Class::Stream) => stream,
@@ -94,6 +108,7 @@ impl Counted {
             Some(Class::Assistants(_)) => assistants,
             Some(Class::Admin) => admin,
             Some(Class::Closed) => closed,
+            Some(Class::MyLimits) => my_limits,
             None => none,
         }
     }

@@ -7,6 +7,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, header};
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::charges::Held;
 use super::passage::{BodyFault, Outgoing, Upstream};
 use super::refusal::Refusal;
 use super::reply::{Reply, Unheld, hold};
@@ -57,9 +58,16 @@ impl<U: Upstream> Spine<U> {
             asked.targets = Box::pin(self.look_into_agents(&visit.policy, asked.targets)).await?;
         }
         self.judge(visit, &caller, &asked.targets, about_turn(&asked))?;
+        let held = self.charge(visit, &caller, &asked).await?;
         visit.start_turn(&asked);
         let answer = self.send(visit, as_our_json(head, &asked.body), Outgoing::Whole(Some(asked.body)), Some(bearer));
-        self.watch_start(visit, answer.await?).await
+        match answer.await {
+            Ok(answer) => self.watch_start(visit, answer, held).await,
+            Err(refusal) => {
+                held.failed(&refusal).await;
+                Err(refusal)
+            }
+        }
     }
 
     /// Room for a body of this person that is held, until the turn has gone to LibreChat.
@@ -121,16 +129,27 @@ impl<U: Upstream> Spine<U> {
         &self,
         visit: &mut Visit<'_>,
         answer: Response<U::Outbound>,
+        held: Held,
     ) -> Result<Response<Body<U>>, Refusal> {
         let short = http_body::Body::size_hint(answer.body()).upper().is_some_and(|bytes| bytes <= LONGEST_START);
         if !short {
             visit.forwarded(answer.status(), None);
+            // What does not look like a refusal may be a turn that runs.
+            if answers::is_refusal(answer.status(), answer.headers()) {
+                held.give_back().await;
+            }
             return Ok(answer.map(|body| Reply::streamed(body, self.parts.patience.idle)));
         }
-        let (head, body) = answer.into_parts();
-        let held = hold(body, LONGEST_CATALOG, self.parts.patience.response).await.map_err(unfiltered)?;
-        visit.forwarded(head.status, answers::started_stream(&held));
-        Ok(Response::from_parts(head, Reply::whole(held)))
+        let (mut head, body) = answer.into_parts();
+        let body = hold(body, LONGEST_CATALOG, self.parts.patience.response).await.map_err(unfiltered)?;
+        let stream = answers::started_stream(&body);
+        held.tell(&mut head.headers);
+        match stream.is_some() {
+            true => held.started(),
+            false => held.give_back().await,
+        }
+        visit.forwarded(head.status, stream);
+        Ok(Response::from_parts(head, Reply::whole(body)))
     }
 
     /// A call of a tool by itself. Its body streams through unread: the path says which tool it is. Where the policy says

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::StatusCode;
 
+use super::exceeded::Exceeded;
 use super::gate::GateFault;
 use super::passage::{BodyFault, UpstreamFault};
 use crate::identity::{KeyFault, TokenFault};
@@ -10,7 +11,7 @@ use crate::librechat::agents;
 use crate::librechat::assistants::Part as AssistantsPart;
 use crate::librechat::catalog::Misshapen;
 use crate::librechat::path::PathFault;
-use crate::librechat::phrasing::{self, Extras, SignIn};
+use crate::librechat::phrasing::{self, Extras, Shortage, SignIn};
 use crate::librechat::routes::{Class, Methods, Unrouted};
 use crate::librechat::unreadable::Unreadable;
 use crate::policy::{Part, Reason, RuleId};
@@ -67,6 +68,10 @@ pub(super) enum Refusal {
     RemoteApi,
     /// The request names a model spec that LibreChat does not offer to this caller.
     NoSuchSpec,
+    /// Limits have no room for it.
+    Exceeded(Box<Exceeded>),
+    /// Limits cannot be counted; why, for the record.
+    Uncounted(String),
     /// LibreChat gave no answer.
     Upstream(UpstreamFault),
     /// LibreChat's answer is not what it should be, and would have to be filtered.
@@ -137,6 +142,12 @@ impl Refusal {
             Self::Denied { reason: Reason::Feature(_), .. } => "policy.feature",
             Self::Denied { reason: Reason::Surface(_), .. } | Self::RemoteApi => "policy.surface",
             Self::NoSuchSpec => "select.no-such-spec",
+            Self::Exceeded(exceeded) => match exceeded.shortage {
+                Shortage::Count { .. } => "limits.reached",
+                Shortage::Open { .. } => "limits.concurrent",
+                Shortage::Funds { .. } => "limits.funds",
+            },
+            Self::Uncounted(_) => "limits.unavailable",
             Self::Upstream(UpstreamFault::Timeout) => "upstream.timeout",
             Self::Upstream(UpstreamFault::Connect(_)) => "upstream.connect",
             Self::Upstream(UpstreamFault::Broken(_) | UpstreamFault::Request(_)) => "upstream.broken",
@@ -151,7 +162,21 @@ impl Refusal {
         match self {
             Self::Denied { rules, .. } if !rules.is_empty() => rules.clone(),
             Self::RemoteApi => vec![RuleId::new(REMOTE_API)],
+            Self::Exceeded(exceeded) => exceeded.rules.clone(),
             _ => vec![RuleId::new(self.code())],
+        }
+    }
+
+    /// Limits cannot be counted, for this cause.
+    pub(super) fn uncounted(cause: &(impl ToString + ?Sized)) -> Self {
+        Self::Uncounted(cause.to_string())
+    }
+
+    /// The limits that have no room, where these are the reason.
+    pub(super) fn exceeded(&self) -> Option<&Exceeded> {
+        match self {
+            Self::Exceeded(exceeded) => Some(exceeded),
+            _ => None,
         }
     }
 
@@ -205,7 +230,10 @@ impl Refusal {
                 Self::NoRoute(Unrouted::Method { allowed }) => Some(*allowed),
                 _ => None,
             },
-            retry_after: matches!(status, StatusCode::SERVICE_UNAVAILABLE).then_some(5),
+            retry_after: match self {
+                Self::Exceeded(exceeded) => exceeded.retry_after(),
+                _ => matches!(status, StatusCode::SERVICE_UNAVAILABLE).then_some(5),
+            },
             code: self.code(),
             cause: self.cause(),
             message,
@@ -215,7 +243,12 @@ impl Refusal {
     }
 
     fn phrase(&self, class: Option<Class>, extras: &Extras<'_>) -> phrasing::Phrase {
-        if let Some(Class::Remote(_)) = class {
+        let remote = matches!(class, Some(Class::Remote(_)));
+        if let Self::Exceeded(exceeded) = self {
+            let phrase = if remote { phrasing::limit_reached_remote } else { phrasing::limit_reached };
+            return phrase(exceeded.shortage, exceeded.resets_at().as_deref(), extras);
+        }
+        if remote {
             return phrasing::refused_remote(self.status(), self.remote_code(), extras);
         }
         let in_chat = matches!(class, Some(Class::Turn | Class::Assistants(AssistantsPart::Chat)));
@@ -243,6 +276,8 @@ impl Refusal {
             // Both are for the remote-agent API alone, which has had its answer above.
             Self::Key(_) | Self::RemoteApi => phrasing::refused(self.status(), extras),
             Self::NoSuchSpec => phrasing::spec_unknown(extras),
+            // Has had its answer above.
+            Self::Exceeded(_) => phrasing::refused(self.status(), extras),
             _ if in_chat => phrasing::failed_in_chat(self.status(), extras),
             _ => phrasing::refused(self.status(), extras),
         }
@@ -270,7 +305,8 @@ impl Refusal {
             Self::NotAdmin | Self::Denied { .. } | Self::RemoteApi | Self::NoSuchSpec => StatusCode::FORBIDDEN,
             Self::Unreadable(fault) => fault.status(),
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
-            Self::NoDirectory(_) | Self::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Exceeded(exceeded) => exceeded.shortage.status(),
+            Self::NoDirectory(_) | Self::NoRoom | Self::Uncounted(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(UpstreamFault::Timeout) => StatusCode::GATEWAY_TIMEOUT,
             Self::Upstream(_) | Self::Misshapen(_) | Self::Unfiltered(_) => StatusCode::BAD_GATEWAY,
         }
@@ -299,6 +335,8 @@ impl Refusal {
                 "The remote-agent API needs LibreChat's database to look keys up: MONGO_URI is not set.".into()
             }
             Self::NoSuchSpec => "This model spec is not offered to you. Reload the page and choose another.".into(),
+            Self::Exceeded(exceeded) => exceeded.message.as_str().into(),
+            Self::Uncounted(_) => "Your limits cannot be counted at the moment. Try again shortly.".into(),
             Self::Upstream(UpstreamFault::Timeout) => "LibreChat did not answer in time. Try again.".into(),
             Self::Upstream(_) => "LibreChat cannot be reached at the moment. Try again shortly.".into(),
             Self::Misshapen(_) | Self::Unfiltered(_) => "LibreChat's answer could not be read.".into(),
@@ -308,7 +346,7 @@ impl Refusal {
     fn cause(&self) -> Option<Box<str>> {
         match self {
             Self::NoDirectory(error) => Some(error.to_string().into()),
-            Self::BrokenOff(cause) | Self::Unfiltered(cause) => Some(cause.as_str().into()),
+            Self::BrokenOff(cause) | Self::Unfiltered(cause) | Self::Uncounted(cause) => Some(cause.as_str().into()),
             Self::Upstream(UpstreamFault::Connect(cause) | UpstreamFault::Broken(cause)) => Some(cause.as_str().into()),
             Self::Misshapen(fault) => Some(fault.to_string().into()),
             // What the caller is not told.
@@ -322,6 +360,7 @@ impl Refusal {
         match self {
             _ if status.is_server_error() => (Category::System, Severity::Error),
             Self::NoRoute(_) | Self::BrokenOff(_) | Self::Slow => (Category::Api, Severity::Info),
+            Self::Exceeded(_) => (Category::Api, Severity::Warning),
             Self::Denied { reason, .. } if is_missing(reason) => (Category::Api, Severity::Info),
             Self::Unreadable(Unreadable::MissingModel { .. } | Unreadable::TooLarge) => (Category::Api, Severity::Info),
             _ => (Category::Security, Severity::Warning),

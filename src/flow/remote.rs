@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
+use super::charges::Held;
 use super::govern::{as_our_json, unheld};
 use super::passage::{Outgoing, Upstream};
 use super::refusal::Refusal;
@@ -98,12 +99,38 @@ impl<U: Upstream> Spine<U> {
         }
         asked.targets = self.look_into_agents(&visit.policy, asked.targets).await?;
         self.judge(visit, caller, &asked.targets, about_turn(&asked))?;
+        let held = self.charge(visit, caller, &asked).await?;
         visit.start_turn(&asked);
         let head = as_our_json(head, &asked.body);
         let body = Outgoing::Whole(Some(room.until_sent(asked.body)));
-        let answer = self.send_within(visit, head, body, Some(bearer), self.parts.patience.idle).await?;
-        visit.running(answer.status(), answer.status().is_success());
+        let answer = self.send_within(visit, head, body, Some(bearer), self.parts.patience.idle).await;
+        let answer = self.running(visit, answer, held, |answer| answer.status().is_success()).await?;
         Ok(answer.map(|body| Reply::streamed(body, self.parts.patience.idle)))
+    }
+
+    /// The answer to a request that is the run itself, or LibreChat's refusal.
+    pub(super) async fn running(
+        &self,
+        visit: &mut Visit<'_>,
+        answer: Result<Response<U::Outbound>, Refusal>,
+        held: Held,
+        runs: impl FnOnce(&Response<U::Outbound>) -> bool,
+    ) -> Result<Response<U::Outbound>, Refusal> {
+        let mut answer = match answer {
+            Ok(answer) => answer,
+            Err(refusal) => {
+                held.failed(&refusal).await;
+                return Err(refusal);
+            }
+        };
+        let runs = runs(&answer);
+        held.tell(answer.headers_mut());
+        match runs {
+            true => held.started(),
+            false => held.give_back().await,
+        }
+        visit.running(answer.status(), runs);
+        Ok(answer)
     }
 
     /// Lists the agents that the owner of the key may use.

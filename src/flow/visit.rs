@@ -126,6 +126,14 @@ impl<'a> Visit<'a> {
         self.decided = Some(Decided { decision, rules: verdict.because.clone(), about });
     }
 
+    /// These limits would have refused it: they are in shadow mode.
+    pub(super) fn shadowed_by(&mut self, rules: Vec<RuleId>) {
+        if let Some(decided) = &mut self.decided {
+            decided.decision = Decision::Shadow;
+            decided.rules.extend(rules);
+        }
+    }
+
     /// A turn goes to LibreChat: from here on there will be a usage entry.
     pub(super) fn start_turn(&mut self, asked: &TurnRequest) {
         let agents = Agents::of(&asked.targets);
@@ -365,6 +373,7 @@ fn action(class: Option<Class>) -> &'static str {
         Some(Class::Feature(Feature::UserKeys)) => "user-keys",
         Some(Class::Feature(Feature::Speech)) => "speech",
         Some(Class::Admin) => "admin",
+        Some(Class::MyLimits) => "my-limits",
         Some(Class::Pass | Class::Stream | Class::Upload | Class::Closed) | None => "request",
     }
 }

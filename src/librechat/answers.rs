@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 
 use crate::json_text::plain_run;
@@ -29,6 +31,13 @@ pub fn started_stream(answer: &[u8]) -> Option<Arc<str>> {
         return std::str::from_utf8(id).ok().map(Arc::from);
     }
     serde_json::from_slice::<Started<'_>>(answer).ok().map(|started| started.stream.into())
+}
+
+/// Whether the head of an answer to a chat turn says by itself that LibreChat refused it: by its status, or by not being the
+/// JSON that a turn that was taken is answered with (CONTRACT.md E.5, E.6).
+pub fn is_refusal(status: StatusCode, headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    !status.is_success() || kind.is_some_and(|kind| !kind.starts_with(b"application/json"))
 }
 
 #[cfg(test)]

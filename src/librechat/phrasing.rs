@@ -7,6 +7,8 @@
 //!
 //! Every body here is `application/json; charset=utf-8`.
 
+mod limits;
+
 use std::borrow::Cow;
 
 use bytes::Bytes;
@@ -17,6 +19,8 @@ use super::path::PathFault;
 use super::routes::Unrouted;
 use super::unreadable::Unreadable;
 use crate::policy::words::Surface;
+
+pub use limits::{Shortage, limit_reached, limit_reached_remote};
 
 /// A status and a JSON body.
 pub type Phrase = (StatusCode, Bytes);

@@ -60,6 +60,8 @@ pub enum Class {
     Admin,
     /// Never passes.
     Closed,
+    /// Tollgate's own: the caller's limits. LibreChat is not asked.
+    MyLimits,
 }
 
 /// The answers that are filtered.
@@ -182,7 +184,7 @@ pub fn classify(method: &Method, path: &CanonicalPath) -> Result<&'static Route,
     }
 }
 
-/// Every row of the table, router by router.
+/// Every row of LibreChat's table, router by router.
 pub fn all() -> impl Iterator<Item = &'static Route> {
     let api = table::API.iter().map(|(_, routes)| *routes);
     [table::PAGES, table::OAUTH, table::IMAGES, table::METRICS].into_iter().chain(api).flatten()
@@ -200,6 +202,8 @@ fn router(path: &CanonicalPath) -> (&'static [Route], usize) {
             let rest = path.as_str().as_bytes().get(API..).unwrap_or_default();
             let name = rest.split(|byte| *byte == b'/').next().unwrap_or_default();
             let found = table::API.iter().find(|(router, _)| router.as_bytes().eq_ignore_ascii_case(name));
+            // LibreChat has nothing there, so that looking for Tollgate's own last takes nothing from it.
+            let found = found.or_else(|| table::OWN.iter().find(|(router, _)| router.as_bytes().eq_ignore_ascii_case(name)));
             found.map(|(router, routes)| (*routes, API + router.len())).unwrap_or_default()
         }
     }

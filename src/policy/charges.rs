@@ -81,13 +81,10 @@ impl Snapshot {
         let limits = standings.filter(|standing| standing.counts).map(|standing| standing.limit);
         limits
             .filter(|limit| self.mode_of(limit) == mode && reach.meets(limit))
-            .map(|limit| Charge {
-                key: limit.key(&ask.caller.user),
-                rule: limit.rule.clone(),
-                window: limit.window.clone(),
+            .map(|limit| {
                 // Even a request whose tokens are not known takes one, so that it does not fit where nothing may.
-                amount: if limit.closes() { self.taken(limit, amounts).max(1) } else { self.taken(limit, amounts) },
-                ceiling: limit.ceiling,
+                let least = u64::from(limit.closes());
+                limit.charge(&ask.caller.user, self.taken(limit, amounts).max(least))
             })
             .collect()
     }

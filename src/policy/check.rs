@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use super::codes;
 use super::faults::{Faults, Spot};
 use super::merge::Merged;
-use super::message::Message;
+use super::message::{About, Message, Messages};
 use super::rules::AGENTS;
 use super::snapshot::Fallback;
 use super::written::{Endpoint, Entry, Section, Spotted};
@@ -24,8 +24,8 @@ use crate::report::{Fault, is_invisible, nearest, quoted};
 pub const BUILT_IN: [&str; 8] =
     ["openAI", "azureOpenAI", "google", "anthropic", "bedrock", "assistants", "azureAssistants", "agents"];
 
-/// Checks the policy and makes its message.
-pub(super) fn check(merged: &Merged, faults: &mut Faults<'_>) -> Message {
+/// Checks the policy and makes its messages.
+pub(super) fn check(merged: &Merged, faults: &mut Faults<'_>) -> Messages {
     for entry in merged.entries.values() {
         entry_name(entry, faults);
         unrestricted(entry, faults);
@@ -52,15 +52,20 @@ pub(super) fn check(merged: &Merged, faults: &mut Faults<'_>) -> Message {
     limits::limits(merged, faults);
     prices::prices(merged, faults);
     mapping::mappings(merged, faults);
-    message(merged, faults)
+    Messages {
+        denial: message(About::Denial, merged.model_denied.as_ref(), faults).unwrap_or_default(),
+        limit: message(About::Limit, merged.limit_reached.as_ref(), faults),
+    }
 }
 
-fn message(merged: &Merged, faults: &mut Faults<'_>) -> Message {
-    let Some(text) = &merged.model_denied else { return Message::default() };
-    Message::new(&text.value).unwrap_or_else(|wrong| {
-        faults.push(text.spot, Fault::error(codes::BAD_PLACEHOLDER, wrong.message).help(wrong.help));
-        Message::default()
-    })
+fn message(about: About, text: Option<&Spotted<String>>, faults: &mut Faults<'_>) -> Option<Message> {
+    let text = text?;
+    let wrong = match Message::new(about, &text.value) {
+        Ok(message) => return Some(message),
+        Err(wrong) => wrong,
+    };
+    faults.push(text.spot, Fault::error(codes::BAD_PLACEHOLDER, wrong.message).help(wrong.help));
+    None
 }
 
 fn entry_name(entry: &Entry, faults: &mut Faults<'_>) {

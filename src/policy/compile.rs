@@ -49,11 +49,11 @@ pub fn compile_with(sources: &[Source], defaults: &UserDefaults) -> Result<(Snap
     }
     let mut merged = merge(files, &mut faults);
     defaults.replace(&mut merged.defaults, &mut faults);
-    let message = check(&merged, &mut faults);
+    let messages = check(&merged, &mut faults);
     if faults.has_errors() {
         return Err(faults.into_report());
     }
-    Ok((Snapshot::new(&merged, message, revision(sources, defaults), sources.len()), faults.into_report()))
+    Ok((Snapshot::new(&merged, messages, revision(sources, defaults), sources.len()), faults.into_report()))
 }
 
 /// The revision: the same for the same texts, wherever the files are.

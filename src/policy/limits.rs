@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use super::amount::{self, Period};
-use super::charge::Window;
+use super::charge::{Charge, Window};
 use super::pattern::Models;
 use super::snapshot::Mode;
 use super::words::RuleId;
@@ -162,6 +162,17 @@ impl Limit {
         }
     }
 
+    /// So much of it, for a caller.
+    pub(super) fn charge(&self, user: &str, amount: u64) -> Charge {
+        Charge {
+            key: self.key(user),
+            rule: self.rule.clone(),
+            window: self.window.clone(),
+            amount,
+            ceiling: self.ceiling,
+        }
+    }
+
     /// Whether it lets nothing through.
     pub(super) fn closes(&self) -> bool {
         self.ceiling == 0
@@ -262,6 +273,14 @@ impl Measure {
             Self::OutputTokens => "output_tokens",
             Self::Cost => "cost",
             Self::Concurrent => "concurrent",
+        }
+    }
+
+    /// An amount as a decimal number: US dollars for money, the count for all others.
+    pub fn decimal(self, amount: u64) -> String {
+        match self {
+            Self::Cost => amount::decimal(amount, amount::DECIMALS_OF_DOLLAR),
+            _ => amount.to_string(),
         }
     }
 

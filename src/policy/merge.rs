@@ -20,6 +20,7 @@ pub(super) struct Merged {
     pub(super) unlisted_endpoint: Fallback,
     pub(super) unlisted_role: Fallback,
     pub(super) model_denied: Option<Spotted<String>>,
+    pub(super) limit_reached: Option<Spotted<String>>,
     pub(super) agent_parameters: Option<Names>,
     pub(super) tools_deny: Option<Names>,
     pub(super) role_mapping: Option<Spotted<Vec<WrittenRole>>>,
@@ -50,6 +51,7 @@ struct Settings {
     unlisted_endpoint: Option<Spotted<Fallback>>,
     unlisted_role: Option<Spotted<Fallback>>,
     model_denied: Option<Spotted<String>>,
+    limit_reached: Option<Spotted<String>>,
     agent_parameters: Option<Names>,
     tools_deny: Option<Names>,
     role_mapping: Option<Spotted<Vec<WrittenRole>>>,
@@ -74,6 +76,7 @@ pub(super) fn merge(files: Vec<File>, faults: &mut Faults<'_>) -> Merged {
         setting("the setting \"unlisted.endpoint\"", &mut settings.unlisted_endpoint, file.unlisted_endpoint, faults);
         setting("the setting \"unlisted.role\"", &mut settings.unlisted_role, file.unlisted_role, faults);
         setting("the message \"model_denied\"", &mut settings.model_denied, file.model_denied, faults);
+        setting("the message \"limit_reached\"", &mut settings.limit_reached, file.limit_reached, faults);
         let (parameters, tools) = (&mut settings.agent_parameters, &mut settings.tools_deny);
         setting("the list \"agents.parameters.allow\"", parameters, file.agent_parameters, faults);
         setting("the list \"agents.tools.deny\"", tools, file.tools_deny, faults);
@@ -101,6 +104,7 @@ pub(super) fn merge(files: Vec<File>, faults: &mut Faults<'_>) -> Merged {
         unlisted_endpoint: settings.unlisted_endpoint.map_or(Fallback::Deny, |fallback| fallback.value),
         unlisted_role: settings.unlisted_role.map_or(Fallback::Deny, |fallback| fallback.value),
         model_denied: settings.model_denied,
+        limit_reached: settings.limit_reached,
         agent_parameters: settings.agent_parameters,
         tools_deny: settings.tools_deny,
         role_mapping: settings.role_mapping,

@@ -1,12 +1,29 @@
-//! The sentence that a refused caller reads, with `{model}`, `{endpoint}` and `{role}` filled in.
+//! The sentences that a refused caller reads, with what stands in braces filled in.
 
 use crate::report::{is_invisible, nearest, quoted};
 
 const DEFAULT: &str =
     "You do not have access to {model}. Choose another model, or ask the people who run this service for access.";
-const PLACEHOLDERS: [&str; 3] = ["model", "endpoint", "role"];
 /// The longest value that is filled in, in characters. The model's name comes from the caller and may be anything.
 const LONGEST_VALUE: usize = 120;
+
+/// What a message is about, with the placeholders that it may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum About {
+    /// `model_denied`: model, endpoint, role.
+    Denial,
+    /// `limit_reached`: limit, amount, window, resets_at.
+    Limit,
+}
+
+/// The messages of a policy.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Messages {
+    /// `model_denied`, or the default one.
+    pub(super) denial: Message,
+    /// `limit_reached`; none where the standard sentences are told, which differ by the limit.
+    pub(super) limit: Option<Message>,
+}
 
 /// A message, cut at its placeholders.
 #[derive(Clone, Debug)]
@@ -17,9 +34,8 @@ pub(super) struct Message {
 #[derive(Clone, Debug)]
 enum Part {
     Text(Box<str>),
-    Model,
-    Endpoint,
-    Role,
+    /// By its place among the placeholders.
+    Value(usize),
 }
 
 /// What is wrong with a message, and what to do about it.
@@ -33,7 +49,7 @@ pub(super) struct Wrong {
 
 impl Message {
     /// A message from its text. White space, line breaks included, becomes single blanks.
-    pub(super) fn new(text: &str) -> Result<Self, Wrong> {
+    pub(super) fn new(about: About, text: &str) -> Result<Self, Wrong> {
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         if text.is_empty() {
             return Err(Wrong::new("the message is empty", "write a sentence, or remove the key for the default one"));
@@ -47,29 +63,28 @@ impl Message {
             let text = match index {
                 0 => piece,
                 _ => {
-                    let (name, text) = piece.split_once('}').ok_or_else(Wrong::brace)?;
-                    parts.push(Part::placeholder(name)?);
+                    let (name, text) = piece.split_once('}').ok_or_else(|| Wrong::brace(about))?;
+                    parts.push(Part::Value(about.place(name)?));
                     text
                 }
             };
             if text.contains('}') {
-                return Err(Wrong::brace());
+                return Err(Wrong::brace(about));
             }
             parts.push(Part::Text(text.into()));
         }
         Ok(Self { parts: parts.into() })
     }
 
-    /// The sentence. Neither braces nor control characters come out, whatever the names are: LibreChat's client looks
-    /// for JSON in an error by counting braces, even those within strings (CONTRACT.md E.6).
-    pub(super) fn render(&self, endpoint: &str, model: &str, role: &str) -> String {
+    /// The sentence, with values in the order of the placeholders. Neither braces nor control characters come out, whatever
+    /// the names are: LibreChat's client looks for JSON in an error by counting braces, even those within strings
+    /// (CONTRACT.md E.6).
+    pub(super) fn render(&self, values: &[&str]) -> String {
         let mut sentence = String::new();
         for part in &self.parts {
             match part {
                 Part::Text(text) => sentence.push_str(text),
-                Part::Model => push_plain(&mut sentence, model),
-                Part::Endpoint => push_plain(&mut sentence, endpoint),
-                Part::Role => push_plain(&mut sentence, role),
+                Part::Value(place) => push_plain(&mut sentence, values.get(*place).copied().unwrap_or_default()),
             }
         }
         sentence
@@ -79,7 +94,7 @@ impl Message {
 impl Default for Message {
     fn default() -> Self {
         // A test holds the default text to the rules; the empty message is never seen.
-        Self::new(DEFAULT).unwrap_or(Self { parts: Box::default() })
+        Self::new(About::Denial, DEFAULT).unwrap_or(Self { parts: Box::default() })
     }
 }
 
@@ -96,22 +111,30 @@ fn push_plain(sentence: &mut String, value: &str) {
     }
 }
 
-// === impl Part ===
+// === impl About ===
 
-impl Part {
-    fn placeholder(name: &str) -> Result<Self, Wrong> {
-        match name {
-            "model" => Ok(Self::Model),
-            "endpoint" => Ok(Self::Endpoint),
-            "role" => Ok(Self::Role),
-            _ => {
-                let help = match nearest(name, PLACEHOLDERS) {
-                    Some(known) => format!("did you mean {{{known}}}?"),
-                    None => "known placeholders: {model}, {endpoint}, {role}".to_owned(),
-                };
-                Err(Wrong::new(format!("unknown placeholder {}", quoted(name)), help))
-            }
+impl About {
+    /// The placeholders, in the order of the values.
+    fn placeholders(self) -> &'static [&'static str] {
+        match self {
+            Self::Denial => &["model", "endpoint", "role"],
+            Self::Limit => &["limit", "amount", "window", "resets_at"],
         }
+    }
+
+    fn place(self, name: &str) -> Result<usize, Wrong> {
+        let known = self.placeholders();
+        known.iter().position(|known| *known == name).ok_or_else(|| {
+            let help = match nearest(name, known.iter().copied()) {
+                Some(known) => format!("did you mean {{{known}}}?"),
+                None => format!("known placeholders: {}", self.listed()),
+            };
+            Wrong::new(format!("unknown placeholder {}", quoted(name)), help)
+        })
+    }
+
+    fn listed(self) -> String {
+        self.placeholders().iter().map(|name| format!("{{{name}}}")).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -122,8 +145,9 @@ impl Wrong {
         Self { message: message.into(), help: help.into() }
     }
 
-    fn brace() -> Self {
-        Self::new("a brace without its partner", "braces stand only around a placeholder: {model}, {endpoint}, {role}")
+    fn brace(about: About) -> Self {
+        let help = format!("braces stand only around a placeholder: {}", about.listed());
+        Self::new("a brace without its partner", help)
     }
 }
 
@@ -134,7 +158,7 @@ mod tests {
     use super::*;
 
     fn render(text: &str) -> String {
-        Message::new(text).unwrap().render("openAI", "gpt-4o", "USER")
+        Message::new(About::Denial, text).unwrap().render(&["gpt-4o", "openAI", "USER"])
     }
 
     #[test]
@@ -152,7 +176,7 @@ mod tests {
 
     #[test]
     fn the_default_names_the_model_and_what_to_do() {
-        let sentence = Message::default().render("openAI", "gpt-4o", "USER");
+        let sentence = Message::default().render(&["gpt-4o", "openAI", "USER"]);
         assert!(sentence.starts_with("You do not have access to gpt-4o. "), "{sentence}");
     }
 
@@ -169,14 +193,16 @@ mod tests {
             ("{{model}}", "a brace without its partner"),
             ("bell \u{7}", "the message has the invisible character \\u{7}"),
         ] {
-            assert_eq!(Message::new(text).unwrap_err().message, expected, "{text:?}");
+            assert_eq!(Message::new(About::Denial, text).unwrap_err().message, expected, "{text:?}");
         }
-        assert_eq!(Message::new("{modle}").unwrap_err().help, "did you mean {model}?");
+        assert_eq!(Message::new(About::Denial, "{modle}").unwrap_err().help, "did you mean {model}?");
+        let wrong = Message::new(About::Limit, "{model}").unwrap_err();
+        assert_eq!(wrong.help, "known placeholders: {limit}, {amount}, {window}, {resets_at}");
     }
 
     #[test]
     fn long_names_are_cut() {
-        let sentence = Message::new("{model}").unwrap().render("", &"x".repeat(100_000), "");
+        let sentence = Message::new(About::Denial, "{model}").unwrap().render(&[&"x".repeat(100_000)]);
         assert_eq!(sentence.chars().count(), LONGEST_VALUE + 1);
     }
 
@@ -188,8 +214,9 @@ mod tests {
             model in any::<String>(),
             role in any::<String>(),
         ) {
-            for message in [Message::new(&text).unwrap_or_default(), Message::new("{model}{endpoint}{role}").unwrap()] {
-                let sentence = message.render(&endpoint, &model, &role);
+            let named = Message::new(About::Denial, "{model}{endpoint}{role}").unwrap();
+            for message in [Message::new(About::Denial, &text).unwrap_or_default(), named] {
+                let sentence = message.render(&[&model, &endpoint, &role]);
                 prop_assert!(!sentence.contains(['{', '}']) && !sentence.contains(char::is_control), "{sentence:?}");
             }
         }

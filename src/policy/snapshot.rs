@@ -7,7 +7,7 @@ use super::features::Features;
 use super::limits::{Limit, Limits, Terms};
 use super::mapping::Mapping;
 use super::merge::Merged;
-use super::message::Message;
+use super::message::Messages;
 use super::prices::{Price, Prices};
 use super::rules::{List, Rules};
 use super::view::View;
@@ -55,7 +55,7 @@ pub struct Snapshot {
     revision: Arc<str>,
     mode: Mode,
     counts: Counts,
-    message: Message,
+    messages: Messages,
     pub(super) mapping: Mapping,
     pub(super) unlisted_endpoint: Unlisted,
     pub(super) unlisted_role: Unlisted,
@@ -128,7 +128,7 @@ fn reason(view: &View<'_>, target: &Target) -> Reason {
 // === impl Snapshot ===
 
 impl Snapshot {
-    pub(super) fn new(merged: &Merged, message: Message, revision: Arc<str>, files: usize) -> Self {
+    pub(super) fn new(merged: &Merged, messages: Messages, revision: Arc<str>, files: usize) -> Self {
         let section = |section: Section| -> HashMap<Box<str>, Rules> {
             let entries = merged.entries.iter().filter(|((of, _), _)| *of == section);
             entries.map(|((_, name), entry)| (name.as_str().into(), Rules::new(name, entry))).collect()
@@ -159,7 +159,7 @@ impl Snapshot {
                 limits: limit_terms.len(),
                 prices: prices.count(),
             },
-            message,
+            messages,
             mapping: Mapping::new(
                 merged.role_mapping.as_ref().map_or(&[], |rules| &rules.value),
                 merged.group_mapping.as_ref().map_or(&[], |rules| &rules.value),
@@ -219,7 +219,13 @@ impl Snapshot {
     /// The sentence that tells a caller that a model is denied. It has no braces and no control characters, whatever
     /// the names are (CONTRACT.md E.6), and long names are cut.
     pub fn message_model_denied(&self, endpoint: &str, model: &str, role: &str) -> String {
-        self.message.render(endpoint, model, role)
+        self.messages.denial.render(&[model, endpoint, role])
+    }
+
+    /// The operator's sentence that tells a caller that a limit is reached, if the policy has one: `amount` and `window` as
+    /// people say them, `resets_at` as people read it. As free of braces and control characters as the other.
+    pub fn message_limit_reached(&self, limit: &str, amount: &str, window: &str, resets_at: &str) -> Option<String> {
+        self.messages.limit.as_ref().map(|message| message.render(&[limit, amount, window, resets_at]))
     }
 
     pub(super) fn role(&self, name: &str) -> Option<&Rules> {

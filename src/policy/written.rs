@@ -42,6 +42,8 @@ pub struct File {
     pub unlisted_role: Option<Spotted<Fallback>>,
     /// `messages: { model_denied: }`
     pub model_denied: Option<Spotted<String>>,
+    /// `messages: { limit_reached: }`
+    pub limit_reached: Option<Spotted<String>>,
     /// `agents: { parameters: { allow: } }`
     pub agent_parameters: Option<Names>,
     /// `agents: { tools: { deny: } }`

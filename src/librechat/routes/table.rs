@@ -75,6 +75,9 @@ pub(super) static OAUTH: &[Route] = &[
     form("/oauth/saml/callback", Pass),
 ];
 
+/// What Tollgate answers itself, under a name that LibreChat has no router for.
+pub(super) static OWN: &[(&str, &[Route])] = &[("v1", &[row("/api/v1/me/limits", GET, Class::MyLimits, Token)])];
+
 /// The routers under `/api`, by the segment after it.
 pub(super) static API: &[(&str, &[Route])] = &[
     ("agents", AGENTS),

@@ -73,7 +73,7 @@ pub(super) fn push(text: &mut String, limits: &[LimitStatement]) {
 // === impl LimitStatement ===
 
 impl LimitStatement {
-    fn new(snapshot: &Snapshot, limit: &Limit, counts: bool) -> Self {
+    pub(in crate::policy) fn new(snapshot: &Snapshot, limit: &Limit, counts: bool) -> Self {
         let effect = match (counts, snapshot.mode_of(limit)) {
             (false, _) => LimitEffect::Unused,
             (true, Mode::Shadow) => LimitEffect::Records,

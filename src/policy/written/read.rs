@@ -125,7 +125,8 @@ fn messages(node: &Node, file: &mut File, faults: &mut Faults<'_>) {
     for (key, node) in mapping(node, "\"messages\"", faults).unwrap_or_default() {
         match key.name.as_str() {
             "model_denied" => file.model_denied = text(node, "a message", faults),
-            _ => stray(key, &["model_denied"], &[], faults),
+            "limit_reached" => file.limit_reached = text(node, "a message", faults),
+            _ => stray(key, &["model_denied", "limit_reached"], &[], faults),
         }
     }
 }

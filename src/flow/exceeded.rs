@@ -1,8 +1,8 @@
 //! Limits that have no room for a request, as the refusal tells them: which one decides, when there is room again, and a
 //! sentence for people.
 
-use jiff::tz::TimeZone;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::quota::{Quota, seconds_of, seconds_until};
 use crate::librechat::phrasing::Shortage;
@@ -56,7 +56,13 @@ enum Room {
 impl Exceeded {
     /// What is to be told of these lacks, at this moment. `prompt` is how many tokens the request is thought to give to
     /// models. None where none of the charges is that of a limit of the policy.
-    pub(super) fn of(policy: &Snapshot, charges: &[Charge], lacks: &[Lack], at: Timestamp, prompt: u64) -> Option<Self> {
+    pub(super) fn of(
+        policy: &Snapshot,
+        charges: &[Charge],
+        lacks: &[Lack],
+        at: Timestamp,
+        prompt: u64,
+    ) -> Option<Self> {
         let shorts = lacks.iter().filter_map(|lack| {
             let charge = charges.get(lack.draw)?;
             Some(Short { charge, lack, terms: policy.terms(&charge.rule)? })
@@ -120,11 +126,9 @@ impl Short<'_> {
 
     fn shortage(&self, seconds: u64, prompt: u64) -> Shortage {
         match self.terms.measure {
-            Measure::Cost => Shortage::Funds {
-                balance: self.lack.left / CREDIT,
-                cost: self.charge.amount.div_ceil(CREDIT),
-                prompt,
-            },
+            Measure::Cost => {
+                Shortage::Funds { balance: self.lack.left / CREDIT, cost: self.charge.amount.div_ceil(CREDIT), prompt }
+            }
             Measure::Concurrent => Shortage::Open { limit: self.charge.ceiling },
             _ => Shortage::Count { max: self.charge.ceiling, seconds },
         }
@@ -146,7 +150,9 @@ impl Short<'_> {
             }
             (None, ..) => {
                 let needs = self::amount(measure, self.charge.amount);
-                format!("This request needs about {needs}, and the limit {id} allows {amount} {window}. Make it shorter.")
+                format!(
+                    "This request needs about {needs}, and the limit {id} allows {amount} {window}. Make it shorter."
+                )
             }
         }
     }
@@ -181,7 +187,8 @@ fn window(window: &Window) -> String {
         Window::Rolling(length) => {
             let seconds = length.as_secs();
             let units = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
-            let (unit, name) = units.into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit)).unwrap_or((1, "second"));
+            let (unit, name) =
+                units.into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit)).unwrap_or((1, "second"));
             match seconds / unit {
                 1 => format!("in 1 {name}"),
                 many => format!("in {many} {name}s"),

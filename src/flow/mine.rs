@@ -72,7 +72,8 @@ impl<U: Upstream> Spine<U> {
         let charges: Vec<Charge> = held.iter().map(|limit| limit.charge.clone()).collect();
         let (at, uses) = self.standing(visit.at, &charges).await?;
         let limits = held.into_iter().zip(uses).map(|(limit, used)| Shown::new(limit, used)).collect();
-        let body = serde_json::to_vec(&Mine { at: instant(at), limits }).map_err(|_| Refusal::uncounted("they cannot be written"))?;
+        let body = serde_json::to_vec(&Mine { at: instant(at), limits })
+            .map_err(|_| Refusal::uncounted("they cannot be written"))?;
         visit.forwarded(StatusCode::OK, None);
         let length = HeaderValue::from(body.len());
         let mut answer = Response::new(Reply::whole(if method == Method::HEAD { Bytes::new() } else { body.into() }));

@@ -88,13 +88,20 @@ impl Quota {
 
 impl Standing {
     /// How the limits stand of which a turn has just taken. None where none of them is one of the policy's.
-    pub(super) fn of(charges: &[Charge], uses: &[Use], terms: impl Fn(&Charge) -> Option<Terms>, at: Timestamp) -> Option<Self> {
+    pub(super) fn of(
+        charges: &[Charge],
+        uses: &[Use],
+        terms: impl Fn(&Charge) -> Option<Terms>,
+        at: Timestamp,
+    ) -> Option<Self> {
         let known = || charges.iter().zip(uses).filter_map(|(charge, used)| Some((charge, used, terms(charge)?)));
-        let (charge, used, its) = known().max_by(|(a, of_a, _), (b, of_b, _)| nearness(a, of_a).cmp(&nearness(b, of_b)))?;
+        let (charge, used, its) =
+            known().max_by(|(a, of_a, _), (b, of_b, _)| nearness(a, of_a).cmp(&nearness(b, of_b)))?;
         let left = charge.ceiling.saturating_sub(used.used);
         let resets = used.resets.map(|resets| seconds_until(resets, at));
         let near = known().filter(|(charge, used, terms)| is_near(charge, used.used, terms.warn_at));
-        let near: Vec<_> = near.map(|(charge, used, _)| format!("\"{}\";used={}", charge.id(), percent(charge, used.used))).collect();
+        let near: Vec<_> =
+            near.map(|(charge, used, _)| format!("\"{}\";used={}", charge.id(), percent(charge, used.used))).collect();
         Some(Self {
             nearest: Quota::new(charge, its.measure, left, resets, seconds_of(&charge.window, at)),
             near: (!near.is_empty()).then(|| HeaderValue::try_from(near.join(", ")).ok()).flatten(),

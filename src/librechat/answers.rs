@@ -45,6 +45,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_refusal_is_known_by_its_head() {
+        for (status, kind, refused) in [
+            (200, Some("application/json; charset=utf-8"), false),
+            (200, None, false),
+            // base/222_body-bad-json; LibreChat's error events have no type of a stream.
+            (200, Some("text/html; charset=utf-8"), true),
+            (200, Some("text/event-stream"), true),
+            (429, Some("application/json; charset=utf-8"), true),
+            (500, None, true),
+        ] {
+            let headers = kind.map(|kind| (CONTENT_TYPE, HeaderValue::from_static(kind))).into_iter().collect();
+            assert_eq!(is_refusal(StatusCode::from_u16(status).unwrap(), &headers), refused, "{status} {kind:?}");
+        }
+    }
+
+    #[test]
     fn only_a_started_turn_names_a_stream() {
         // base/140_chat-openAI-mini, raw/47_json-empty, base/222_body-bad-json
         let started = br#"{"streamId":"b0076b47-3e54","conversationId":"b0076b47-3e54","status":"started"}"#;

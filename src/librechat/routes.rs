@@ -203,7 +203,8 @@ fn router(path: &CanonicalPath) -> (&'static [Route], usize) {
             let name = rest.split(|byte| *byte == b'/').next().unwrap_or_default();
             let found = table::API.iter().find(|(router, _)| router.as_bytes().eq_ignore_ascii_case(name));
             // LibreChat has nothing there, so that looking for Tollgate's own last takes nothing from it.
-            let found = found.or_else(|| table::OWN.iter().find(|(router, _)| router.as_bytes().eq_ignore_ascii_case(name)));
+            let found =
+                found.or_else(|| table::OWN.iter().find(|(router, _)| router.as_bytes().eq_ignore_ascii_case(name)));
             found.map(|(router, routes)| (*routes, API + router.len())).unwrap_or_default()
         }
     }

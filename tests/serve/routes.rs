@@ -40,6 +40,7 @@ fn wanted(row: &Route) -> [Want; 3] {
         Access::Token | Access::Key => Unknown,
     };
     match row.class {
+        Class::MyLimits => panic!("{row:?} is no route of LibreChat"),
         Class::Closed => [Refused(404, "route.closed"); 3],
         Class::Pass | Class::Stream | Class::Upload | Class::Catalog(_) => [nobody, Passes, Passes],
         // This policy says nothing about tools.

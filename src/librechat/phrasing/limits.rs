@@ -113,7 +113,10 @@ pub fn limit_reached_remote(shortage: Shortage, resets_at: Option<&str>, extras:
 
 /// Seconds as minutes: a whole number where it is one.
 fn minutes(seconds: u64) -> Number {
-    #[expect(clippy::cast_precision_loss, reason = "no window has more than 2^53 seconds, and the number is only shown")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "no window has more than 2^53 seconds, and the number is only shown"
+    )]
     let part = || Number::from_f64(seconds as f64 / 60.0);
     let whole = || Number::from(seconds / 60);
     if seconds.is_multiple_of(60) { whole() } else { part().unwrap_or_else(whole) }

@@ -38,6 +38,21 @@ const SHOWN: &[(u16, &str, &str)] = &[
             r#"{"error":"Forbidden","message":"Your plan does not include gpt-4o."}"#
         ),
     ),
+    (
+        429,
+        r#"{"type":"message_limit","max":40,"limiter":"user","windowInMinutes":1}"#,
+        "You hit the message limit. You have a cap of 40 messages per minute.",
+    ),
+    (
+        429,
+        r#"{"type":"concurrent","limit":2,"pendingRequests":3,"score":1}"#,
+        "Only 2 messages at a time. Please allow any other responses to complete before sending another message, or wait one minute.",
+    ),
+    (
+        402,
+        r#"{"type":"token_balance","balance":0,"tokenCost":1.05,"promptTokens":7,"prev_count":0,"violation_count":0,"date":"2026-11-21T05:18:11.343Z"}"#,
+        "Insufficient Funds! Balance: 0. Prompt tokens: 7. Cost: 1.05.",
+    ),
 ];
 
 /// The client's choice of text, for the types that occur here.
@@ -49,6 +64,22 @@ fn shown(body: &str) -> String {
             let (endpoint, model) = value["info"].as_str().unwrap().split_once('|').unwrap();
             let endpoint = if endpoint == "openAI" { "OpenAI" } else { endpoint };
             format!("The model \"{model}\" is not available for {endpoint}. Please select a different model.")
+        }
+        Some("message_limit") => {
+            let minutes = value["windowInMinutes"].as_f64().unwrap();
+            let window = if minutes > 1.0 { format!("{minutes} minutes") } else { "minute".to_owned() };
+            format!("You hit the message limit. You have a cap of {} messages per {window}.", value["max"])
+        }
+        Some("concurrent") => {
+            let limit = value["limit"].as_u64().unwrap();
+            let messages = if limit > 1 { "messages" } else { "message" };
+            let wait =
+                "Please allow any other responses to complete before sending another message, or wait one minute.";
+            format!("Only {limit} {messages} at a time. {wait}")
+        }
+        Some("token_balance") => {
+            let [balance, prompt, cost] = ["balance", "promptTokens", "tokenCost"].map(|name| &value[name]);
+            format!("Insufficient Funds! Balance: {balance}. Prompt tokens: {prompt}. Cost: {cost}.")
         }
         _ => format!("Something went wrong. Here's the specific error message we encountered: {object}"),
     }
@@ -118,6 +149,57 @@ fn every_refusal_says_status_kind_and_rule() {
     for (phrase, status, pointer, expected) in table {
         let body: Value = serde_json::from_slice(&phrase.1).unwrap();
         assert_eq!((phrase.0.as_u16(), body.pointer(pointer).unwrap().as_str()), (status, Some(expected)), "{body}");
+    }
+}
+
+#[test]
+fn limits_are_shown_in_the_clients_own_words() {
+    let extras = Extras { message: Some("No room."), rule: "roles.USER.limits.rpm", ..EXTRAS };
+    let resets = Some("2026-11-22T00:00:00Z");
+    let rest = r#""message":"No room.","rule":"roles.USER.limits.rpm""#;
+    for (shortage, resets_at, status, start, expected) in [
+        (
+            Shortage::Count { max: 40, seconds: 60 },
+            resets,
+            429,
+            r#"{"type":"message_limit","max":40,"windowInMinutes":1,"#,
+            "You hit the message limit. You have a cap of 40 messages per minute.",
+        ),
+        (
+            Shortage::Count { max: 5, seconds: 90 },
+            resets,
+            429,
+            r#"{"type":"message_limit","max":5,"windowInMinutes":1.5,"#,
+            "You hit the message limit. You have a cap of 5 messages per 1.5 minutes.",
+        ),
+        (
+            Shortage::Open { limit: 2 },
+            None,
+            429,
+            r#"{"type":"concurrent","limit":2,"#,
+            "Only 2 messages at a time. Please allow any other responses to complete before sending another message, or wait one minute.",
+        ),
+        (
+            Shortage::Funds { balance: 3, cost: 105, prompt: 7 },
+            resets,
+            402,
+            r#"{"type":"token_balance","balance":3,"tokenCost":105,"promptTokens":7,"#,
+            "Insufficient Funds! Balance: 3. Prompt tokens: 7. Cost: 105.",
+        ),
+    ] {
+        let phrase = limit_reached(shortage, resets_at, &extras);
+        let resets = resets_at.map_or_else(String::new, |at| format!(r#","resets_at":"{at}""#));
+        assert_eq!(text(&phrase), format!(r#"{start}{rest}{resets},"request_id":"0190-7"}}"#));
+        assert_eq!((phrase.0.as_u16(), shown(text(&phrase)).as_str()), (status, expected));
+        assert_eq!(first_object(text(&phrase)), Some(text(&phrase)), "flat");
+        let hostile = Extras { message: Some("{\"type\":\"x\"}\n"), ..extras };
+        let phrase = limit_reached(shortage, resets_at, &hostile);
+        assert_eq!(first_object(text(&phrase)), Some(text(&phrase)), "no string has a brace");
+
+        let remote: Value = serde_json::from_slice(&limit_reached_remote(shortage, resets_at, &extras).1).unwrap();
+        let code = if status == 402 { "insufficient_quota" } else { "rate_limit_exceeded" };
+        assert_eq!((&remote["error"]["code"], &remote["error"]["rule"]), (&code.into(), &extras.rule.into()));
+        assert_eq!(remote["error"]["resets_at"].as_str(), resets_at);
     }
 }
 

@@ -390,3 +390,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_caller_is_told_the_limits_that_count_each_with_the_counter_that_charges_draw_from() {
+    let policy = policy(&format!("{POLICY}mode: enforce\n"));
+    let ann = caller("USER", &["lab"], "ann@example.edu");
+    let held = policy.limits_of(&ann);
+    let shown: Vec<_> = held
+        .iter()
+        .map(|held| format!("{} {} {}", held.statement.id, held.charge.key, held.measure.decimal(held.charge.ceiling)))
+        .collect();
+    // The day of the role counts no more: Ann has one of her own.
+    let ids: Vec<_> = held.iter().map(|held| held.charge.id()).collect();
+    assert!(ids.contains(&"ann-day") && !ids.contains(&"user-day"), "{shown:?}");
+    let targets = [model("openAI", "o1")];
+    let all = policy.charges(&Ask { caller: &ann, targets: &targets }, &Amounts::default());
+    let mut counters: Vec<_> = all.iter().map(|charge| (&charge.key, charge.ceiling)).collect();
+    let mut told: Vec<_> = held.iter().map(|held| (&held.charge.key, held.charge.ceiling)).collect();
+    counters.sort();
+    told.sort();
+    assert_eq!(told, counters);
+    assert!(held.iter().all(|held| held.charge.amount == 0 && held.mode == Mode::Enforce));
+    assert!(policy.has_limits());
+    assert!(!super::policy("").has_limits());
+}

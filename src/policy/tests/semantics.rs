@@ -423,6 +423,17 @@ fn the_message_is_the_operators_or_a_general_one() {
 }
 
 #[test]
+fn the_message_of_a_reached_limit_is_the_operators_or_none() {
+    let snapshot = policy("messages: { limit_reached: '{limit}: {amount} {window}. Back {resets_at}.' }");
+    let told = snapshot.message_limit_reached("rpm", "60 requests", "per hour", "at {noon}\n");
+    assert_eq!(told.as_deref(), Some("rpm: 60 requests per hour. Back at (noon)\u{fffd}."));
+    assert_eq!(policy("").message_limit_reached("rpm", "", "", ""), None);
+    let text = "version: 1\nmessages: { limit_reached: 'No {model}.' }";
+    let report = compile(&[source("policy.yaml", text)]).unwrap_err();
+    assert_eq!(report.faults().iter().map(|fault| fault.code).collect::<Vec<_>>(), ["bad-placeholder"]);
+}
+
+#[test]
 fn files_are_one_policy() {
     let sources = [
         source(

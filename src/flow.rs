@@ -110,8 +110,6 @@ pub struct SpineParts<U> {
     pub agents: Option<Arc<dyn Agents>>,
     /// The policy in force; swapped whole.
     pub policy: Arc<ArcSwap<Snapshot>>,
-    /// What counts for limits.
-    pub meter: Meter,
     /// Where decisions are written down.
     pub recorder: Recorder,
     /// Counts what limits allow.

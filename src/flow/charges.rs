@@ -10,6 +10,7 @@
 //!
 //! Streams, aborts, titles and whatever else starts no model of the caller's choice take nothing (CONTRACT.md B.0, B.8).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -87,7 +88,13 @@ impl<U: Upstream> Spine<U> {
             return Ok((None, None));
         }
         let policy = &visit.policy;
-        match self.parts.meter.take(due, LIVES).await.map_err(|error| Refusal::uncounted(&error))? {
+        match self
+            .parts
+            .meter
+            .take(due, |rule| policy.terms(rule), LIVES)
+            .await
+            .map_err(|error| Refusal::uncounted(&error))?
+        {
             Taken::All { receipt, uses } => {
                 let at = receipt.hold().map_or(visit.at, |hold| hold.at);
                 let standing = Standing::of(due, &uses, |charge| policy.terms(&charge.rule), at);
@@ -108,7 +115,8 @@ impl<U: Upstream> Spine<U> {
         if watched.is_empty() {
             return None;
         }
-        match self.parts.meter.take(watched, LIVES).await {
+        let policy = Arc::clone(&visit.policy);
+        match self.parts.meter.take(watched, |rule| policy.terms(rule), LIVES).await {
             Ok(Taken::All { receipt, .. }) => Some(receipt),
             Ok(Taken::Short { lacks, .. }) => {
                 let rules = lacks.iter().filter_map(|lack| watched.get(lack.draw)).map(|charge| charge.rule.clone());

@@ -37,6 +37,7 @@ mod gate;
 mod hostile;
 mod identity;
 mod life;
+mod limits;
 mod mongo;
 mod oidc;
 mod passage;

@@ -10,7 +10,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -99,6 +99,13 @@ impl Plan {
 
     /// Starts everything and waits until Tollgate is ready.
     pub(crate) async fn start(self) -> World {
+        let mut world = self.unready().await;
+        world.until("Tollgate is ready", async |world| world.is_ready().await).await;
+        world
+    }
+
+    /// Starts everything and waits until Tollgate listens, ready or not.
+    pub(crate) async fn unready(self) -> World {
         let dir = tempfile::tempdir().expect("a temporary directory");
         fs::create_dir(dir.path().join("policy")).expect("a directory");
         fs::write(dir.path().join("policy/policy.yaml"), &self.policy).expect("a policy file");
@@ -128,7 +135,8 @@ impl Plan {
             .stderr(Stdio::piped());
         let (child, entries, log) = spawn(&mut command);
         let mut world = World { addr, admin, stand_in, dir, command, child, entries, log };
-        world.until("Tollgate is ready", async |world| world.is_up() && world.is_ready().await).await;
+        let listens = async |world: &mut World| world.is_up() && TcpStream::connect(world.addr).is_ok();
+        world.until("Tollgate listens", listens).await;
         world
     }
 
@@ -279,7 +287,7 @@ impl World {
         if let Some(status) = self.child.try_wait().expect("a child") {
             panic!("tollgate ended at once with {status}:\n{}", self.log());
         }
-        std::net::TcpStream::connect(self.admin).is_ok()
+        TcpStream::connect(self.admin).is_ok()
     }
 
     async fn is_ready(&self) -> bool {

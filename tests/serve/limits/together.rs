@@ -1,0 +1,86 @@
+//! Several of Tollgate that count in one Redis admit together what one would.
+
+use uuid::Uuid;
+
+use super::*;
+
+/// The test's Redis, in a database that no other test has. None where there is none.
+#[expect(clippy::disallowed_methods, reason = "where the test's server is, not a setting of the product")]
+#[expect(clippy::print_stderr, reason = "a check that is not run says so")]
+fn redis() -> Option<String> {
+    let server = std::env::var("TOLLGATE_TEST_REDIS_URI").ok();
+    if server.is_none() {
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "TOLLGATE_TEST_REDIS_URI is not set");
+        eprintln!("not run, TOLLGATE_TEST_REDIS_URI is not set (tests/services/start starts a server)");
+    }
+    server.map(|server| format!("{}/11", server.trim_end_matches('/')))
+}
+
+/// Two installations with this policy, one Redis and the same people.
+async fn two(policy: &str, redis: &str) -> [World; 2] {
+    // A machine with much to do answers late; what is shown here is not how soon.
+    let patient = || World::with(policy).settings("timeouts: { limits: 10s }").variable("TOLLGATE_REDIS", redis);
+    let start = async || {
+        let mut world = patient().start().await;
+        let counted = async |world: &mut World| {
+            get(world.addr, MINE, &[("authorization", &world.bearer("Bob"))]).await.status == 200
+        };
+        // A Redis that never counted is rebuilt first.
+        world.until("limits are counted", counted).await;
+        world
+    };
+    let worlds = [start().await, start().await];
+    assert_eq!(worlds[0].person("Bob").id, worlds[1].person("Bob").id);
+    worlds
+}
+
+/// An id that no other run of the tests has counted under.
+fn fresh() -> String {
+    format!("t-{}", Uuid::now_v7().simple())
+}
+
+#[tokio::test]
+async fn two_processes_with_one_redis_admit_exactly_what_the_limit_is() {
+    let Some(redis) = redis() else { return };
+    for _ in 0..5 {
+        let id = fresh();
+        let worlds =
+            two(&limits(&format!("      - {{ id: {id}, requests: 10, per: user, window: 30d }}")), &redis).await;
+        let mut asked = JoinSet::new();
+        for at in 0..100 {
+            let world = &worlds[at % 2];
+            let (addr, bearer) = (world.addr, world.bearer("Bob"));
+            asked.spawn(async move { post_json(addr, CHAT, &[("authorization", &bearer)], &turn("hi")).await });
+        }
+        let statuses: Vec<_> = asked.join_all().await.iter().map(|answer| answer.status.as_u16()).collect();
+        let taken = statuses.iter().filter(|status| **status == 200).count();
+        assert_eq!((taken, statuses.iter().filter(|status| **status == 429).count()), (10, 90), "{statuses:?}");
+        let called: Vec<_> = worlds.iter().map(|world| world.stand_in.calls().len()).collect();
+        assert_eq!(called.iter().sum::<usize>(), 10, "{called:?}");
+        for world in &worlds {
+            assert_eq!(limit(world, "Bob", &id).await["used"], 10, "both tell the same");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_counted_is_refused_and_all_else_goes_on() {
+    let away = format!("redis://{}/0", free_address());
+    let policy = limits("      - { id: rpm, requests: 10, per: user, window: 1m }");
+    let mut world = World::with(&policy).variable("TOLLGATE_REDIS", &away).unready().await;
+    let refused = say(&world, "Bob", &turn("hi")).await;
+    let body = refused.json();
+    assert_eq!((refused.status.as_u16(), &body["type"]), (503, &json!("proxy_error")), "{body}");
+    assert_eq!((&body["rule"], refused.header("retry-after")), (&json!("limits.unavailable"), "5"));
+    assert!(body["message"].as_str().is_some_and(|message| message.contains("cannot be counted")), "{body}");
+    assert!(world.reached().is_empty());
+    let entry = world.entry_of(&body).await;
+    assert_eq!((&entry["category"], &entry["severity"]), (&json!("SYSTEM"), &json!("ERROR")));
+    assert!(
+        entry["details"]["error"].as_str().is_some_and(|error| error.starts_with("limits.unavailable: ")),
+        "{entry}"
+    );
+    let mine = get(world.addr, MINE, &[("authorization", &world.bearer("Bob"))]).await;
+    assert_eq!((mine.status.as_u16(), &mine.json()["rule"]), (503, &json!("limits.unavailable")));
+    assert_started(&say(&world, "Ann", &turn("she has no limit")).await);
+}

@@ -69,7 +69,7 @@ impl Exceeded {
         });
         let mut shorts: Vec<_> = shorts.collect();
         // What resets last comes first; the order of charges holds among equals.
-        shorts.sort_by(|a, b| b.room().cmp(&a.room()));
+        shorts.sort_by_key(|short| std::cmp::Reverse(short.room()));
         let decides = shorts.first()?;
         let room = decides.room();
         let resets_at = match room {

@@ -355,7 +355,28 @@ async fn callers_are_told_their_own_limits() {
     let shut = limit(&world, "Bob", "shut").await;
     assert_eq!((&shut["limit"], &shut["near"], &shut["resets_at"]), (&json!(0), &json!(true), &Value::Null));
     assert_eq!(mine(&world, "Ann").await["limits"], json!([]), "she has none");
+    as_documented(&mine(&world, "Bob").await);
     assert!(world.reached().iter().all(|seen| seen.method == Method::POST), "LibreChat is never asked");
+}
+
+/// The page of limits shows an answer with the members that this one has.
+fn as_documented(answer: &Value) {
+    let page = include_str!("../../docs/limits.md");
+    let (_, shown) = page.split_once("```json limits\n").expect("an example");
+    let shown: Value = serde_json::from_str(shown.split("```").next().expect("its end")).expect("JSON");
+    let kinds = |value: &Value| match value {
+        Value::Object(members) => members.keys().cloned().collect::<Vec<_>>(),
+        _ => panic!("{value} is no object"),
+    };
+    assert_eq!(kinds(&shown), kinds(answer));
+    for limit in shown["limits"].as_array().expect("a list") {
+        let same = answer["limits"].as_array().expect("a list").iter().find(|other| other["id"] == limit["id"]);
+        let same = same.unwrap_or_else(|| panic!("{} is not in {answer}", limit["id"]));
+        assert_eq!(kinds(limit), kinds(same));
+        for fixed in ["measure", "per", "window", "timezone", "models", "endpoints", "limit", "near", "mode"] {
+            assert_eq!(limit[fixed], same[fixed], "{fixed}");
+        }
+    }
 }
 
 #[tokio::test]

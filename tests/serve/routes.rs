@@ -164,6 +164,8 @@ Every route of LibreChat 0.8.6 that Tollgate knows, and what it does with it. Wh
 (`routes.unknown` in the settings can let paths below `/api` through). HEAD follows GET; a preflight passes on every known
 path.
 
+`GET /api/v1/me/limits` is in none of them: LibreChat has no such route. Tollgate answers it itself ([Limits](limits.md)).
+
 This page is written from the table in `src/librechat/routes/table.rs` by `UPDATE=1 cargo test --test serve routes`; the same
 test fails where the page is not what the table says.
 

@@ -20,11 +20,13 @@ use crate::provider::{CertificatesFault, Provider};
 use crate::record::{Recorder, RecorderOptions, Sink};
 use crate::store::embedded::Embedded;
 use crate::store::mongo::Mongo;
-use crate::store::{Agents, Directory, StoreError};
+use crate::store::{Accounts, Agents, Directory, StoreError};
 
 mod counting;
+mod following;
 
 use counting::{Counting, Known};
+use following::Following;
 
 /// Longest request head in bytes: Node's own limit (CONTRACT.md D.7).
 const LONGEST_HEAD: usize = 16 * 1024;
@@ -62,6 +64,8 @@ struct Stores {
     directory: Arc<dyn Directory>,
     /// Only LibreChat's own database has them.
     agents: Option<Arc<dyn Agents>>,
+    /// So has it what was used.
+    accounts: Option<Arc<dyn Accounts>>,
     sinks: Vec<Sink>,
 }
 
@@ -122,13 +126,19 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
     let federation = federation.map(|(oidc, of)| Federation::new(of, oidc.refresh_secret.reveal(), &clock));
     let keys = stores.agents.clone().map(|agents| Keys::new(agents, settings.remember, &clock, &metrics));
     let identity = Identity::new(secret, stores.directory, settings.remember, &clock, &metrics);
+    let identity = Arc::new(identity.with(federation).with_keys(keys));
+    let policy = Arc::new(ArcSwap::from_pointee(policy));
+    let known = following::Known { settings, clock: &clock, metrics: &metrics, policy: &policy, recorder: &recorder };
+    let mut following = Following::open(&known, counting.meter(), stores.accounts)?;
+    following.start(&house, &librechat, &identity);
     let parts = SpineParts {
         upstream: librechat.clone(),
-        identity: identity.with(federation).with_keys(keys),
+        identity,
         agents: stores.agents,
-        policy: Arc::new(ArcSwap::from_pointee(policy)),
+        policy,
         recorder: recorder.clone(),
         meter: counting.meter(),
+        turns: following.turns(),
         clock,
         patience: Patience {
             body: settings.timeouts.body,
@@ -151,6 +161,7 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
         readiness,
     };
     let served = edge.run(Arc::new(Spine::new(parts, &metrics)), &librechat, &metrics);
+    house.wait_for(following.stop());
     house.wait_for(counting.stop());
     house.wait_for(recorder.stop(LAST_WORDS));
     pages.abort();
@@ -213,8 +224,9 @@ async fn stores(settings: &Settings) -> Result<Stores, StartFault> {
             (SinkKind::Mongo | SinkKind::Embedded, ..) => {}
         }
     }
+    let accounts = mongo.clone().map(|mongo| -> Arc<dyn Accounts> { mongo });
     let agents = mongo.map(|mongo| -> Arc<dyn Agents> { mongo });
-    Ok(Stores { directory, agents, sinks })
+    Ok(Stores { directory, agents, accounts, sinks })
 }
 
 fn recorder(settings: &Settings, sinks: Vec<Sink>, metrics: &Metrics) -> (Recorder, crate::record::RecorderWorker) {

@@ -121,6 +121,10 @@ pub struct Timeouts {
     pub idle: Duration,
     /// One question to the store that counts limits. Default 250 ms.
     pub limits: Duration,
+    /// How long nobody reads the stream of a turn before LibreChat is asked how far it is, and again between two questions. Default 3 s.
+    pub turn_status: Duration,
+    /// How long LibreChat's rows of what a turn used are waited for when it has ended. Default 10 s.
+    pub turn_usage: Duration,
     /// A client that takes nothing of an answer. Default 30 s.
     pub write_stall: Duration,
     /// Answers in flight when Tollgate is asked to stop. Default 30 s.

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::identity::{Bearer, Identity, TokenFault, Unknown};
 use crate::librechat::path::{Area, CanonicalPath, PathFault};
 use crate::librechat::routes::{self, Access, Class, Route, Unrouted, classify};
+use crate::librechat::running::stream_of;
 use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::policy::{Caller, Snapshot};
@@ -50,10 +51,12 @@ mod reply;
 mod shares;
 mod shown;
 mod stored;
+mod turns;
 mod visit;
 
 pub use passage::{BodyFault, Moved, Outgoing, Passage, Upstream, UpstreamFault};
 pub use reply::{Cut, Reply};
+pub use turns::{Follower, Pace, Turns, TurnsParts};
 
 use catalogue::Catalogue;
 use counted::Counted;
@@ -61,6 +64,7 @@ use headers::Client;
 use refusal::Refusal;
 use reply::Unheld;
 use shares::Shares;
+use turns::Tap;
 use visit::Visit;
 
 /// Longest request body of a governed route, in bytes: LibreChat's own limit, `express.json({limit: '3mb'})` (CONTRACT.md A.1).
@@ -105,7 +109,7 @@ pub struct SpineParts<U> {
     /// The way to LibreChat.
     pub upstream: U,
     /// Who is asking.
-    pub identity: Identity,
+    pub identity: Arc<Identity>,
     /// LibreChat's stored agents; none where its database is not configured.
     pub agents: Option<Arc<dyn Agents>>,
     /// The policy in force; swapped whole.
@@ -114,6 +118,8 @@ pub struct SpineParts<U> {
     pub recorder: Recorder,
     /// Counts what limits allow.
     pub meter: Meter,
+    /// Follows what it has taken until that is settled.
+    pub turns: Turns,
     /// Where the time comes from.
     pub clock: Clock,
     /// Time limits.
@@ -275,9 +281,20 @@ impl<U: Upstream> Spine<U> {
         body: U::Inbound,
         bearer: Option<Arc<Bearer>>,
     ) -> Result<Response<Body<U>>, Refusal> {
+        let tap = match (visit.class, &bearer) {
+            (Some(Class::Stream), Some(bearer)) => self.tap(&head, bearer),
+            _ => None,
+        };
         let answer = self.send(visit, head, Outgoing::streamed(body), bearer.as_deref()).await?;
         visit.forwarded(answer.status(), None);
-        Ok(answer.map(|body| Reply::streamed(body, self.parts.patience.idle)))
+        // Nothing but a stream is one: an error says nothing about the turn.
+        let tap = tap.filter(|_| answer.status() == StatusCode::OK);
+        Ok(answer.map(|body| Reply::watched(body, self.parts.patience.idle, tap)))
+    }
+
+    /// Who reads along where this is the stream of a turn that is followed, before it is opened: a turn that is read is not asked about.
+    fn tap(&self, head: &Parts, bearer: &Bearer) -> Option<Tap> {
+        self.parts.turns.tap(&bearer.user, stream_of(head.uri.path())?)
     }
 
     /// The caller, by the directory's word of the last few seconds.

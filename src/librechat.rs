@@ -33,6 +33,7 @@ pub mod prompt;
 pub mod records;
 pub mod remote;
 pub mod routes;
+pub mod running;
 pub mod said;
 pub mod selection;
 pub mod specs;

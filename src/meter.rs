@@ -190,6 +190,14 @@ impl Meter {
         Err(OutOfCalendar(at).into())
     }
 
+    /// The receipt of a hold that was taken before, by this process or another. Settling it again changes nothing.
+    ///
+    /// # Errors
+    /// [`MeterError::Full`].
+    pub fn reopen(&self, hold: Hold) -> Result<Receipt, MeterError> {
+        Ok(self.desk.place()?.asking(hold.clone()).taken(hold))
+    }
+
     /// Takes from this replica's own share, where all limits have one. None where one of them refuses what cannot be counted.
     fn take_here(
         &self,

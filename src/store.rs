@@ -19,6 +19,7 @@ use crate::record::Entry;
 pub mod accounts;
 mod charged;
 pub mod counters;
+pub mod diary;
 pub mod embedded;
 pub mod memory;
 pub mod mongo;

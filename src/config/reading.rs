@@ -138,6 +138,8 @@ impl Reader<'_> {
             response: self.duration("timeouts.response", written.timeouts.response, 300.0, (1.0, 3_600.0)),
             idle: self.duration("timeouts.idle", written.timeouts.idle, 1_800.0, (10.0, 86_400.0)),
             limits: self.duration("timeouts.limits", written.timeouts.limits, 0.25, (0.01, 10.0)),
+            turn_status: self.duration("timeouts.turn_status", written.timeouts.turn_status, 3.0, (0.1, 60.0)),
+            turn_usage: self.duration("timeouts.turn_usage", written.timeouts.turn_usage, 10.0, (0.2, 60.0)),
             write_stall: self.duration("timeouts.write_stall", written.timeouts.write_stall, 30.0, (1.0, 3_600.0)),
             drain: self.duration("timeouts.drain", written.timeouts.drain, 30.0, (0.0, 3_600.0)),
         };

@@ -93,6 +93,8 @@ pub(super) struct Timeouts {
     pub(super) response: Text,
     pub(super) idle: Text,
     pub(super) limits: Text,
+    pub(super) turn_status: Text,
+    pub(super) turn_usage: Text,
     pub(super) write_stall: Text,
     pub(super) drain: Text,
 }

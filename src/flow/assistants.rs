@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Response, StatusCode, header};
 
+use super::charges::Runs;
 use super::govern::{Room, as_our_json, unheld};
 use super::passage::{Outgoing, Upstream};
 use super::refusal::Refusal;
@@ -90,6 +91,7 @@ impl<U: Upstream> Spine<U> {
         self.judge(visit, caller, &asked.targets, about_turn(&asked))?;
         let held = self.charge(visit, caller, &asked).await?;
         visit.start_turn(&asked);
+        let sent = self.follow(visit, &asked, held, None).await?;
         let head = as_our_json(head, &asked.body);
         let answer = self.send(visit, head, Outgoing::Whole(Some(asked.body)), Some(bearer)).await;
         // LibreChat's own refusals are events without the type of a stream (CONTRACT.md E.6).
@@ -97,8 +99,7 @@ impl<U: Upstream> Spine<U> {
             let kind = answer.headers().get(header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
             kind.is_some_and(|kind| kind.starts_with(b"text/event-stream"))
         };
-        let answer = self.running(visit, answer, held, streams).await?;
-        Ok(answer.map(|body| Reply::streamed(body, self.parts.patience.idle)))
+        self.running(visit, answer, sent, Runs::Assistant, streams).await
     }
 
     /// Anything else: judged, unless there is no caller to judge by, and its answer narrowed.

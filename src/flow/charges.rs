@@ -1,40 +1,38 @@
 //! What a request that starts a model takes from the limits that apply, and what becomes of that.
 //!
 //! ```text
-//! judged -> charge -> LibreChat is asked -> took it:           stays taken until the turn is settled
-//!                  |                     -> refused, failed:   given back
-//!                  |                     -> was not reached:   given back
-//!                  |                     -> nobody knows:      settled at the estimate
+//! judged -> charge -> follow -> LibreChat is asked -> took it:           stays taken until the turn is settled
+//!                  |                               -> refused, failed:   given back
+//!                  |                               -> was not reached:   given back
+//!                  |                               -> nobody knows:      may run: followed as far as that is possible
 //!                  -> does not fit: refused
 //! ```
 //!
 //! Streams, aborts, titles and whatever else starts no model of the caller's choice take nothing (CONTRACT.md B.0, B.8).
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::HeaderMap;
+use http::response::Parts as ResponseParts;
+use http::{HeaderMap, StatusCode, header};
 
 use super::Spine;
 use super::exceeded::Exceeded;
 use super::passage::{Upstream, UpstreamFault};
 use super::quota::Standing;
 use super::refusal::Refusal;
+use super::turns::{Claim, Estimate, LIVES, Pending, Run as RunReader, Spent};
 use super::visit::Visit;
+use crate::identity::Bearer;
 use crate::librechat::selection::TurnRequest;
 use crate::meter::{Receipt, Taken};
 use crate::policy::charge::Charge;
 use crate::policy::charges::{Amounts, Run, Tokens};
 use crate::policy::{Ask, Caller, Part, RuleId, Target};
-use crate::store::StoreError;
-
-/// How long what is taken stays taken where nobody settles it: longer than LibreChat lets a turn run, which is 20 minutes.
-const LIVES: Duration = Duration::from_secs(30 * 60);
 
 /// Bytes that are taken for one token.
 const BYTES_PER_TOKEN: u64 = 4;
 
-/// What a request has taken, until LibreChat has answered. Dropped, it is settled at the estimate: the turn may run.
+/// What a request has taken. Dropped, it is settled at the estimate: the turn may run.
 #[must_use = "dropping it settles at the estimate"]
 #[derive(Default)]
 pub(super) struct Held(Option<Box<Receipts>>);
@@ -45,6 +43,27 @@ struct Receipts {
     /// From those in shadow mode.
     shadow: Option<Receipt>,
     /// How they stand now.
+    standing: Option<Standing>,
+    /// What it was thought to take.
+    estimate: Estimate,
+}
+
+/// What runs in the answer itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Runs {
+    /// An agent, over the remote-agent API.
+    Agent,
+    /// An assistant.
+    Assistant,
+}
+
+/// A request that goes to LibreChat, and is followed where there is anything to settle or to learn. Dropped, LibreChat may run it.
+#[must_use = "dropping it means that LibreChat may run it"]
+#[derive(Default)]
+pub(super) struct Sent(Option<Box<Followed>>);
+
+struct Followed {
+    pending: Pending,
     standing: Option<Standing>,
 }
 
@@ -66,7 +85,8 @@ impl<U: Upstream> Spine<U> {
 
     async fn take(&self, visit: &mut Visit<'_>, caller: &Caller, asked: &TurnRequest) -> Result<Held, Refusal> {
         let ask = Ask { caller, targets: &asked.targets };
-        let runs = runs(asked);
+        let estimate = Estimate { requests: 1, messages: 1, runs: runs(asked) };
+        let runs: Vec<Run<'_>> = estimate.runs.iter().map(Spent::run).collect();
         let amounts = Amounts { requests: 1, messages: 1, runs: &runs };
         let due = visit.policy.charges(&ask, &amounts);
         let watched = visit.policy.shadow_charges(&ask, &amounts);
@@ -75,7 +95,53 @@ impl<U: Upstream> Spine<U> {
         }
         let (enforced, standing) = self.take_enforced(visit, &due, &amounts).await?;
         let shadow = self.take_shadow(visit, &watched).await;
-        Ok(Held(Some(Box::new(Receipts { enforced, shadow, standing }))))
+        drop(runs);
+        Ok(Held(Some(Box::new(Receipts { enforced, shadow, standing, estimate }))))
+    }
+
+    /// The request is about to go to LibreChat: from here on what it has taken is settled, whatever becomes of it.
+    pub(super) async fn follow(
+        &self,
+        visit: &mut Visit<'_>,
+        asked: &TurnRequest,
+        held: Held,
+        bearer: Option<&Arc<Bearer>>,
+    ) -> Result<Sent, Refusal> {
+        if !self.parts.turns.follows(held.0.is_some()) {
+            return Ok(Sent::default());
+        }
+        Box::pin(self.begin(visit, asked, held, bearer)).await
+    }
+
+    async fn begin(
+        &self,
+        visit: &mut Visit<'_>,
+        asked: &TurnRequest,
+        held: Held,
+        bearer: Option<&Arc<Bearer>>,
+    ) -> Result<Sent, Refusal> {
+        let (Some(entry), Some(caller)) = (visit.hand_over(), &visit.caller) else { return Ok(Sent::default()) };
+        let (enforced, shadow, standing, estimate) = match held.0 {
+            Some(receipts) => (receipts.enforced, receipts.shadow, receipts.standing, receipts.estimate),
+            None => (None, None, None, Estimate { requests: 1, messages: 1, runs: runs(asked) }),
+        };
+        let claim = Claim {
+            receipt: enforced,
+            shadow,
+            balance: false,
+            policy: Arc::clone(&visit.policy),
+            caller: Arc::clone(caller),
+            targets: asked.targets.clone(),
+            estimate,
+            conversation: asked.conversation.clone(),
+        };
+        match self.parts.turns.begin(claim, bearer.cloned(), entry).await {
+            Ok(pending) => Ok(Sent(Some(Box::new(Followed { pending, standing })))),
+            Err((error, entry)) => {
+                visit.take_back(Some(entry));
+                Err(Refusal::uncounted(&error))
+            }
+        }
     }
 
     async fn take_enforced(
@@ -131,36 +197,48 @@ impl<U: Upstream> Spine<U> {
     }
 }
 
-// === impl Held ===
+// === impl Sent ===
 
-impl Held {
-    /// LibreChat took the request, and runs it.
-    pub(super) fn started(self) {
-        drop(self);
+impl Sent {
+    /// LibreChat took the turn, and named its stream.
+    pub(super) fn started(self, visit: &Visit<'_>, stream: Arc<str>, status: StatusCode) {
+        if let Some(followed) = self.0 {
+            followed.pending.started(stream, status.as_u16(), visit.took() * 1000.0);
+        }
+    }
+
+    /// The answer is the run itself: this reads it along.
+    pub(super) fn running(self, visit: &Visit<'_>, head: &ResponseParts, run: Runs) -> Option<RunReader> {
+        let pending = self.0?.pending;
+        let (status, time) = (head.status.as_u16(), visit.took() * 1000.0);
+        match run {
+            Runs::Agent => {
+                let kind = head.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+                pending.running(kind.unwrap_or_default(), status, time)
+            }
+            Runs::Assistant => pending.assisting(status, time),
+        }
     }
 
     /// LibreChat refused the request, or was never reached: everything is given back. Where the counters do not answer, that
     /// is done later, in the background.
-    pub(super) async fn give_back(self) {
-        let Some(receipts) = self.0 else { return };
-        for receipt in [receipts.enforced, receipts.shadow].into_iter().flatten() {
-            if let Err(error) = receipt.release().await {
-                later(&error);
-            }
+    pub(super) async fn give_back(self, visit: &mut Visit<'_>) {
+        if let Some(followed) = self.0 {
+            visit.take_back(followed.pending.give_back().await);
         }
     }
 
     /// Sending failed with this refusal. What LibreChat has certainly not read is given back; it may run all else.
-    pub(super) async fn failed(self, refusal: &Refusal) {
+    pub(super) async fn failed(self, visit: &mut Visit<'_>, refusal: &Refusal) {
         match refusal {
-            Refusal::Upstream(UpstreamFault::Connect(_) | UpstreamFault::NoneKnown) => self.give_back().await,
+            Refusal::Upstream(UpstreamFault::Connect(_) | UpstreamFault::NoneKnown) => self.give_back(visit).await,
             _ => drop(self),
         }
     }
 
     /// Tells the caller how the limits stand.
     pub(super) fn tell(&self, headers: &mut HeaderMap) {
-        if let Some(standing) = self.0.as_ref().and_then(|receipts| receipts.standing.as_ref()) {
+        if let Some(standing) = self.0.as_ref().and_then(|followed| followed.standing.as_ref()) {
             standing.write(headers);
         }
     }
@@ -168,12 +246,8 @@ impl Held {
 
 // === helpers ===
 
-fn later(error: &StoreError) {
-    tracing::debug!(%error, "what a refused turn had taken is given back later");
-}
-
 /// What each model of a request is thought to take.
-fn runs(asked: &TurnRequest) -> Vec<Run<'_>> {
+fn runs(asked: &TurnRequest) -> Vec<Spent> {
     let input = (asked.body.len() as u64).div_ceil(BYTES_PER_TOKEN);
     let tokens = Tokens { input, ..Tokens::default() };
     let models = asked.targets.iter().filter_map(|target| match target {
@@ -182,9 +256,11 @@ fn runs(asked: &TurnRequest) -> Vec<Run<'_>> {
         | Target::Agent { part: Part::Model { endpoint, model }, .. } => Some((&**endpoint, &**model)),
         _ => None,
     });
-    let mut runs: Vec<_> = models.map(|(endpoint, model)| Run { endpoint, model, tokens }).collect();
+    let mut runs: Vec<Spent> =
+        models.map(|(endpoint, model)| Spent { endpoint: endpoint.into(), model: model.into(), tokens }).collect();
     if runs.is_empty() {
-        runs.push(Run { endpoint: &asked.endpoint, model: asked.model.as_deref().unwrap_or_default(), tokens });
+        let model = asked.model.clone().unwrap_or_else(|| "".into());
+        runs.push(Spent { endpoint: Arc::clone(&asked.endpoint), model, tokens });
     }
     runs
 }

@@ -7,7 +7,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, header};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::charges::Held;
+use super::charges::Sent;
 use super::passage::{BodyFault, Outgoing, Upstream};
 use super::refusal::Refusal;
 use super::reply::{Reply, Unheld, hold};
@@ -43,7 +43,7 @@ impl<U: Upstream> Spine<U> {
         visit: &mut Visit<'_>,
         head: Parts,
         body: U::Inbound,
-        bearer: &Bearer,
+        bearer: &Arc<Bearer>,
     ) -> Result<Response<Body<U>>, Refusal> {
         json_body_expected(&head.headers)?;
         let _room = self.room(&body, &bearer.user)?;
@@ -60,11 +60,12 @@ impl<U: Upstream> Spine<U> {
         self.judge(visit, &caller, &asked.targets, about_turn(&asked))?;
         let held = self.charge(visit, &caller, &asked).await?;
         visit.start_turn(&asked);
+        let sent = self.follow(visit, &asked, held, Some(bearer)).await?;
         let answer = self.send(visit, as_our_json(head, &asked.body), Outgoing::Whole(Some(asked.body)), Some(bearer));
         match answer.await {
-            Ok(answer) => self.watch_start(visit, answer, held).await,
+            Ok(answer) => self.watch_start(visit, answer, sent).await,
             Err(refusal) => {
-                held.failed(&refusal).await;
+                sent.failed(visit, &refusal).await;
                 Err(refusal)
             }
         }
@@ -129,26 +130,31 @@ impl<U: Upstream> Spine<U> {
         &self,
         visit: &mut Visit<'_>,
         answer: Response<U::Outbound>,
-        held: Held,
+        sent: Sent,
     ) -> Result<Response<Body<U>>, Refusal> {
         let short = http_body::Body::size_hint(answer.body()).upper().is_some_and(|bytes| bytes <= LONGEST_START);
         if !short {
-            visit.forwarded(answer.status(), None);
             // What does not look like a refusal may be a turn that runs.
             if answers::is_refusal(answer.status(), answer.headers()) {
-                held.give_back().await;
+                sent.give_back(visit).await;
             }
+            visit.forwarded(answer.status(), None);
             return Ok(answer.map(|body| Reply::streamed(body, self.parts.patience.idle)));
         }
         let (mut head, body) = answer.into_parts();
         let body = hold(body, LONGEST_CATALOG, self.parts.patience.response).await.map_err(unfiltered)?;
         let stream = answers::started_stream(&body);
-        held.tell(&mut head.headers);
-        match stream.is_some() {
-            true => held.started(),
-            false => held.give_back().await,
+        sent.tell(&mut head.headers);
+        match &stream {
+            None => {
+                sent.give_back(visit).await;
+                visit.forwarded(head.status, None);
+            }
+            Some(named) => {
+                visit.forwarded(head.status, stream.clone());
+                sent.started(visit, Arc::clone(named), head.status);
+            }
         }
-        visit.forwarded(head.status, stream);
         Ok(Response::from_parts(head, Reply::whole(body)))
     }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
-use super::charges::Held;
+use super::charges::{Runs, Sent};
 use super::govern::{as_our_json, unheld};
 use super::passage::{Outgoing, Upstream};
 use super::refusal::Refusal;
@@ -101,36 +101,42 @@ impl<U: Upstream> Spine<U> {
         self.judge(visit, caller, &asked.targets, about_turn(&asked))?;
         let held = self.charge(visit, caller, &asked).await?;
         visit.start_turn(&asked);
+        // A key is for these routes alone: with it LibreChat cannot be asked how far a turn is.
+        let sent = self.follow(visit, &asked, held, None).await?;
         let head = as_our_json(head, &asked.body);
         let body = Outgoing::Whole(Some(room.until_sent(asked.body)));
         let answer = self.send_within(visit, head, body, Some(bearer), self.parts.patience.idle).await;
-        let answer = self.running(visit, answer, held, |answer| answer.status().is_success()).await?;
-        Ok(answer.map(|body| Reply::streamed(body, self.parts.patience.idle)))
+        self.running(visit, answer, sent, Runs::Agent, |answer| answer.status().is_success()).await
     }
 
-    /// The answer to a request that is the run itself, or LibreChat's refusal.
+    /// The answer to a request that is the run itself, read along on its way, or LibreChat's refusal.
     pub(super) async fn running(
         &self,
         visit: &mut Visit<'_>,
         answer: Result<Response<U::Outbound>, Refusal>,
-        held: Held,
+        sent: Sent,
+        what: Runs,
         runs: impl FnOnce(&Response<U::Outbound>) -> bool,
-    ) -> Result<Response<U::Outbound>, Refusal> {
+    ) -> Result<Response<Body<U>>, Refusal> {
         let mut answer = match answer {
             Ok(answer) => answer,
             Err(refusal) => {
-                held.failed(&refusal).await;
+                sent.failed(visit, &refusal).await;
                 return Err(refusal);
             }
         };
         let runs = runs(&answer);
-        held.tell(answer.headers_mut());
-        match runs {
-            true => held.started(),
-            false => held.give_back().await,
-        }
-        visit.running(answer.status(), runs);
-        Ok(answer)
+        sent.tell(answer.headers_mut());
+        let (head, body) = answer.into_parts();
+        let reader = if runs {
+            visit.running(head.status, true);
+            sent.running(visit, &head, what)
+        } else {
+            sent.give_back(visit).await;
+            visit.running(head.status, false);
+            None
+        };
+        Ok(Response::from_parts(head, Reply::watched(body, self.parts.patience.idle, reader)))
     }
 
     /// Lists the agents that the owner of the key may use.

@@ -23,8 +23,18 @@ pub struct Streamed<B> {
     idle: Duration,
     /// How the answer broke off, told one turn later: what came before is written out first.
     cut: Option<Cut>,
+    /// Who reads along, where somebody does.
+    watch: Option<Box<dyn Watch>>,
     /// Armed while nothing comes. Boxed, so that the many answers that come at once pay nothing for it.
     waiting: Option<Pin<Box<Sleep>>>,
+}
+
+/// Reads an answer along while it passes. Nothing is kept, delayed or changed for it. Dropped, the answer is over, whole or not.
+pub(super) trait Watch: Send {
+    /// A piece passes.
+    fn chunk(&mut self, chunk: &Bytes);
+    /// The answer has come whole.
+    fn end(&mut self) {}
 }
 
 /// The answer broke off, so that the client must see a broken answer, never a clean end.
@@ -59,7 +69,13 @@ impl<B> Reply<B> {
 
     /// A body passed on as it comes; `idle` is how long it may be silent.
     pub fn streamed(body: B, idle: Duration) -> Self {
-        Self::Streamed(Streamed { body, idle, cut: None, waiting: None })
+        Self::Streamed(Streamed { body, idle, cut: None, watch: None, waiting: None })
+    }
+
+    /// The same, with somebody who reads along.
+    pub(super) fn watched(body: B, idle: Duration, watch: Option<impl Watch + 'static>) -> Self {
+        let watch = watch.map(|watch| -> Box<dyn Watch> { Box::new(watch) });
+        Self::Streamed(Streamed { body, idle, cut: None, watch, waiting: None })
     }
 }
 
@@ -107,6 +123,13 @@ where
                 if let Some(waiting) = &mut self.waiting {
                     waiting.as_mut().reset(Instant::now() + self.idle);
                 }
+                if let Some(watch) = &mut self.watch {
+                    frame.data_ref().into_iter().for_each(|chunk| watch.chunk(chunk));
+                    // Of a known length, nobody asks for the end.
+                    if self.body.is_end_stream() {
+                        self.whole();
+                    }
+                }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
@@ -115,11 +138,20 @@ where
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
-            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Ready(None) => {
+                self.whole();
+                Poll::Ready(None)
+            }
             Poll::Pending => {
                 let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(self.idle)));
                 waiting.as_mut().poll(cx).map(|()| Some(Err(Cut::Idle(self.idle))))
             }
+        }
+    }
+
+    fn whole(&mut self) {
+        if let Some(mut watch) = self.watch.take() {
+            watch.end();
         }
     }
 }

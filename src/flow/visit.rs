@@ -242,9 +242,41 @@ impl<'a> Visit<'a> {
         })));
     }
 
+    /// Hands over the usage entry of the turn to whoever follows it, as it stands if nothing more is learnt.
+    pub(super) fn hand_over(&mut self) -> Option<Box<Usage>> {
+        let turn = self.turn.take()?;
+        let conversation = self.decided.as_ref().and_then(|decided| decided.about.conversation_id.clone());
+        self.usage(turn, TurnOutcome::Abandoned, LEFT, 0.0, conversation)
+    }
+
+    /// Takes the usage entry back: the turn is not followed.
+    pub(super) fn take_back(&mut self, entry: Option<Box<Usage>>) {
+        self.turn = entry.map(|entry| TurnFacts {
+            endpoint: entry.endpoint,
+            model: entry.model,
+            agent: entry.agent,
+            models: entry.models,
+            spec: entry.spec,
+            bytes: entry.request_bytes,
+        });
+    }
+
     fn write_usage(&self, turn: TurnFacts, outcome: TurnOutcome, status: u16, time: f64, stream: Option<Arc<str>>) {
-        let Some(caller) = &self.caller else { return };
-        self.recorder.record(Entry::Usage(Box::new(Usage {
+        if let Some(usage) = self.usage(turn, outcome, status, time, stream) {
+            self.recorder.record(Entry::Usage(usage));
+        }
+    }
+
+    fn usage(
+        &self,
+        turn: TurnFacts,
+        outcome: TurnOutcome,
+        status: u16,
+        time: f64,
+        stream: Option<Arc<str>>,
+    ) -> Option<Box<Usage>> {
+        let caller = self.caller.as_ref()?;
+        Some(Box::new(Usage {
             id: id_at(self.at),
             request_id: self.id,
             timestamp: self.at,
@@ -261,7 +293,7 @@ impl<'a> Visit<'a> {
             request_bytes: turn.bytes,
             time,
             spent: None,
-        })));
+        }))
     }
 }
 

@@ -147,6 +147,11 @@ impl Receipt {
         self.end(Used::Nothing).await
     }
 
+    /// Settles nothing, and gives nothing back: somebody else does, or it expires.
+    pub fn leave_open(mut self) {
+        self.open = None;
+    }
+
     /// The question is asked anew, for another hold.
     pub(super) fn asks(&mut self, hold: Hold) {
         if let Some((task, _)) = &mut self.open {

@@ -3,6 +3,8 @@
 //! The same function is asked twice: with an estimate when a request comes, with what was used when it is over. Both times
 //! it gives the same counters in the same order.
 
+use serde::{Deserialize, Serialize};
+
 use super::charge::Charge;
 use super::limits::{Limit, Measure, Terms};
 use super::snapshot::{Mode, Snapshot};
@@ -31,7 +33,7 @@ pub struct Run<'a> {
 }
 
 /// Tokens by what they cost. Each token is in one of the fields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tokens {
     /// Given to the model, neither read from a cache nor written to one.
     pub input: u64,

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::policy::RuleId;
@@ -126,7 +126,7 @@ pub struct Metadata {
 }
 
 /// An allowed turn, as LibreChat answered it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Usage {
     /// Id of this entry, UUIDv7.
@@ -148,7 +148,7 @@ pub struct Usage {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<Arc<str>>,
     /// `endpoint|model` of the agent and of all that it can hand over to; empty where no agent was asked for.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub models: Vec<Box<str>>,
     /// The model spec, where one was named.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -166,12 +166,12 @@ pub struct Usage {
     pub time: f64,
     /// What the turn used and what was charged for it, once it is settled; absent where nobody follows it (no limit applies,
     /// and nothing else wants to know). Its members are members of the entry.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    #[serde(flatten, skip_serializing_if = "Option::is_none", skip_deserializing)]
     pub spent: Option<Box<Spent>>,
 }
 
 /// Whether LibreChat took a turn that the policy allowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TurnOutcome {
     /// LibreChat answered with a stream id.

@@ -29,6 +29,7 @@ mod assistants;
 mod catalogue;
 mod commands;
 mod counters;
+mod crash;
 mod demo;
 mod desync;
 mod differential;
@@ -45,6 +46,7 @@ mod refusal;
 mod remote;
 mod replay;
 mod routes;
+mod turns;
 mod unknown;
 mod upstream;
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::policy::charges::Tokens;
 use crate::store::counters::{Draw, Hold, Measure, Settled};
@@ -35,7 +35,7 @@ pub struct Spent {
 }
 
 /// Where the tokens of a turn are known from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// LibreChat's own rows (`transactions`).

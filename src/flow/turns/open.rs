@@ -1,0 +1,375 @@
+//! One open turn: what it began with, what was seen of it, and what is to be done with it next.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use super::claim::Spent;
+use super::diary::{Begun, Billed, Started};
+use super::progress::Progress;
+use super::rule::{End, Seen};
+use crate::identity::Bearer;
+use crate::meter::Receipt;
+use crate::policy::{Caller, Snapshot, Target};
+
+/// The times of a turn.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// How long nobody reads a turn's stream before LibreChat is asked how far it is, and again between two questions.
+    pub look: Duration,
+    /// How long LibreChat's rows are waited for when a turn has ended.
+    pub rows: Duration,
+    /// How long a turn may be open. It is settled then by what is known; what was taken for it lives longer ([`super::LIVES`]).
+    pub open: Duration,
+}
+
+/// An open turn.
+pub(super) struct Turn {
+    /// The id of its usage entry.
+    pub(super) id: Uuid,
+    /// What is known from the beginning.
+    pub(super) begun: Begun,
+    /// The policy that decided.
+    pub(super) policy: Arc<Snapshot>,
+    /// Who asked.
+    pub(super) caller: Arc<Caller>,
+    /// What was judged.
+    pub(super) targets: Vec<Target>,
+    /// By what LibreChat may be asked about it; none where that is not known any more.
+    pub(super) bearer: Option<Arc<Bearer>>,
+    state: Mutex<State>,
+}
+
+/// What changes.
+struct State {
+    started: Option<Started>,
+    receipts: Receipts,
+    /// What those see who read the stream now.
+    readers: Vec<Arc<Mutex<Progress>>>,
+    /// The furthest of what others saw.
+    furthest: Progress,
+    /// When it was opened.
+    opened: Instant,
+    /// When LibreChat may be asked next; only looked at while nobody reads.
+    look: Instant,
+    /// LibreChat cannot be asked any more: the token has ended.
+    mute: bool,
+    /// How often its stream was opened.
+    reads: u32,
+    /// The provider's own word, where the answer had it.
+    told: Option<Vec<Spent>>,
+    /// LibreChat's rows, as far as they were found.
+    rows: RowsOf,
+    phase: Phase,
+}
+
+/// What was taken.
+#[derive(Debug, Default)]
+pub(super) struct Receipts {
+    pub(super) main: Option<Receipt>,
+    pub(super) shadow: Option<Receipt>,
+}
+
+/// How far it is.
+#[derive(Clone, Debug)]
+enum Phase {
+    Running {
+        rows: Rows,
+    },
+    Ended {
+        end: End,
+        since: Instant,
+        rows: Rows,
+    },
+    /// Nothing more is waited for.
+    Dropped,
+    Billed {
+        billed: Billed,
+        next: Instant,
+        pause: Duration,
+    },
+    Over,
+}
+
+/// How LibreChat's rows are asked for.
+#[derive(Clone, Debug)]
+struct Rows {
+    next: Instant,
+    pause: Duration,
+    /// How many rows were found last time.
+    found: usize,
+}
+
+/// What is to be done with a turn now.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// Nothing yet.
+    Wait,
+    /// LibreChat is to be asked how far it is.
+    Ask,
+    /// LibreChat's rows are to be looked for.
+    Rows,
+    /// It is to be charged for by what is known.
+    Bill(End),
+    /// What is charged is to be put on the counters.
+    Settle(Billed),
+}
+
+/// What LibreChat's rows say about a turn.
+#[derive(Debug, Default)]
+pub(super) struct RowsOf {
+    /// What was used by them.
+    pub(super) spent: Vec<Spent>,
+    /// Their ids.
+    pub(super) ids: Vec<Box<str>>,
+    /// Whether no call lacks one of its two rows, and the answer's own are among them.
+    pub(super) complete: bool,
+}
+
+/// The pauses between two looks for rows: of a turn that has ended, the first and the longest; of one that runs.
+const ROWS: (Duration, Duration, Duration) =
+    (Duration::from_millis(150), Duration::from_secs(2), Duration::from_secs(5));
+
+/// The pauses between two tries to put a charge on the counters.
+const TRIES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+// === impl Turn ===
+
+impl Turn {
+    pub(super) fn new(
+        id: Uuid,
+        begun: Begun,
+        policy: Arc<Snapshot>,
+        caller: Arc<Caller>,
+        targets: Vec<Target>,
+        bearer: Option<Arc<Bearer>>,
+        receipts: Receipts,
+        now: Instant,
+    ) -> Self {
+        let rows = Rows { next: now, pause: ROWS.2, found: 0 };
+        let state = State {
+            started: None,
+            receipts,
+            readers: Vec::new(),
+            furthest: Progress::default(),
+            opened: now,
+            look: now,
+            mute: bearer.is_none(),
+            reads: 0,
+            told: None,
+            rows: RowsOf::default(),
+            phase: Phase::Running { rows },
+        };
+        Self { id, begun, policy, caller, targets, bearer, state: Mutex::new(state) }
+    }
+
+    /// The models that it was thought to run.
+    pub(super) fn runs(&self) -> &[Spent] {
+        &self.begun.estimate.runs
+    }
+
+    /// The stream's id, which is the conversation's; none where the answer is the run itself, or it is not known.
+    pub(super) fn stream(&self) -> Option<Arc<str>> {
+        self.state.lock().started.as_ref().and_then(|started| started.stream.clone())
+    }
+
+    /// As far as LibreChat's answer to the request is known.
+    pub(super) fn started(&self) -> Option<Started> {
+        self.state.lock().started.clone()
+    }
+
+    /// LibreChat took it.
+    pub(super) fn start(&self, started: Started, now: Instant, pace: &Pace) {
+        let mut state = self.state.lock();
+        state.started = Some(started);
+        state.look = now + pace.look;
+    }
+
+    /// What was found to be charged for it before this process began.
+    pub(super) fn was_billed(&self, billed: Billed, now: Instant) {
+        self.state.lock().phase = Phase::Billed { billed, next: now, pause: TRIES.0 };
+    }
+
+    /// Somebody reads its stream.
+    pub(super) fn read(&self) -> Arc<Mutex<Progress>> {
+        let reader = Arc::new(Mutex::new(Progress::default()));
+        let mut state = self.state.lock();
+        state.reads = state.reads.saturating_add(1);
+        state.readers.push(Arc::clone(&reader));
+        reader
+    }
+
+    /// Whether somebody else has read its stream, too.
+    pub(super) fn was_read_before(&self) -> bool {
+        self.state.lock().reads > 1
+    }
+
+    /// The provider has told what was used, in the answer itself.
+    pub(super) fn was_told(&self, runs: Vec<Spent>) {
+        self.state.lock().told = Some(runs);
+    }
+
+    /// What the provider has told.
+    pub(super) fn told(&self) -> Option<Vec<Spent>> {
+        self.state.lock().told.clone()
+    }
+
+    /// There is no room for it any more: it is settled now, by what is known.
+    pub(super) fn hurry(&self, now: Instant) {
+        let mut state = self.state.lock();
+        if let Phase::Running { .. } | Phase::Ended { .. } = &state.phase {
+            state.phase = Phase::Dropped;
+        }
+        state.look = now;
+    }
+
+    /// Somebody has stopped reading.
+    pub(super) fn unread(&self, reader: &Arc<Mutex<Progress>>, now: Instant, pace: &Pace) {
+        let mut state = self.state.lock();
+        state.readers.retain(|other| !Arc::ptr_eq(other, reader));
+        let progress = std::mem::take(&mut *reader.lock());
+        state.furthest.or_further(progress);
+        state.look = now + pace.look;
+    }
+
+    /// LibreChat has said how far it is.
+    pub(super) fn is_at(&self, progress: Progress, now: Instant, pace: &Pace) {
+        let mut state = self.state.lock();
+        state.furthest.or_further(progress);
+        state.look = now + pace.look;
+    }
+
+    /// LibreChat could not be asked, now or (`mute`) any more.
+    pub(super) fn unasked(&self, mute: bool, now: Instant, pace: &Pace) {
+        let mut state = self.state.lock();
+        state.mute |= mute;
+        state.look = now + pace.look;
+    }
+
+    /// It is over. Only the first one to say so is believed, unless he did not know how it ended.
+    pub(super) fn ended(&self, end: End, now: Instant) {
+        let mut state = self.state.lock();
+        match &mut state.phase {
+            Phase::Running { .. } => {
+                let rows = Rows { next: now, pause: ROWS.0, found: 0 };
+                state.phase = Phase::Ended { end, since: now, rows };
+            }
+            Phase::Ended { end: earlier, .. } if *earlier == End::Gone => *earlier = end,
+            Phase::Ended { .. } | Phase::Dropped | Phase::Billed { .. } | Phase::Over => {}
+        }
+    }
+
+    /// Whether it is known to be over.
+    pub(super) fn is_over(&self) -> bool {
+        !matches!(self.state.lock().phase, Phase::Running { .. })
+    }
+
+    /// What is to be done now. `books` says whether LibreChat's rows can be read; `last` that there is no later.
+    pub(super) fn next(&self, now: Instant, pace: &Pace, books: bool, last: bool) -> Next {
+        let mut state = self.state.lock();
+        let (opened, look, mute, read) = (state.opened, state.look, state.mute, !state.readers.is_empty());
+        let named = state.started.as_ref().is_some_and(|started| started.stream.is_some());
+        match &mut state.phase {
+            Phase::Over => Next::Wait,
+            Phase::Dropped => Next::Bill(End::Lost),
+            Phase::Billed { billed, next, pause } => {
+                if now < *next && !last {
+                    return Next::Wait;
+                }
+                (*next, *pause) = (now + *pause, (*pause * 2).min(TRIES.1));
+                Next::Settle(billed.clone())
+            }
+            Phase::Ended { end, since, rows } => {
+                let waits = if *end == End::Aborted { pace.rows / 4 } else { pace.rows };
+                if !books || !named || now >= *since + waits || last {
+                    return Next::Bill(*end);
+                }
+                if now < rows.next {
+                    return Next::Wait;
+                }
+                (rows.next, rows.pause) = (now + rows.pause, (rows.pause * 2).min(ROWS.1));
+                Next::Rows
+            }
+            Phase::Running { rows } => {
+                // Nobody can say any more how it goes on.
+                let blind = mute && !read && !(books && named);
+                if now >= opened + pace.open || blind {
+                    return Next::Bill(End::Lost);
+                }
+                if read || now < look {
+                    return Next::Wait;
+                }
+                if !mute {
+                    return Next::Ask;
+                }
+                if now < rows.next {
+                    return Next::Wait;
+                }
+                rows.next = now + rows.pause.min(pace.rows);
+                Next::Rows
+            }
+        }
+    }
+
+    /// LibreChat's rows were looked for. How it ended, if they are all there: nothing new has come since the last look.
+    pub(super) fn rows(&self, rows: RowsOf) -> Option<End> {
+        let mut state = self.state.lock();
+        let (end, looked) = match &mut state.phase {
+            Phase::Ended { end, rows, .. } => (*end, rows),
+            // Rows are written when a turn is over.
+            Phase::Running { rows } => (End::Gone, rows),
+            Phase::Dropped | Phase::Billed { .. } | Phase::Over => return None,
+        };
+        let complete = rows.complete && rows.ids.len() == looked.found;
+        looked.found = rows.ids.len();
+        state.rows = rows;
+        complete.then_some(end)
+    }
+
+    /// LibreChat's rows about it, as many as there were when they were last looked for.
+    pub(super) fn take_rows(&self) -> RowsOf {
+        std::mem::take(&mut self.state.lock().rows)
+    }
+
+    /// The furthest that anybody saw.
+    pub(super) fn seen(&self) -> Seen {
+        let mut state = self.state.lock();
+        let State { readers, furthest, .. } = &mut *state;
+        let mut best = furthest.seen(self.runs(), &self.policy);
+        let mut most = furthest.written();
+        for reader in readers {
+            let reader = reader.lock();
+            if reader.written() > most || !best.anything {
+                most = reader.written();
+                let input = best.input;
+                best = reader.seen(self.runs(), &self.policy);
+                best.input = best.input.or(input);
+            }
+        }
+        best
+    }
+
+    /// The id of its response, as far as somebody saw it.
+    pub(super) fn response(&self) -> Option<Box<str>> {
+        let state = self.state.lock();
+        let read = || state.readers.iter().find_map(|reader| reader.lock().response.clone());
+        state.furthest.response.clone().or_else(read)
+    }
+
+    /// It is charged for: from here on this is put on the counters.
+    pub(super) fn bill(&self, billed: Billed, now: Instant) {
+        self.state.lock().phase = Phase::Billed { billed, next: now, pause: TRIES.0 };
+    }
+
+    /// What was taken, for whoever settles it.
+    pub(super) fn receipts(&self) -> Receipts {
+        std::mem::take(&mut self.state.lock().receipts)
+    }
+
+    /// It is settled.
+    pub(super) fn close(&self) {
+        self.state.lock().phase = Phase::Over;
+    }
+}

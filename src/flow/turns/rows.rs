@@ -1,0 +1,112 @@
+//! LibreChat's rows of what a turn used, looked for when it has ended: one question for all turns that wait.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::claim::Spent;
+use super::open::RowsOf;
+use super::{Turn, Turns};
+use crate::librechat::transactions::{Call, Context, Ledger, is_complete};
+use crate::store::Fields;
+use crate::store::accounts::MOST_CONVERSATIONS;
+
+/// By how much LibreChat's clock may be behind ours.
+const BEHIND: SignedDuration = SignedDuration::from_secs(2);
+
+/// A row, as far as it says whose it is.
+struct Row<'a> {
+    id: &'a str,
+    conversation: &'a str,
+    at: Timestamp,
+    fields: &'a Fields,
+}
+
+impl Turns {
+    /// Looks for the rows of these turns, and says what those are charged for that have all of theirs: these are returned.
+    pub(super) async fn look_for_rows(&self, turns: Vec<Arc<Turn>>) -> Vec<Arc<Turn>> {
+        let Some(accounts) = &self.parts().accounts else { return Vec::new() };
+        let mut charged = Vec::new();
+        for turns in turns.chunks(MOST_CONVERSATIONS) {
+            let streams: Vec<Arc<str>> = turns.iter().filter_map(|turn| turn.stream()).collect();
+            let streams: Vec<&str> = streams.iter().map(|stream| &**stream).collect();
+            let since = turns.iter().map(|turn| turn.begun.at).min().unwrap_or(Timestamp::MAX);
+            let page = match accounts.transactions(&streams, since.saturating_sub(BEHIND).unwrap_or(since)).await {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::debug!(%error, "what turns used cannot be read from LibreChat's rows now");
+                    continue;
+                }
+            };
+            let rows: Vec<Row<'_>> = page.documents.iter().filter_map(Row::read).collect();
+            charged.extend(turns.iter().filter(|turn| self.found(turn, &rows)).cloned());
+        }
+        charged
+    }
+
+    /// The rows of one turn among these. Whether it is charged for now.
+    fn found(&self, turn: &Turn, rows: &[Row<'_>]) -> bool {
+        let Some(stream) = turn.stream() else { return false };
+        let (from, until) = (turn.begun.at.saturating_sub(BEHIND).unwrap_or(Timestamp::MIN), self.next_of(turn));
+        let response = turn.response();
+        let used = self.inner.used.lock();
+        let own = rows.iter().filter(|row| {
+            // Where the response is not known, whose rows they are is told by when they were written.
+            let early = response.is_some() || until.is_none_or(|until| row.at < until);
+            row.conversation == &*stream && row.at >= from && early && !used.contains(row.id)
+        });
+        let ledger = Ledger::read(own.map(|row| row.fields), &turn.caller.user);
+        drop(used);
+        if let [unreadable, ..] = ledger.unreadable.as_slice() {
+            tracing::error!(%unreadable, "a turn is charged by what was seen of it");
+            return false;
+        }
+        let calls: Vec<&Call> = match &response {
+            Some(response) => ledger.of(response).into_iter().flatten().collect(),
+            None => ledger.messages().filter_map(|message| ledger.of(message)).flatten().collect(),
+        };
+        let owned: Vec<Call> = calls.iter().map(|call| (*call).clone()).collect();
+        let rows = RowsOf {
+            spent: calls.iter().filter(|call| call.context != Context::Title).map(|call| spent(turn, call)).collect(),
+            ids: calls.iter().flat_map(|call| call.rows.iter().cloned()).collect(),
+            complete: is_complete(&owned),
+        };
+        let end = turn.rows(rows);
+        if let Some(end) = end {
+            self.charge(turn, end);
+        }
+        end.is_some()
+    }
+
+    /// When the next turn of the same conversation began.
+    fn next_of(&self, turn: &Turn) -> Option<Timestamp> {
+        let stream = turn.stream();
+        let same = |other: &Arc<Turn>| {
+            other.begun.at > turn.begun.at && other.caller.user == turn.caller.user && other.stream() == stream
+        };
+        self.all().iter().filter(|other| same(other)).map(|other| other.begun.at).min()
+    }
+}
+
+// === impl Row ===
+
+impl<'a> Row<'a> {
+    /// None for what does not say when it was written, or in which conversation: that is nobody's.
+    fn read(fields: &'a Fields) -> Option<Self> {
+        let inside = |name: &str, tag: &str| fields.get(name).and_then(|value| value.get(tag));
+        Some(Self {
+            id: inside("_id", "$oid")?.as_str()?,
+            conversation: fields.get("conversationId").and_then(Value::as_str)?,
+            at: Timestamp::from_millisecond(inside("createdAt", "$date")?.as_i64()?).ok()?,
+            fields,
+        })
+    }
+}
+
+/// A call as a run of the turn.
+fn spent(turn: &Turn, call: &Call) -> Spent {
+    let targets = turn.runs().iter().map(|run| (&*run.endpoint, &*run.model));
+    let endpoint = call.endpoint(targets).unwrap_or_default();
+    Spent { endpoint: endpoint.into(), model: (*call.model).into(), tokens: call.tokens }
+}

@@ -1,0 +1,250 @@
+//! What a turn is charged for, by what is known of it: one pure function.
+//!
+//! Unknown is not zero, and an explicit zero is zero.
+
+use std::sync::Arc;
+
+use super::claim::Spent;
+use crate::policy::charges::Tokens;
+use crate::record::entry::Source;
+
+/// How a turn ended, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// With its answer.
+    Finished,
+    /// Somebody stopped it. LibreChat writes down nothing for it (CONTRACT.md E.4).
+    Aborted,
+    /// With an error, after it had been begun.
+    Failed,
+    /// With LibreChat's own refusal, before any model was asked.
+    Refused,
+    /// It is over; how is not known.
+    Gone,
+    /// It has not ended in the time that its hold has, or nobody can say whether it has.
+    Lost,
+}
+
+/// What was seen of a turn's text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// Whether anything of it was seen that says how much there was: text, or the end of a stream without any.
+    pub(super) anything: bool,
+    /// What was given to the model, by LibreChat's own count, where it says so.
+    pub(super) input: Option<u64>,
+    /// What models wrote, by our count.
+    pub(super) output: Vec<Spent>,
+    /// How often a model was called again with what a tool gave back: each time it is given all anew.
+    pub(super) again: u64,
+    /// What came to the input of those calls, in tokens.
+    pub(super) grown: u64,
+}
+
+/// What is known of a turn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known<'a> {
+    /// How it ended.
+    pub(super) end: End,
+    /// Exact figures, where somebody has them: LibreChat's rows, or the provider's word.
+    pub(super) exact: Option<(&'a [Spent], Source)>,
+    /// What was seen.
+    pub(super) seen: &'a Seen,
+    /// What was taken. The first run is the model that answers first.
+    pub(super) estimate: &'a [Spent],
+}
+
+/// What a turn is charged for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Bill {
+    /// Nothing: all of it is given back, the request and its message, too.
+    Nothing,
+    /// These runs.
+    Runs(Vec<Spent>, Source),
+}
+
+/// What is charged:
+///
+/// | it ended | exact figures | seen | charged |
+/// |---|---|---|---|
+/// | refused | none, or empty | nothing | nothing |
+/// | finished, gone | yes | | the exact figures |
+/// | finished | no | yes | LibreChat's count of the input, else the estimate's; the output seen |
+/// | gone | no | yes | the estimate's input, at least what LibreChat counted; the output seen |
+/// | finished, gone | no | nothing | the estimate |
+/// | aborted, failed, refused | yes | | the exact figures, and for an abort at least the estimate's input and the output seen |
+/// | aborted, failed, refused | no | yes | the estimate's input, at least what LibreChat counted; the output seen |
+/// | aborted, failed, refused | no | nothing | the estimate |
+/// | not | | | the most of all that is known, in every part |
+pub(super) fn bill(known: &Known<'_>) -> Bill {
+    let exact = known.exact.filter(|(runs, _)| !(runs.is_empty() && known.end == End::Refused));
+    let Known { end, seen, estimate, .. } = *known;
+    let charged = |runs, origin| Bill::Runs(runs, origin);
+    match (end, exact) {
+        (End::Refused, None) if !seen.anything => Bill::Nothing,
+        (End::Finished | End::Gone | End::Failed | End::Refused, Some((runs, origin))) => charged(joined(runs), origin),
+        (End::Aborted, Some((runs, origin))) => charged(most(joined(runs), watched(known, false)), origin),
+        (End::Lost, exact) => {
+            let runs = exact.map_or_else(Vec::new, |(runs, _)| joined(runs));
+            let origin = exact.map_or(Source::Estimate, |(_, origin)| origin);
+            charged(most(most(runs, watched(known, false)), joined(estimate)), origin)
+        }
+        (_, None) if !seen.anything => charged(joined(estimate), Source::Estimate),
+        (End::Finished, None) => charged(watched(known, true), Source::Stream),
+        (End::Gone | End::Aborted | End::Failed | End::Refused, None) => charged(watched(known, false), Source::Stream),
+    }
+}
+
+/// What was seen: the output as counted, with the input that the estimate has. LibreChat counts the input of the first model
+/// alone: its count replaces the estimate's where it may (`counted`), and else only ever raises it.
+fn watched(known: &Known<'_>, counted: bool) -> Vec<Spent> {
+    let mut runs = joined(known.estimate);
+    for run in &mut runs {
+        run.tokens.output = 0;
+    }
+    if let (Some(first), Some(input)) = (runs.first_mut(), known.seen.input) {
+        let input = if counted { input } else { input.max(first.tokens.given()) };
+        first.tokens = Tokens { input, ..Tokens::default() };
+    }
+    if let Some(first) = runs.first_mut() {
+        let anew = first.tokens.given().saturating_mul(known.seen.again).saturating_add(known.seen.grown);
+        first.tokens.input = first.tokens.input.saturating_add(anew);
+    }
+    for seen in &known.seen.output {
+        place(&mut runs, seen).tokens.output += seen.tokens.output;
+    }
+    runs
+}
+
+/// The runs, each model once.
+fn joined(runs: &[Spent]) -> Vec<Spent> {
+    let mut joined = Vec::with_capacity(runs.len());
+    for run in runs {
+        let tokens = &mut place(&mut joined, run).tokens;
+        tokens.input = tokens.input.saturating_add(run.tokens.input);
+        tokens.cached_input = tokens.cached_input.saturating_add(run.tokens.cached_input);
+        tokens.cache_write = tokens.cache_write.saturating_add(run.tokens.cache_write);
+        tokens.output = tokens.output.saturating_add(run.tokens.output);
+    }
+    joined
+}
+
+/// For each model the more of both: what is missing of its input is added to what is in no cache.
+fn most(mut runs: Vec<Spent>, others: Vec<Spent>) -> Vec<Spent> {
+    for other in &others {
+        let tokens = &mut place(&mut runs, other).tokens;
+        tokens.input = tokens.input.saturating_add(other.tokens.given().saturating_sub(tokens.given()));
+        tokens.output = tokens.output.max(other.tokens.output);
+    }
+    runs
+}
+
+/// The place of this run's model among the runs, made where it has none.
+fn place<'a>(runs: &'a mut Vec<Spent>, of: &Spent) -> &'a mut Spent {
+    let at = runs.iter().position(|run| run.endpoint == of.endpoint && run.model == of.model);
+    let at = at.unwrap_or_else(|| {
+        let (endpoint, model) = (Arc::clone(&of.endpoint), Arc::clone(&of.model));
+        runs.push(Spent { endpoint, model, tokens: Tokens::default() });
+        runs.len() - 1
+    });
+    #[expect(clippy::indexing_slicing, reason = "found or pushed just above")]
+    &mut runs[at]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spent(model: &str, input: u64, cached_input: u64, output: u64) -> Spent {
+        let tokens = Tokens { input, cached_input, cache_write: 0, output };
+        Spent { endpoint: "openAI".into(), model: model.into(), tokens }
+    }
+
+    fn seen(input: Option<u64>, output: u64) -> Seen {
+        Seen { anything: true, input, output: vec![spent("a", 0, 0, output)], ..Seen::default() }
+    }
+
+    /// End, exact, seen, what is charged. The estimate is 100 in and 50 out for model a, 10 and 5 for model b.
+    #[test]
+    fn what_is_known_decides_what_is_charged() {
+        use End::{Aborted, Failed, Finished, Gone, Lost, Refused};
+        use Source::{Estimate, Provider, Stream, Transactions};
+        let estimate = [spent("a", 60, 0, 50), spent("a", 40, 0, 0), spent("b", 10, 0, 5)];
+        let nothing = Seen::default;
+        let a = |input, cached, output| vec![spent("a", input, cached, output)];
+        let ab =
+            |input, output, b_input, b_output| vec![spent("a", input, 0, output), spent("b", b_input, 0, b_output)];
+        let rows = |runs| Some((runs, Transactions));
+        for (end, exact, seen, charged, origin) in [
+            (Finished, rows(a(7, 3, 9)), seen(Some(20), 30), a(7, 3, 9), Transactions),
+            (Finished, rows(a(0, 0, 0)), seen(Some(20), 30), a(0, 0, 0), Transactions),
+            (Finished, rows(vec![]), nothing(), vec![], Transactions),
+            (Finished, Some((a(7, 3, 9), Provider)), nothing(), a(7, 3, 9), Provider),
+            (Finished, None, seen(Some(20), 30), ab(20, 30, 10, 0), Stream),
+            (Finished, None, seen(Some(0), 0), ab(0, 0, 10, 0), Stream),
+            (Finished, None, seen(None, 0), ab(100, 0, 10, 0), Stream),
+            (Finished, None, seen(None, 900), ab(100, 900, 10, 0), Stream),
+            (Finished, None, nothing(), ab(100, 50, 10, 5), Estimate),
+            (Gone, rows(a(7, 3, 9)), nothing(), a(7, 3, 9), Transactions),
+            (Gone, None, seen(Some(20), 30), ab(100, 30, 10, 0), Stream),
+            (Gone, None, nothing(), ab(100, 50, 10, 5), Estimate),
+            (Aborted, None, seen(Some(20), 3), ab(100, 3, 10, 0), Stream),
+            (Aborted, None, seen(Some(200), 3), ab(200, 3, 10, 0), Stream),
+            (Aborted, None, seen(None, 0), ab(100, 0, 10, 0), Stream),
+            (Aborted, None, nothing(), ab(100, 50, 10, 5), Estimate),
+            // A title, say, was written down, and the answer was not.
+            (
+                Aborted,
+                rows(a(7, 3, 9)),
+                seen(None, 30),
+                vec![spent("a", 97, 3, 30), spent("b", 10, 0, 0)],
+                Transactions,
+            ),
+            (
+                Aborted,
+                rows(a(500, 0, 90)),
+                seen(None, 30),
+                vec![spent("a", 500, 0, 90), spent("b", 10, 0, 0)],
+                Transactions,
+            ),
+            (Failed, None, seen(None, 30), ab(100, 30, 10, 0), Stream),
+            (Failed, None, nothing(), ab(100, 50, 10, 5), Estimate),
+            (Failed, rows(a(7, 3, 9)), nothing(), a(7, 3, 9), Transactions),
+            (Refused, rows(a(7, 3, 9)), nothing(), a(7, 3, 9), Transactions),
+            (Refused, None, seen(None, 30), ab(100, 30, 10, 0), Stream),
+            (Lost, None, nothing(), ab(100, 50, 10, 5), Estimate),
+            (Lost, None, seen(Some(20), 30), ab(100, 50, 10, 5), Estimate),
+            (Lost, None, seen(Some(20), 300), ab(100, 300, 10, 5), Estimate),
+            (Lost, rows(a(7, 3, 900)), nothing(), vec![spent("a", 97, 3, 900), spent("b", 10, 0, 5)], Transactions),
+        ] {
+            let known = Known {
+                end,
+                exact: exact.as_ref().map(|(runs, origin)| (runs.as_slice(), *origin)),
+                seen: &seen,
+                estimate: &estimate,
+            };
+            assert_eq!(bill(&known), Bill::Runs(charged, origin), "{known:?}");
+        }
+        let none = Seen::default();
+        for exact in [None, Some((&[][..], Transactions))] {
+            let known = Known { end: Refused, exact, seen: &none, estimate: &estimate };
+            assert_eq!(bill(&known), Bill::Nothing);
+        }
+    }
+
+    #[test]
+    fn a_model_that_is_called_again_is_given_all_anew() {
+        let seen = Seen { again: 2, grown: 13, ..seen(Some(20), 30) };
+        let known = Known { end: End::Finished, exact: None, seen: &seen, estimate: &[spent("a", 100, 0, 50)] };
+        assert_eq!(bill(&known), Bill::Runs(vec![spent("a", 20 * 3 + 13, 0, 30)], Source::Stream));
+    }
+
+    #[test]
+    fn a_model_that_was_not_thought_of_is_charged_too() {
+        let seen = Seen { anything: true, output: vec![spent("c", 0, 0, 9)], ..Seen::default() };
+        let known = Known { end: End::Finished, exact: None, seen: &seen, estimate: &[spent("a", 5, 0, 5)] };
+        assert_eq!(bill(&known), Bill::Runs(vec![spent("a", 5, 0, 0), spent("c", 0, 0, 9)], Source::Stream));
+        // Nothing was thought of at all.
+        let known = Known { end: End::Lost, exact: None, seen: &seen, estimate: &[] };
+        assert_eq!(bill(&known), Bill::Runs(vec![spent("c", 0, 0, 9)], Source::Estimate));
+    }
+}

@@ -1,0 +1,215 @@
+//! From what is known of a turn to what is put on its counters and into its usage entry.
+
+use jiff::Timestamp;
+
+use super::claim::{Estimate, Spent};
+use super::diary::{self, Billed};
+use super::open::{Receipts, RowsOf};
+use super::rule::{Bill, End, Known, bill};
+use super::{Turn, Turns};
+use crate::meter::{Receipt, plan};
+use crate::policy::charge::Charge;
+use crate::policy::charges::Tokens;
+use crate::policy::{Ask, Snapshot, rates};
+use crate::record::entry::{Charged, RunUsed, Source, TokensUsed, Usd};
+use crate::record::{Entry, Spent as Used, Usage};
+use crate::store::StoreError;
+use crate::store::counters::{Hold, Settled};
+
+/// The key of the charge that stands for LibreChat's balance begins so.
+const BALANCE: &str = "balance:";
+
+/// Picodollars of one of LibreChat's credits: 1,000,000 of these are a US dollar (CONTRACT.md E.1).
+const CREDIT: u64 = 1_000_000;
+
+impl Turns {
+    /// Says what a turn is charged for, by the end that it took and all that is known.
+    pub(super) fn charge(&self, turn: &Turn, end: End) {
+        let RowsOf { spent, ids, .. } = turn.take_rows();
+        let rows = (!ids.is_empty()).then_some(spent);
+        self.used_up(ids);
+        let told = turn.told();
+        let exact = match (&rows, &told) {
+            (Some(rows), _) => Some((rows.as_slice(), Source::Transactions)),
+            (None, Some(told)) => Some((told.as_slice(), Source::Provider)),
+            (None, None) => None,
+        };
+        let seen = turn.seen();
+        let charged = bill(&Known { end, exact, seen: &seen, estimate: turn.runs() });
+        // LibreChat takes from the balance what it has rows for, and of a turn that has ended well all, sooner or later.
+        let debited = match (&rows, end) {
+            (None, End::Finished) => None,
+            (rows, _) => Some(rows.as_deref().unwrap_or_default()),
+        };
+        self.billed(turn, charged, debited);
+    }
+
+    fn billed(&self, turn: &Turn, charged: Bill, debited: Option<&[Spent]>) {
+        let mut billed = Billed::of(charged);
+        if billed.source != Source::None {
+            let amounts = Estimate { runs: billed.runs.clone(), ..turn.begun.estimate };
+            billed.used = turn.begun.hold.as_ref().map(|hold| used(turn, hold, &amounts, debited, Snapshot::charges));
+            billed.shadow =
+                turn.begun.shadow.as_ref().map(|hold| used(turn, hold, &amounts, debited, Snapshot::shadow_charges));
+        }
+        let parts = self.parts();
+        if let (true, Some(file)) = (turn.begun.holds(), &parts.diary)
+            && let Err(error) = diary::bill(file, turn.id, &billed)
+        {
+            tracing::warn!(%error, "what a turn is charged for cannot be written down: after a crash it is found out anew");
+        }
+        turn.bill(billed, parts.clock.tick());
+    }
+
+    /// Puts a charge on the counters, once, and writes the usage entry when they have said so. Whether that is done.
+    pub(super) async fn settle(&self, turn: &Turn, billed: &Billed) -> bool {
+        let Receipts { main, shadow } = turn.receipts();
+        let (main, shadow) = tokio::join!(
+            self.put(main, turn.begun.hold.as_ref(), billed.used.as_deref()),
+            self.put(shadow, turn.begun.shadow.as_ref(), billed.shadow.as_deref()),
+        );
+        match (main, shadow) {
+            (Ok(main), Ok(shadow)) => {
+                self.write(turn, billed, main, shadow);
+                true
+            }
+            (main, shadow) => {
+                for error in [main.err(), shadow.err()].into_iter().flatten() {
+                    tracing::debug!(%error, "a turn is settled later");
+                }
+                false
+            }
+        }
+    }
+
+    /// Settles one hold. A receipt that could not be settled is in the meter's queue with the same amounts, and counters count a hold
+    /// once: so it may be tried again from the hold alone. When it was settled, where that is known.
+    async fn put(
+        &self,
+        receipt: Option<Receipt>,
+        hold: Option<&Hold>,
+        used: Option<&[u64]>,
+    ) -> Result<Settled, StoreError> {
+        let Some(hold) = hold else { return Ok(Settled::Now(self.parts().clock.now())) };
+        let receipt = match receipt {
+            Some(receipt) => receipt,
+            None => self.parts().meter.reopen(hold.clone()).map_err(|error| unsettled(&error))?,
+        };
+        let settled = match used {
+            Some(used) => receipt.settle(used).await?,
+            None => receipt.release().await?,
+        };
+        match settled {
+            // By this turn's own receipt in the meter's queue, or by the process that was here before: at the same amounts.
+            Settled::Already => Ok(Settled::Now(self.parts().clock.now())),
+            Settled::TooLate => {
+                tracing::error!(hold = %hold.id, "a turn was settled a day after its hold had expired, and does not count");
+                Ok(settled)
+            }
+            Settled::Lost => Err(unsettled(&"the counters are lost and not rebuilt yet")),
+            Settled::Now(_) | Settled::Late(_) => Ok(settled),
+        }
+    }
+
+    fn write(&self, turn: &Turn, billed: &Billed, main: Settled, shadow: Settled) {
+        let parts = self.parts();
+        let mut charged = Vec::new();
+        let both = [(&turn.begun.hold, &billed.used, main), (&turn.begun.shadow, &billed.shadow, shadow)];
+        for (hold, used, settled) in both {
+            if let (Some(hold), Some(used)) = (hold, used) {
+                charged.extend(Charged::of(hold, used, settled));
+            }
+        }
+        let at = match main {
+            Settled::Now(at) | Settled::Late(at) => at,
+            Settled::Already | Settled::TooLate | Settled::Lost => parts.clock.now(),
+        };
+        let source = billed.source;
+        let mut entry = self.entry(turn);
+        entry.spent = Some(Box::new(spent(&turn.policy, &entry, billed, at, charged)));
+        parts.recorder.record(Entry::Usage(Box::new(entry)));
+        parts.settled.with_label_values(&[label(source)]).inc();
+    }
+
+    /// The usage entry without figures.
+    pub(super) fn entry(&self, turn: &Turn) -> Usage {
+        let mut entry = turn.begun.entry.clone();
+        if let Some(started) = turn.started() {
+            (entry.outcome, entry.status, entry.time) = (started.outcome, started.status, started.time);
+            entry.conversation_id = started.stream.or(entry.conversation_id);
+        }
+        entry
+    }
+}
+
+/// What is put on each counter of a hold: what the policy that decided makes of these amounts. A counter that it has no charge for (after a
+/// restart the policy may be another one) gets what was taken.
+fn used(
+    turn: &Turn,
+    hold: &Hold,
+    amounts: &Estimate,
+    debited: Option<&[Spent]>,
+    due: fn(&Snapshot, &Ask<'_>, &crate::policy::charges::Amounts<'_>) -> Vec<Charge>,
+) -> Vec<u64> {
+    let ask = Ask { caller: &turn.caller, targets: &turn.targets };
+    let charges = amounts.with(|amounts| due(&turn.policy, &ask, amounts));
+    let drawn = plan(&charges, hold.at).unwrap_or_default();
+    let amount = |draw: &crate::store::counters::Draw| {
+        if draw.counter.starts_with(BALANCE) {
+            return debited.map_or(0, |debited| undebited(&amounts.runs, debited));
+        }
+        let now = drawn.iter().find(|other| other.counter == draw.counter);
+        now.map_or(draw.amount, |now| now.amount)
+    };
+    hold.draws.iter().map(amount).collect()
+}
+
+/// What LibreChat will never take from the balance, in its credits: what was used beyond what it has rows for.
+fn undebited(runs: &[Spent], debited: &[Spent]) -> u64 {
+    let credits = |runs: &[Spent]| {
+        let cost = |run: &Spent| rates::rate(&run.model, run.tokens.given()).of(&run.tokens);
+        runs.iter().fold(0_u64, |sum, run| sum.saturating_add(cost(run))).div_ceil(CREDIT)
+    };
+    credits(runs).saturating_sub(credits(debited))
+}
+
+fn spent(policy: &Snapshot, entry: &Usage, billed: &Billed, settled: Timestamp, charged: Vec<Charged>) -> Used {
+    let cost = |run: &Spent| Some(policy.price(&run.endpoint, &run.model)?.of(&run.tokens));
+    let sum = |of: fn(&Tokens) -> u64| billed.runs.iter().fold(0_u64, |sum, run| sum.saturating_add(of(&run.tokens)));
+    let tokens = Tokens {
+        input: sum(|tokens| tokens.input),
+        cached_input: sum(|tokens| tokens.cached_input),
+        cache_write: sum(|tokens| tokens.cache_write),
+        output: sum(|tokens| tokens.output),
+    };
+    let all: Option<u64> = billed.runs.iter().map(cost).try_fold(0_u64, |sum, cost| Some(sum.saturating_add(cost?)));
+    let own = matches!(billed.runs.as_slice(), [run] if run.endpoint == entry.endpoint && run.model == entry.model);
+    let run = |run: &Spent| RunUsed {
+        endpoint: (*run.endpoint).into(),
+        model: (*run.model).into(),
+        tokens: TokensUsed::from(run.tokens),
+        cost: cost(run).map(Usd),
+    };
+    Used {
+        tokens: TokensUsed::from(tokens),
+        cost: all.map(Usd),
+        source: billed.source,
+        settled,
+        runs: if own { Vec::new() } else { billed.runs.iter().map(run).collect() },
+        charged,
+    }
+}
+
+fn label(source: Source) -> &'static str {
+    match source {
+        Source::Transactions => "transactions",
+        Source::Provider => "provider",
+        Source::Stream => "stream",
+        Source::Estimate => "estimate",
+        Source::None => "none",
+    }
+}
+
+fn unsettled(why: &dyn std::fmt::Display) -> StoreError {
+    StoreError { store: "limits", message: why.to_string(), transient: true }
+}

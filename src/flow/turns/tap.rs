@@ -1,0 +1,81 @@
+//! Reads a turn's stream while it passes to the caller. Nothing of it is kept, delayed or changed.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::progress::Progress;
+use super::rule::End;
+use super::{Turn, Turns};
+use crate::flow::reply::Watch;
+use crate::librechat::running::refuses;
+use crate::librechat::stream::{Event, Final, Reader};
+
+/// One reader of a turn's stream.
+pub(in crate::flow) struct Tap {
+    turns: Turns,
+    turn: Arc<Turn>,
+    reader: Reader,
+    progress: Arc<Mutex<Progress>>,
+}
+
+// === impl Tap ===
+
+impl Tap {
+    pub(super) fn new(turns: Turns, turn: Arc<Turn>) -> Self {
+        let progress = turn.read();
+        Self { turns, turn, reader: Reader::default(), progress }
+    }
+}
+
+impl Watch for Tap {
+    fn chunk(&mut self, chunk: &Bytes) {
+        let Self { turn, reader, progress, .. } = self;
+        let mut progress = progress.lock();
+        let mut end = None;
+        reader.push(chunk, &mut |event| {
+            progress.follow(&event, turn.runs());
+            match event {
+                Event::Final(last) => end = Some(finish(&mut progress, &last, turn)),
+                Event::Error(text) => end = Some(broken(&progress, text, turn)),
+                _ => {}
+            }
+        });
+        drop(progress);
+        if let Some(end) = end {
+            turn.ended(end, self.turns.parts().clock.tick());
+            self.turns.wake();
+        }
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        let parts = self.turns.parts();
+        self.turn.unread(&self.progress, parts.clock.tick(), &parts.pace);
+    }
+}
+
+/// The turn has ended. Who has not read it from its beginning counts the whole answer, which the last event holds.
+fn finish(progress: &mut Progress, last: &Final, turn: &Turn) -> End {
+    if !progress.from_start && !last.said.is_empty() {
+        *progress = Progress::of(&last.said, turn.runs());
+    }
+    // An answer without a word is one of no tokens: that is known.
+    progress.anything = true;
+    progress.input = last.prompt_tokens;
+    progress.response = last.response.clone().or_else(|| progress.response.take());
+    match (last.aborted, last.said.failed) {
+        (true, _) => End::Aborted,
+        (false, true) => End::Failed,
+        (false, false) => End::Finished,
+    }
+}
+
+/// LibreChat gave it up. What it has a word of its own for, it refuses before any model is asked; whoever has read the stream
+/// from its beginning, or alone, knows whether one was.
+fn broken(progress: &Progress, text: &str, turn: &Turn) -> End {
+    let saw_all = progress.from_start || !turn.was_read_before();
+    if saw_all && !progress.anything && refuses(text) { End::Refused } else { End::Failed }
+}

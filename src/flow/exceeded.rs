@@ -177,6 +177,7 @@ fn amount(measure: Measure, amount: u64) -> String {
 fn window(window: &Window) -> String {
     match window {
         Window::Open => "at a time".to_owned(),
+        Window::Always => "in all".to_owned(),
         Window::Calendar { unit, .. } => match unit {
             Unit::Hour => "per hour",
             Unit::Day => "per day",

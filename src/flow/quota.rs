@@ -138,7 +138,7 @@ pub(super) fn seconds_of(window: &Window, at: Timestamp) -> Option<u64> {
             let window = crate::meter::window::around(*unit, zone, at).ok()?;
             Some(seconds_until(window.end, window.start))
         }
-        Window::Open => None,
+        Window::Open | Window::Always => None,
     }
 }
 

@@ -65,7 +65,7 @@ impl Window {
     pub fn zone(&self) -> Option<&jiff::tz::TimeZone> {
         match self {
             Self::Calendar { zone, .. } => Some(zone),
-            Self::Rolling(_) | Self::Open => None,
+            Self::Rolling(_) | Self::Open | Self::Always => None,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! `TOLLGATE_CRASH_KILLS` says how often each point is killed at (2 where it does not), and `TOLLGATE_CRASH_TURNS` how many turns
 //! the mixed run has (200).
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use mongodb::bson::oid::ObjectId;
@@ -72,14 +73,13 @@ async fn kill(world: &mut World, record: &mut Record) {
 /// Waits until nothing is open, and checks the counters against the record.
 async fn assert_settled(world: &mut World, record: &mut Record, turns: usize) {
     world.until("no turn is open", async |world| used(world, "open").await == 0).await;
-    let mut read = std::mem::take(record);
-    world
-        .until("all entries are written", async |world| {
-            read.read(world);
-            read.0.len() == turns
-        })
-        .await;
-    *record = read;
+    let read = RefCell::new(std::mem::take(record));
+    let all = async |world: &mut World| {
+        read.borrow_mut().read(world);
+        read.borrow().0.len() == turns
+    };
+    world.until("all entries are written", all).await;
+    *record = read.into_inner();
     for id in ["month", "out", "said"] {
         assert_eq!(used(world, id).await, record.charged(id), "{id}");
     }

@@ -33,8 +33,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest answer about a turn that is read, in bytes: it holds all that was written so far.
 const LONGEST_ANSWER: usize = 8 * 1024 * 1024;
 
-/// Follows the open turns until it is stopped.
+/// Follows the open turns until it is stopped, and until all that it has settled is written down.
 pub struct Follower<U> {
+    following: Following<U>,
+    striker: Striker,
+}
+
+/// Follows the open turns.
+struct Following<U> {
     turns: Turns,
     upstream: U,
     identity: Arc<Identity>,
@@ -65,13 +71,22 @@ enum Told {
 
 impl<U: Upstream> Follower<U> {
     /// Follows `turns` with questions to `upstream`. `stop` turns true when no more answers go out.
-    pub fn new(turns: Turns, upstream: U, identity: Arc<Identity>, stop: watch::Receiver<bool>) -> FollowerTask<U> {
+    pub fn new(turns: Turns, upstream: U, identity: Arc<Identity>, stop: watch::Receiver<bool>) -> Self {
         let (written, receiver) = mpsc::unbounded_channel();
         let striker = Striker { turns: turns.clone(), written: receiver };
-        FollowerTask { follower: Self { turns, upstream, identity, stop, written }, striker }
+        Self { following: Following { turns, upstream, identity, stop, written }, striker }
     }
 
-    async fn run(mut self) {
+    /// Follows turns until it is stopped. The recorder must run until then.
+    pub async fn run(self) {
+        tokio::join!(self.following.follow(), self.striker.run());
+    }
+}
+
+// === impl Following ===
+
+impl<U: Upstream> Following<U> {
+    async fn follow(mut self) {
         while !*self.stop.borrow() {
             self.round(false).await;
             let busy = self.turns.count() > 0;
@@ -219,21 +234,6 @@ impl<U: Upstream> Follower<U> {
             }
         }
         self.round(true).await;
-    }
-}
-
-/// A [`Follower`] to be run.
-pub struct FollowerTask<U> {
-    follower: Follower<U>,
-    striker: Striker,
-}
-
-// === impl FollowerTask ===
-
-impl<U: Upstream> FollowerTask<U> {
-    /// Follows turns until it is stopped, and until all that it has settled is written down. The recorder must run until then.
-    pub async fn run(self) {
-        tokio::join!(self.follower.run(), self.striker.run());
     }
 }
 

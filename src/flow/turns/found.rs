@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::diary::{self, Found};
+use super::open::Facts;
 use super::{Receipts, Turn, Turns};
 use crate::policy::Snapshot;
 use crate::store::diary::Found as Lines;
@@ -44,7 +45,8 @@ impl Turns {
             time: 0.0,
         });
         // Receipts are made from the holds when it is settled.
-        let turn = Turn::new(id, begun, Arc::clone(policy), caller, targets, None, Receipts::default(), now);
+        let facts = Facts { id, begun, policy: Arc::clone(policy), caller, targets, bearer: None };
+        let turn = Turn::new(facts, Receipts::default(), now);
         let turn = Arc::new(turn);
         let stream = started.stream.clone();
         turn.start(started, now, &self.parts().pace);

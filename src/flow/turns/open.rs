@@ -1,5 +1,6 @@
 //! One open turn: what it began with, what was seen of it, and what is to be done with it next.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,13 @@ pub struct Pace {
 
 /// An open turn.
 pub(super) struct Turn {
+    /// What does not change.
+    facts: Facts,
+    state: Mutex<State>,
+}
+
+/// What is known of a turn from its beginning, and does not change.
+pub(super) struct Facts {
     /// The id of its usage entry.
     pub(super) id: Uuid,
     /// What is known from the beginning.
@@ -39,7 +47,6 @@ pub(super) struct Turn {
     pub(super) targets: Vec<Target>,
     /// By what LibreChat may be asked about it; none where that is not known any more.
     pub(super) bearer: Option<Arc<Bearer>>,
-    state: Mutex<State>,
 }
 
 /// What changes.
@@ -137,17 +144,16 @@ const TRIES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 
 // === impl Turn ===
 
+impl Deref for Turn {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.facts
+    }
+}
+
 impl Turn {
-    pub(super) fn new(
-        id: Uuid,
-        begun: Begun,
-        policy: Arc<Snapshot>,
-        caller: Arc<Caller>,
-        targets: Vec<Target>,
-        bearer: Option<Arc<Bearer>>,
-        receipts: Receipts,
-        now: Instant,
-    ) -> Self {
+    pub(super) fn new(facts: Facts, receipts: Receipts, now: Instant) -> Self {
         let rows = Rows { next: now, pause: ROWS.2, found: 0 };
         let state = State {
             started: None,
@@ -156,13 +162,13 @@ impl Turn {
             furthest: Progress::default(),
             opened: now,
             look: now,
-            mute: bearer.is_none(),
+            mute: facts.bearer.is_none(),
             reads: 0,
             told: None,
             rows: RowsOf::default(),
             phase: Phase::Running { rows },
         };
-        Self { id, begun, policy, caller, targets, bearer, state: Mutex::new(state) }
+        Self { facts, state: Mutex::new(state) }
     }
 
     /// The models that it was thought to run.

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::claim::Claim;
 use super::diary::{self, Begun, Started};
+use super::open::Facts;
 use super::run::Run;
 use super::{Receipts, Turn, Turns};
 use crate::identity::Bearer;
@@ -42,7 +43,7 @@ impl Pending {
             return Err((error, Box::new(begun.entry)));
         }
         let now = turns.parts().clock.tick();
-        let turn = Turn::new(id, begun, policy, caller, targets, bearer, receipts, now);
+        let turn = Turn::new(Facts { id, begun, policy, caller, targets, bearer }, receipts, now);
         Ok(Self { turns, turn: Some(Arc::new(turn)) })
     }
 

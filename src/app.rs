@@ -162,9 +162,13 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
     };
     let served = edge.run(Arc::new(Spine::new(parts, &metrics)), &librechat, &metrics);
     house.wait_for(following.stop());
+    // They look at the meter, which settles its last receipts when nobody else has it.
+    pages.abort();
+    if house.wait_for(pages).is_err_and(|ended| ended.is_panic()) {
+        tracing::error!("the health pages ended badly");
+    }
     house.wait_for(counting.stop());
     house.wait_for(recorder.stop(LAST_WORDS));
-    pages.abort();
     if let Some(keeping) = keeping {
         keeping.abort();
     }

@@ -230,9 +230,12 @@ impl Sent {
 
     /// Sending failed with this refusal. What LibreChat has certainly not read is given back; it may run all else.
     pub(super) async fn failed(self, visit: &mut Visit<'_>, refusal: &Refusal) {
-        match refusal {
-            Refusal::Upstream(UpstreamFault::Connect(_) | UpstreamFault::NoneKnown) => self.give_back(visit).await,
-            _ => drop(self),
+        if let Refusal::Upstream(UpstreamFault::Connect(_) | UpstreamFault::NoneKnown) = refusal {
+            return self.give_back(visit).await;
+        }
+        if let Some(followed) = self.0 {
+            let time = visit.answered();
+            followed.pending.unanswered(refusal.answer(visit.class, "").status.as_u16(), time);
         }
     }
 

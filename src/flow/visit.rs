@@ -153,7 +153,7 @@ impl<'a> Visit<'a> {
     }
 
     /// The answer is there: milliseconds since the arrival.
-    fn answered(&mut self) -> f64 {
+    pub(super) fn answered(&mut self) -> f64 {
         self.took = self.clock.tick().saturating_duration_since(self.since).as_secs_f64();
         self.took * 1000.0
     }

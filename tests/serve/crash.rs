@@ -10,12 +10,12 @@ use std::collections::HashMap;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{DateTime, Document, doc};
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::mongo::with_directory;
 use crate::mongod::{Mongod, with_mongod};
-use crate::support::{patiently, post_json};
+use crate::support::{Open, patiently, post_json};
 use crate::turns::{CHAT, POLICY, SOON, body, charged, listen, plan, start, used, who};
 use crate::world::World;
 
@@ -52,16 +52,26 @@ impl Record {
 }
 
 /// LibreChat writes down what a turn of Bob's used.
-async fn spend(mongod: &Mongod, world: &World, stream: &str, prompt: i64, completion: i64) {
+async fn spend(mongod: &Mongod, world: &World, stream: &str, response: &str, prompt: i64, completion: i64) {
     let user = ObjectId::parse_str(&world.person(who(world)).id).expect("an id");
     let row = |kind: &str, tokens: i64| -> Document {
         doc! {
             "user": user, "conversationId": stream, "tokenType": kind, "model": "gpt-4o-mini", "context": "message",
-            "rate": 0.15, "rawAmount": -tokens, "tokenValue": -1.0, "messageId": "a-response", "createdAt": DateTime::now(),
+            "rate": 0.15, "rawAmount": -tokens, "tokenValue": -1.0, "messageId": response, "createdAt": DateTime::now(),
         }
     };
     let rows = mongod.librechat.collection::<Document>("transactions");
     rows.insert_many([row("prompt", prompt), row("completion", completion)]).await.expect("rows");
+}
+
+/// Reads a stream to its end: the id of the response, under which LibreChat writes its rows.
+async fn response(stream: Open) -> String {
+    let pieces = stream.rest().await;
+    let text: Vec<u8> = pieces.iter().flat_map(|piece| piece.bytes.to_vec()).collect();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let last = text.lines().rev().find_map(|line| line.strip_prefix("data: ")).expect("a last event");
+    let last: Value = serde_json::from_str(last).expect("JSON");
+    last["responseMessage"]["messageId"].as_str().unwrap_or_else(|| panic!("{last}")).to_owned()
 }
 
 async fn kill(world: &mut World, record: &mut Record) {
@@ -97,7 +107,7 @@ async fn a_turn_is_settled_once_wherever_tollgate_is_killed() {
             // LibreChat has it, and has named its stream.
             let stream = start(&world, "hello [[words=3 delay=1]]").await;
             kill(&mut world, &mut record).await;
-            spend(mongod, &world, &stream, prompt, completion).await;
+            spend(mongod, &world, &stream, "a-response", prompt, completion).await;
             world.start_again().await;
             turns += 1;
             assert_settled(&mut world, &mut record, turns).await;
@@ -113,16 +123,16 @@ async fn a_turn_is_settled_once_wherever_tollgate_is_killed() {
             drop(reader);
             world.start_again().await;
             // It goes on at LibreChat, and ends there.
-            spend(mongod, &world, &stream, prompt, completion).await;
+            spend(mongod, &world, &stream, "a-response", prompt, completion).await;
             turns += 1;
             assert_settled(&mut world, &mut record, turns).await;
             assert_rows(&record, &stream, prompt, completion);
 
             // It has ended, and is not settled: LibreChat's rows are waited for.
             let stream = start(&world, "hello [[words=3 delay=1]]").await;
-            listen(&world, &stream).await.rest().await;
+            let response = self::response(listen(&world, &stream).await).await;
             kill(&mut world, &mut record).await;
-            spend(mongod, &world, &stream, prompt, completion).await;
+            spend(mongod, &world, &stream, &response, prompt, completion).await;
             world.start_again().await;
             turns += 1;
             assert_settled(&mut world, &mut record, turns).await;
@@ -130,8 +140,8 @@ async fn a_turn_is_settled_once_wherever_tollgate_is_killed() {
 
             // It is being settled, or has just been.
             let stream = start(&world, "hello [[words=3 delay=1]]").await;
-            listen(&world, &stream).await.rest().await;
-            spend(mongod, &world, &stream, prompt, completion).await;
+            let response = self::response(listen(&world, &stream).await).await;
+            spend(mongod, &world, &stream, &response, prompt, completion).await;
             tokio::time::sleep(std::time::Duration::from_millis(u64::try_from(round).unwrap_or(0) * 17 % 700)).await;
             kill(&mut world, &mut record).await;
             world.start_again().await;
@@ -158,11 +168,14 @@ async fn a_turn_of_which_nobody_knows_whether_librechat_has_it_pays_the_estimate
     let (mut record, mut turns) = (Record::default(), 0);
     for _ in 0..kills {
         let (addr, bearer) = (world.addr, world.bearer("Bob"));
-        let asking = tokio::spawn(async move {
-            let _ =
-                tokio::spawn(async move { post_json(addr, CHAT, &[("authorization", &bearer)], &body("hi")).await })
-                    .await;
-        });
+        let mut asking = TcpStream::connect(addr).await.unwrap();
+        let text = body("hi").to_string();
+        let head = format!(
+            "POST {CHAT} HTTP/1.1\r\nhost: t\r\nauthorization: {bearer}\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{text}",
+            text.len()
+        );
+        asking.write_all(head.as_bytes()).await.unwrap();
         // LibreChat has it and says nothing.
         let reached = async {
             loop {
@@ -176,7 +189,7 @@ async fn a_turn_of_which_nobody_knows_whether_librechat_has_it_pays_the_estimate
         let socket = patiently("the turn reaches LibreChat", reached).await;
         kill(&mut world, &mut record).await;
         drop(socket);
-        asking.abort();
+        drop(asking);
         world.start_again().await;
         turns += 1;
         assert_settled(&mut world, &mut record, turns).await;
@@ -224,7 +237,7 @@ async fn one(world: &World, turn: usize) {
         return;
     }
     let stream = start(world, &format!("hello [[words={words} delay=0]]")).await;
-    if turn % 3 != 0 {
+    if !turn.is_multiple_of(3) {
         listen(world, &stream).await.rest().await;
     }
 }

@@ -80,6 +80,14 @@ impl Pending {
         Some(run)
     }
 
+    /// LibreChat was asked, and gave no answer: it may run the turn.
+    pub(in crate::flow) fn unanswered(mut self, status: u16, time: f64) {
+        if let Some(turn) = self.turn.take() {
+            let stream = turn.begun.conversation.clone();
+            open(&self.turns, &turn, Started { stream, outcome: TurnOutcome::Failed, status, time });
+        }
+    }
+
     /// LibreChat refused it, or was never reached: all is given back. The usage entry comes back, too.
     pub(in crate::flow) async fn give_back(mut self) -> Option<Box<Usage>> {
         let turn = self.turn.take()?;

@@ -61,7 +61,7 @@ struct State {
     opened: Instant,
     /// When LibreChat may be asked next; only looked at while nobody reads.
     look: Instant,
-    /// LibreChat cannot be asked any more: the token has ended.
+    /// LibreChat is not to be asked, or not any more: the token has ended.
     mute: bool,
     /// How often its stream was opened.
     reads: u32,
@@ -162,7 +162,8 @@ impl Turn {
             furthest: Progress::default(),
             opened: now,
             look: now,
-            mute: facts.bearer.is_none(),
+            // For the sake of an entry alone LibreChat is not asked anything more than it would be.
+            mute: facts.bearer.is_none() || !facts.begun.holds(),
             reads: 0,
             told: None,
             rows: RowsOf::default(),

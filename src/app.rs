@@ -13,6 +13,7 @@ use crate::edge::{self, Edge, LibreChat, UpstreamLimits};
 use crate::flow::{Patience, Spine, SpineParts};
 use crate::identity::{Federation, Identity, Keys, Oidc, Pace};
 use crate::lifecycle::{House, Readiness};
+use crate::meter::tokens;
 use crate::metrics::{self, Metrics};
 use crate::policy::mapping::TokenKind;
 use crate::policy::{Mode, Snapshot};
@@ -129,8 +130,12 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
     let identity = Arc::new(identity.with(federation).with_keys(keys));
     let policy = Arc::new(ArcSwap::from_pointee(policy));
     let known = following::Known { settings, clock: &clock, metrics: &metrics, policy: &policy, recorder: &recorder };
-    let mut following = Following::open(&known, counting.meter(), stores.accounts)?;
+    let mut following = Following::open(&known, counting.meter(), stores.accounts.clone())?;
     following.start(&house, &librechat, &identity);
+    if policy.load().counts_tokens() {
+        // Reading the vocabularies takes a while: nobody's first turn should wait for it.
+        house.spawn_blocking(tokens::warm);
+    }
     let parts = SpineParts {
         upstream: librechat.clone(),
         identity,
@@ -147,6 +152,8 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
         },
         trusted: settings.trusted_proxies.clone(),
         unknown: settings.unknown_routes,
+        accounts: stores.accounts,
+        balance: settings.balance,
     };
     let edge = Edge {
         listener: sockets.data,

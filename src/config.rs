@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::flow::UnknownRoutes;
+use crate::flow::{BalanceUse, UnknownRoutes};
 use crate::identity::Trust;
 use crate::report::Report;
 
@@ -56,6 +56,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// What happens to unknown paths under `/api`. Default refuse.
     pub unknown_routes: UnknownRoutes,
+    /// What Tollgate does about LibreChat's balances. Default: checks them, shows them as they are.
+    pub balance: BalanceUse,
     /// Time limits.
     pub timeouts: Timeouts,
     /// Most client connections open at once. Default 10,000.

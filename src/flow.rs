@@ -28,8 +28,9 @@ use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::policy::{Caller, Snapshot};
 use crate::record::Recorder;
-use crate::store::Agents;
+use crate::store::{Accounts, Agents};
 
+mod account;
 mod agents;
 mod assistants;
 mod catalogue;
@@ -37,6 +38,7 @@ mod charges;
 mod counted;
 pub mod estimate;
 mod exceeded;
+mod expected;
 mod features;
 pub mod gate;
 mod govern;
@@ -51,9 +53,11 @@ mod reply;
 mod shares;
 mod shown;
 mod stored;
+mod strict;
 mod turns;
 mod visit;
 
+pub use account::BalanceUse;
 pub use passage::{BodyFault, Moved, Outgoing, Passage, Upstream, UpstreamFault};
 pub use reply::{Cut, Reply};
 pub use turns::{Follower, Pace, Turns, TurnsParts};
@@ -128,6 +132,10 @@ pub struct SpineParts<U> {
     pub trusted: Vec<IpNet>,
     /// What happens to unknown paths under `/api`.
     pub unknown: UnknownRoutes,
+    /// LibreChat's balances and messages; none where its database is not configured.
+    pub accounts: Option<Arc<dyn Accounts>>,
+    /// What is done about LibreChat's balances.
+    pub balance: BalanceUse,
 }
 
 /// The spine.
@@ -183,6 +191,7 @@ impl<U: Upstream> Spine<U> {
             (Class::Closed, _) => Err(Refusal::Closed),
             (Class::Pass | Class::Stream | Class::Upload, bearer) => self.pass(visit, head, body, bearer).await,
             (Class::Turn, Some(bearer)) => self.turn(visit, head, body, &bearer).await,
+            (Class::Balance, bearer) => Box::pin(self.shown_balance(visit, head, body, bearer)).await,
             (Class::Catalog(kind), bearer) => Box::pin(self.catalog(visit, head, kind, bearer)).await,
             (Class::Remote(part), _) => Box::pin(self.remote(visit, head, body, part)).await,
             (Class::Admin, bearer) => Box::pin(self.admin(visit, head, body, route, bearer)).await,
@@ -361,7 +370,7 @@ impl<U: Upstream> Spine<U> {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Some(exceeded) = refusal.exceeded() {
-            exceeded.quota.write(headers);
+            exceeded.tell(headers);
         }
         if let Some(allow) = answer.allow.and_then(|methods| HeaderValue::try_from(methods.allow()).ok()) {
             headers.insert(header::ALLOW, allow);

@@ -106,6 +106,11 @@ impl House {
         self.handle.spawn(work)
     }
 
+    /// Runs work that takes a while on a thread of its own, and waits for nothing of it.
+    pub fn spawn_blocking(&self, work: impl FnOnce() + Send + 'static) {
+        drop(self.handle.spawn_blocking(work));
+    }
+
     /// Runs a future to its end from a thread outside of any runtime.
     pub fn wait_for<T>(&self, work: impl Future<Output = T>) -> T {
         self.handle.block_on(work)

@@ -18,6 +18,7 @@ use super::{Flags, Log, Mongo, SHORTEST_SECRET, Secret, Settings, SinkKind, Time
 use crate::flow::UnknownRoutes;
 use crate::report::{ByteSpan, Fault, Place, Report, quoted};
 
+mod balance;
 mod counting;
 mod oidc;
 
@@ -143,6 +144,7 @@ impl Reader<'_> {
             write_stall: self.duration("timeouts.write_stall", written.timeouts.write_stall, 30.0, (1.0, 3_600.0)),
             drain: self.duration("timeouts.drain", written.timeouts.drain, 30.0, (0.0, 3_600.0)),
         };
+        let balance = self.balance(written.balance);
         let log = self.log(written.log.level, written.log.format);
         Some(Settings {
             listen: listen?,
@@ -160,6 +162,7 @@ impl Reader<'_> {
             queue,
             trusted_proxies: trusted,
             unknown_routes,
+            balance,
             timeouts,
             connections,
             threads,

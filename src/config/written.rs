@@ -24,6 +24,7 @@ pub(super) struct Written {
     pub(super) routes: Routes,
     pub(super) timeouts: Timeouts,
     pub(super) limits: Limits,
+    pub(super) balance: Balance,
     pub(super) threads: Text,
     pub(super) log: Log,
 }
@@ -103,6 +104,13 @@ pub(super) struct Timeouts {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Limits {
     pub(super) connections: Text,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Balance {
+    pub(super) check: Text,
+    pub(super) show: Text,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -8,6 +8,7 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode, header};
 
 use super::charges::Runs;
+use super::expected::Asking;
 use super::govern::{Room, as_our_json, unheld};
 use super::passage::{Outgoing, Upstream};
 use super::refusal::Refusal;
@@ -89,7 +90,8 @@ impl<U: Upstream> Spine<U> {
         asked.targets.extend(self.targets_of_specs(visit, &head, &asked, bearer).await?);
         asked.targets = self.look_into_agents(&visit.policy, asked.targets).await?;
         self.judge(visit, caller, &asked.targets, about_turn(&asked))?;
-        let held = self.charge(visit, caller, &asked).await?;
+        let asking = Asking { head: &head, caller, bearer, run: Some(Runs::Assistant) };
+        let held = self.charge(visit, asking, &mut asked).await?;
         visit.start_turn(&asked);
         let sent = self.follow(visit, &asked, held, None).await?;
         let head = as_our_json(head, &asked.body);

@@ -14,22 +14,25 @@ use std::sync::Arc;
 
 use http::response::Parts as ResponseParts;
 use http::{HeaderMap, StatusCode, header};
+use jiff::Timestamp;
 
 use super::Spine;
 use super::exceeded::Exceeded;
+use super::expected::Asking;
 use super::passage::{Upstream, UpstreamFault};
 use super::quota::Standing;
 use super::refusal::Refusal;
 use super::turns::{Claim, Estimate, LIVES, Pending, Run as RunReader, Spent};
 use super::visit::Visit;
 use crate::identity::Bearer;
+use crate::librechat::balance::{self, Balance};
 use crate::librechat::selection::TurnRequest;
 use crate::meter::{Receipt, Taken};
 use crate::policy::charge::Charge;
-use crate::policy::charges::{Amounts, Run, Tokens};
-use crate::policy::{Ask, Caller, Part, RuleId, Target};
+use crate::policy::charges::Tokens;
+use crate::policy::{Ask, Caller, Part, RuleId, Snapshot, Target};
 
-/// Bytes that are taken for one token.
+/// Bytes of a body that are taken for one token where nothing counts tokens, so that nobody waits for a count.
 const BYTES_PER_TOKEN: u64 = 4;
 
 /// What a request has taken. Dropped, it is settled at the estimate: the turn may run.
@@ -44,7 +47,21 @@ struct Receipts {
     shadow: Option<Receipt>,
     /// How they stand now.
     standing: Option<Standing>,
+    /// Whether the last draw of `enforced` is that of the balance.
+    balance: bool,
     /// What it was thought to take.
+    estimate: Estimate,
+}
+
+/// What a request is to take.
+pub(super) struct Due {
+    /// From the limits that refuse what does not fit, and after them from LibreChat's balance.
+    enforced: Vec<Charge>,
+    /// From those in shadow mode.
+    shadow: Vec<Charge>,
+    /// Whether the last one of `enforced` is that of the balance.
+    balance: bool,
+    /// What it is thought to take.
     estimate: Estimate,
 }
 
@@ -68,35 +85,54 @@ struct Followed {
 }
 
 impl<U: Upstream> Spine<U> {
-    /// Takes from the limits that apply to a request all that it is thought to take, or refuses it. A policy without limits is
-    /// not asked any further.
+    /// Takes from the limits that apply to a request, and from LibreChat's balance, all that it is thought to take, or refuses it.
+    /// Where a limit is strict, the bound of the answer is written into the request. A policy without limits is not asked any
+    /// further.
     pub(super) async fn charge(
         &self,
         visit: &mut Visit<'_>,
-        caller: &Caller,
-        asked: &TurnRequest,
+        asking: Asking<'_>,
+        asked: &mut TurnRequest,
     ) -> Result<Held, Refusal> {
-        if !visit.policy.has_limits() {
+        if !visit.policy.has_limits() && !self.may_check_balance(visit) {
             return Ok(Held::default());
         }
         // The rare way is boxed, so that a request without limits does not carry its room.
-        Box::pin(self.take(visit, caller, asked)).await
+        Box::pin(self.take(visit, &asking, asked)).await
     }
 
-    async fn take(&self, visit: &mut Visit<'_>, caller: &Caller, asked: &TurnRequest) -> Result<Held, Refusal> {
-        let ask = Ask { caller, targets: &asked.targets };
-        let estimate = Estimate { requests: 1, messages: 1, runs: runs(asked) };
-        let runs: Vec<Run<'_>> = estimate.runs.iter().map(Spent::run).collect();
-        let amounts = Amounts { requests: 1, messages: 1, runs: &runs };
-        let due = visit.policy.charges(&ask, &amounts);
-        let watched = visit.policy.shadow_charges(&ask, &amounts);
-        if due.is_empty() && watched.is_empty() {
+    async fn take(&self, visit: &mut Visit<'_>, asking: &Asking<'_>, asked: &mut TurnRequest) -> Result<Held, Refusal> {
+        let policy = Arc::clone(&visit.policy);
+        let balance = self.balance_of(visit, asking).await?;
+        let rough = Due::of(&policy, asking.caller, &asked.targets, rough(asked), None, visit.at);
+        if balance.is_none() && !rough.counts_tokens(&policy) {
+            return self.take_due(visit, rough).await;
+        }
+        let basis = match self.basis(visit, asking, asked).await {
+            Ok(basis) => basis,
+            // What only records is not to refuse anything, also where it cannot be told well.
+            Err(_) if rough.enforced.is_empty() && balance.is_none() => return self.take_due(visit, rough).await,
+            Err(refusal) => return Err(refusal),
+        };
+        let strict = rough.strict(&policy);
+        if !strict.is_empty() {
+            return self.take_strictly(visit, asking, asked, &basis, balance.as_ref(), &strict).await;
+        }
+        let runs = basis.likely(policy.output_allowance()).await?;
+        let estimate = Estimate { runs: if runs.is_empty() { rough.estimate.runs } else { runs }, ..rough.estimate };
+        let due = Due::of(&policy, asking.caller, &asked.targets, estimate, balance.as_ref(), visit.at);
+        self.take_due(visit, due).await
+    }
+
+    /// Takes all that is due, or nothing.
+    pub(super) async fn take_due(&self, visit: &mut Visit<'_>, due: Due) -> Result<Held, Refusal> {
+        if due.enforced.is_empty() && due.shadow.is_empty() {
             return Ok(Held::default());
         }
-        let (enforced, standing) = self.take_enforced(visit, &due, &amounts).await?;
-        let shadow = self.take_shadow(visit, &watched).await;
-        drop(runs);
-        Ok(Held(Some(Box::new(Receipts { enforced, shadow, standing, estimate }))))
+        let (enforced, standing) = self.take_enforced(visit, &due).await?;
+        let shadow = self.take_shadow(visit, &due.shadow).await;
+        let Due { balance, estimate, .. } = due;
+        Ok(Held(Some(Box::new(Receipts { enforced, shadow, standing, balance, estimate }))))
     }
 
     /// The request is about to go to LibreChat: from here on what it has taken is settled, whatever becomes of it.
@@ -121,14 +157,12 @@ impl<U: Upstream> Spine<U> {
         bearer: Option<&Arc<Bearer>>,
     ) -> Result<Sent, Refusal> {
         let (Some(entry), Some(caller)) = (visit.hand_over(), &visit.caller) else { return Ok(Sent::default()) };
-        let (enforced, shadow, standing, estimate) = match held.0 {
-            Some(receipts) => (receipts.enforced, receipts.shadow, receipts.standing, receipts.estimate),
-            None => (None, None, None, Estimate { requests: 1, messages: 1, runs: runs(asked) }),
-        };
+        let Receipts { enforced, shadow, standing, balance, estimate } =
+            held.0.map_or_else(|| Receipts::none(rough(asked)), |receipts| *receipts);
         let claim = Claim {
             receipt: enforced,
             shadow,
-            balance: false,
+            balance,
             policy: Arc::clone(&visit.policy),
             caller: Arc::clone(caller),
             targets: asked.targets.clone(),
@@ -147,13 +181,12 @@ impl<U: Upstream> Spine<U> {
     async fn take_enforced(
         &self,
         visit: &Visit<'_>,
-        due: &[Charge],
-        amounts: &Amounts<'_>,
+        due: &Due,
     ) -> Result<(Option<Receipt>, Option<Standing>), Refusal> {
+        let (policy, due, estimate) = (&visit.policy, &due.enforced, &due.estimate);
         if due.is_empty() {
             return Ok((None, None));
         }
-        let policy = &visit.policy;
         match self
             .parts
             .meter
@@ -167,7 +200,7 @@ impl<U: Upstream> Spine<U> {
                 Ok((Some(receipt), standing))
             }
             Taken::Short { at, lacks } => {
-                let prompt = amounts.runs.iter().fold(0_u64, |sum, run| sum.saturating_add(run.tokens.given()));
+                let prompt = estimate.runs.iter().fold(0_u64, |sum, run| sum.saturating_add(run.tokens.given()));
                 let exceeded = Exceeded::of(policy, due, &lacks, at, prompt)
                     .ok_or_else(|| Refusal::uncounted("a limit that has no room is not in the policy"))?;
                 Err(Refusal::Exceeded(Box::new(exceeded)))
@@ -194,6 +227,50 @@ impl<U: Upstream> Spine<U> {
                 None
             }
         }
+    }
+}
+
+// === impl Due ===
+
+impl Due {
+    /// What this estimate takes, also from what the caller has in LibreChat's balance.
+    pub(super) fn of(
+        policy: &Snapshot,
+        caller: &Caller,
+        targets: &[Target],
+        estimate: Estimate,
+        balance: Option<&Balance>,
+        at: Timestamp,
+    ) -> Self {
+        let ask = Ask { caller, targets };
+        let mut enforced = estimate.with(|amounts| policy.charges(&ask, amounts));
+        let shadow = estimate.with(|amounts| policy.shadow_charges(&ask, amounts));
+        if let Some(balance) = balance {
+            let cost = estimate.with(|amounts| balance::cost(amounts.runs)).credits;
+            enforced.push(balance::charge(&caller.user, cost, balance.spendable(cost, at)));
+        }
+        Self { enforced, shadow, balance: balance.is_some(), estimate }
+    }
+
+    /// Whether any of it depends on tokens.
+    fn counts_tokens(&self, policy: &Snapshot) -> bool {
+        let mut all = self.enforced.iter().chain(&self.shadow).filter_map(|charge| policy.terms(&charge.rule));
+        all.any(|terms| terms.measure.is_of_tokens())
+    }
+
+    /// What strict limits take.
+    fn strict(&self, policy: &Snapshot) -> Vec<Charge> {
+        let strict = |charge: &&Charge| policy.terms(&charge.rule).is_some_and(|terms| terms.strict);
+        self.enforced.iter().filter(strict).cloned().collect()
+    }
+}
+
+// === impl Receipts ===
+
+impl Receipts {
+    /// Nothing was taken.
+    fn none(estimate: Estimate) -> Self {
+        Self { enforced: None, shadow: None, standing: None, balance: false, estimate }
     }
 }
 
@@ -249,21 +326,23 @@ impl Sent {
 
 // === helpers ===
 
-/// What each model of a request is thought to take.
-fn runs(asked: &TurnRequest) -> Vec<Spent> {
+/// What a request is thought to take where nothing counts tokens: by the length of its body.
+fn rough(asked: &TurnRequest) -> Estimate {
     let input = (asked.body.len() as u64).div_ceil(BYTES_PER_TOKEN);
-    let tokens = Tokens { input, ..Tokens::default() };
+    let spent = |endpoint: &str, model: &str| Spent {
+        endpoint: endpoint.into(),
+        model: model.into(),
+        tokens: Tokens { input, ..Tokens::default() },
+    };
     let models = asked.targets.iter().filter_map(|target| match target {
         Target::Model { endpoint, model }
         | Target::Assistant { endpoint, model }
-        | Target::Agent { part: Part::Model { endpoint, model }, .. } => Some((&**endpoint, &**model)),
+        | Target::Agent { part: Part::Model { endpoint, model }, .. } => Some(spent(endpoint, model)),
         _ => None,
     });
-    let mut runs: Vec<Spent> =
-        models.map(|(endpoint, model)| Spent { endpoint: endpoint.into(), model: model.into(), tokens }).collect();
+    let mut runs: Vec<Spent> = models.collect();
     if runs.is_empty() {
-        let model = asked.model.clone().unwrap_or_else(|| "".into());
-        runs.push(Spent { endpoint: Arc::clone(&asked.endpoint), model, tokens });
+        runs.push(spent(&asked.endpoint, asked.model.as_deref().unwrap_or_default()));
     }
-    runs
+    Estimate { requests: 1, messages: 1, runs }
 }

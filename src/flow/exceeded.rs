@@ -1,13 +1,15 @@
 //! Limits that have no room for a request, as the refusal tells them: which one decides, when there is room again, and a
 //! sentence for people.
 
+use http::HeaderMap;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::quota::{Quota, seconds_of, seconds_until};
+use crate::librechat::balance;
 use crate::librechat::phrasing::Shortage;
 use crate::policy::charge::{Charge, Unit, Window};
-use crate::policy::limits::{Measure, Terms};
+use crate::policy::limits::Measure;
 use crate::policy::{RuleId, Snapshot};
 use crate::store::counters::Lack;
 
@@ -28,8 +30,8 @@ pub(super) struct Exceeded {
     pub(super) message: String,
     /// When there is room again; none where that is when turns end, or never.
     pub(super) resets_at: Option<Timestamp>,
-    /// The headers.
-    pub(super) quota: Quota,
+    /// The headers; none where LibreChat's balance decides, which is no limit of the policy.
+    pub(super) quota: Option<Quota>,
     retry_after: Option<u32>,
 }
 
@@ -37,7 +39,16 @@ pub(super) struct Exceeded {
 struct Short<'a> {
     charge: &'a Charge,
     lack: &'a Lack,
-    terms: Terms,
+    counts: Counts,
+}
+
+/// What a charge that does not fit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counts {
+    /// What a limit of the policy measures.
+    Limit(Measure),
+    /// LibreChat's balance, in its credits.
+    Balance,
 }
 
 /// When there is room again, the soonest first.
@@ -65,7 +76,11 @@ impl Exceeded {
     ) -> Option<Self> {
         let shorts = lacks.iter().filter_map(|lack| {
             let charge = charges.get(lack.draw)?;
-            Some(Short { charge, lack, terms: policy.terms(&charge.rule)? })
+            let counts = match charge.rule.as_str() {
+                balance::RULE => Counts::Balance,
+                _ => Counts::Limit(policy.terms(&charge.rule)?.measure),
+            };
+            Some(Short { charge, lack, counts })
         });
         let mut shorts: Vec<_> = shorts.collect();
         // What resets last comes first; the order of charges holds among equals.
@@ -81,7 +96,10 @@ impl Exceeded {
         Some(Self {
             shortage: decides.shortage(seconds.unwrap_or_default(), prompt),
             message: decides.sentence(policy, resets_at),
-            quota: Quota::new(decides.charge, decides.terms.measure, decides.lack.left, wait, seconds),
+            quota: match decides.counts {
+                Counts::Limit(measure) => Some(Quota::new(decides.charge, measure, decides.lack.left, wait, seconds)),
+                Counts::Balance => None,
+            },
             retry_after: match room {
                 Room::Soon => Some(SOON),
                 Room::At(_) => wait.map(|seconds| u32::try_from(seconds.max(1)).unwrap_or(u32::MAX)),
@@ -95,6 +113,13 @@ impl Exceeded {
     /// Seconds after which trying again makes sense; none where it never does.
     pub(super) fn retry_after(&self) -> Option<u32> {
         self.retry_after
+    }
+
+    /// Writes the headers.
+    pub(super) fn tell(&self, headers: &mut HeaderMap) {
+        if let Some(quota) = &self.quota {
+            quota.write(headers);
+        }
     }
 
     /// When there is room again, as RFC 3339 in UTC.
@@ -118,6 +143,8 @@ fn whole_second(moment: Timestamp) -> Timestamp {
 impl Short<'_> {
     fn room(&self) -> Room {
         match self.lack.resets {
+            // Somebody has to add to it.
+            _ if self.counts == Counts::Balance => Room::Never,
             _ if self.charge.never_fits() => Room::Never,
             Some(moment) => Room::At(moment),
             None => Room::Soon,
@@ -125,17 +152,25 @@ impl Short<'_> {
     }
 
     fn shortage(&self, seconds: u64, prompt: u64) -> Shortage {
-        match self.terms.measure {
-            Measure::Cost => {
+        match self.counts {
+            Counts::Balance => Shortage::Funds { balance: self.lack.left, cost: self.charge.amount, prompt },
+            Counts::Limit(Measure::Cost) => {
                 Shortage::Funds { balance: self.lack.left / CREDIT, cost: self.charge.amount.div_ceil(CREDIT), prompt }
             }
-            Measure::Concurrent => Shortage::Open { limit: self.charge.ceiling },
-            _ => Shortage::Count { max: self.charge.ceiling, seconds },
+            Counts::Limit(Measure::Concurrent) => Shortage::Open { limit: self.charge.ceiling },
+            Counts::Limit(_) => Shortage::Count { max: self.charge.ceiling, seconds },
         }
     }
 
     fn sentence(&self, policy: &Snapshot, resets_at: Option<Timestamp>) -> String {
-        let (id, measure) = (self.charge.id(), self.terms.measure);
+        let Counts::Limit(measure) = self.counts else {
+            let (left, cost) = (self.lack.left, self.charge.amount);
+            return format!(
+                "Your balance does not cover this request: it needs about {cost} credits, and {left} are left beside what your \
+                 open requests hold."
+            );
+        };
+        let id = self.charge.id();
         let (amount, window) = (amount(measure, self.charge.ceiling), window(&self.charge.window));
         match (resets_at, self.charge.ceiling, measure) {
             (_, 0, _) => format!("This is closed to you by the limit {id}."),

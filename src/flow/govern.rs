@@ -8,6 +8,7 @@ use http::{HeaderValue, Method, Response, header};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::charges::Sent;
+use super::expected::Asking;
 use super::passage::{BodyFault, Outgoing, Upstream};
 use super::refusal::Refusal;
 use super::reply::{Reply, Unheld, hold};
@@ -58,7 +59,8 @@ impl<U: Upstream> Spine<U> {
             asked.targets = Box::pin(self.look_into_agents(&visit.policy, asked.targets)).await?;
         }
         self.judge(visit, &caller, &asked.targets, about_turn(&asked))?;
-        let held = self.charge(visit, &caller, &asked).await?;
+        let asking = Asking { head: &head, caller: &caller, bearer, run: None };
+        let held = self.charge(visit, asking, &mut asked).await?;
         visit.start_turn(&asked);
         let sent = self.follow(visit, &asked, held, Some(bearer)).await?;
         let answer = self.send(visit, as_our_json(head, &asked.body), Outgoing::Whole(Some(asked.body)), Some(bearer));

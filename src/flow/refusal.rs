@@ -12,8 +12,10 @@ use crate::librechat::assistants::Part as AssistantsPart;
 use crate::librechat::catalog::Misshapen;
 use crate::librechat::path::PathFault;
 use crate::librechat::phrasing::{self, Extras, Shortage, SignIn};
+use crate::librechat::prompt::bound::Unbounded;
 use crate::librechat::routes::{Class, Methods, Unrouted};
 use crate::librechat::unreadable::Unreadable;
+use crate::policy::charge::Charge;
 use crate::policy::{Part, Reason, RuleId};
 use crate::record::{Category, Severity};
 use crate::store::StoreError;
@@ -72,6 +74,13 @@ pub(super) enum Refusal {
     Exceeded(Box<Exceeded>),
     /// Limits cannot be counted; why, for the record.
     Uncounted(String),
+    /// A strict limit applies, and what the request may use cannot be bounded.
+    Unbounded {
+        /// The strict limits.
+        rules: Vec<RuleId>,
+        /// Why not.
+        why: Unbounded,
+    },
     /// LibreChat gave no answer.
     Upstream(UpstreamFault),
     /// LibreChat's answer is not what it should be, and would have to be filtered.
@@ -148,6 +157,7 @@ impl Refusal {
                 Shortage::Funds { .. } => "limits.funds",
             },
             Self::Uncounted(_) => "limits.unavailable",
+            Self::Unbounded { .. } => "limits.unbounded",
             Self::Upstream(UpstreamFault::Timeout) => "upstream.timeout",
             Self::Upstream(UpstreamFault::Connect(_)) => "upstream.connect",
             Self::Upstream(UpstreamFault::Broken(_) | UpstreamFault::Request(_)) => "upstream.broken",
@@ -163,6 +173,7 @@ impl Refusal {
             Self::Denied { rules, .. } if !rules.is_empty() => rules.clone(),
             Self::RemoteApi => vec![RuleId::new(REMOTE_API)],
             Self::Exceeded(exceeded) => exceeded.rules.clone(),
+            Self::Unbounded { rules, .. } => rules.clone(),
             _ => vec![RuleId::new(self.code())],
         }
     }
@@ -170,6 +181,11 @@ impl Refusal {
     /// Limits cannot be counted, for this cause.
     pub(super) fn uncounted(cause: &(impl ToString + ?Sized)) -> Self {
         Self::Uncounted(cause.to_string())
+    }
+
+    /// What the request may use under these strict limits cannot be bounded.
+    pub(super) fn unbounded(strict: &[Charge], why: Unbounded) -> Self {
+        Self::Unbounded { rules: strict.iter().map(|charge| charge.rule.clone()).collect(), why }
     }
 
     /// The limits that have no room, where these are the reason.
@@ -302,7 +318,9 @@ impl Refusal {
             Self::NoRoute(_) | Self::Closed => StatusCode::NOT_FOUND,
             Self::Denied { reason, .. } if is_missing(reason) => StatusCode::NOT_FOUND,
             Self::Token(_) | Self::Unproven(_) | Self::Key(_) | Self::Nobody => StatusCode::UNAUTHORIZED,
-            Self::NotAdmin | Self::Denied { .. } | Self::RemoteApi | Self::NoSuchSpec => StatusCode::FORBIDDEN,
+            Self::NotAdmin | Self::Denied { .. } | Self::RemoteApi | Self::NoSuchSpec | Self::Unbounded { .. } => {
+                StatusCode::FORBIDDEN
+            }
             Self::Unreadable(fault) => fault.status(),
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::Exceeded(exceeded) => exceeded.shortage.status(),
@@ -337,6 +355,9 @@ impl Refusal {
             Self::NoSuchSpec => "This model spec is not offered to you. Reload the page and choose another.".into(),
             Self::Exceeded(exceeded) => exceeded.message.as_str().into(),
             Self::Uncounted(_) => "Your limits cannot be counted at the moment. Try again shortly.".into(),
+            Self::Unbounded { why, .. } => {
+                format!("You have a strict limit, and this request cannot be held to it: {why}.").into()
+            }
             Self::Upstream(UpstreamFault::Timeout) => "LibreChat did not answer in time. Try again.".into(),
             Self::Upstream(_) => "LibreChat cannot be reached at the moment. Try again shortly.".into(),
             Self::Misshapen(_) | Self::Unfiltered(_) => "LibreChat's answer could not be read.".into(),
@@ -360,7 +381,7 @@ impl Refusal {
         match self {
             _ if status.is_server_error() => (Category::System, Severity::Error),
             Self::NoRoute(_) | Self::BrokenOff(_) | Self::Slow => (Category::Api, Severity::Info),
-            Self::Exceeded(_) => (Category::Api, Severity::Warning),
+            Self::Exceeded(_) | Self::Unbounded { .. } => (Category::Api, Severity::Warning),
             Self::Denied { reason, .. } if is_missing(reason) => (Category::Api, Severity::Info),
             Self::Unreadable(Unreadable::MissingModel { .. } | Unreadable::TooLarge) => (Category::Api, Severity::Info),
             _ => (Category::Security, Severity::Warning),

@@ -8,6 +8,7 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
 use super::charges::{Runs, Sent};
+use super::expected::Asking;
 use super::govern::{as_our_json, unheld};
 use super::passage::{Outgoing, Upstream};
 use super::refusal::Refusal;
@@ -99,7 +100,8 @@ impl<U: Upstream> Spine<U> {
         }
         asked.targets = self.look_into_agents(&visit.policy, asked.targets).await?;
         self.judge(visit, caller, &asked.targets, about_turn(&asked))?;
-        let held = self.charge(visit, caller, &asked).await?;
+        let asking = Asking { head: &head, caller, bearer, run: Some(Runs::Agent) };
+        let held = self.charge(visit, asking, &mut asked).await?;
         visit.start_turn(&asked);
         // A key is for these routes alone: with it LibreChat cannot be asked how far a turn is.
         let sent = self.follow(visit, &asked, held, None).await?;

@@ -171,9 +171,21 @@ impl<U: Upstream> Spine<U> {
         target: &'static str,
         bearer: &Bearer,
     ) -> Result<Bytes, Refusal> {
+        let answer = self.ask_for(visit, asked, Uri::from_static(target), bearer).await?;
+        answer.map_err(|status| Refusal::Unfiltered(format!("LibreChat answered {status} to GET {target}")))
+    }
+
+    /// The same for any address, where another status than 200 may be an answer, too.
+    pub(super) async fn ask_for(
+        &self,
+        visit: &Visit<'_>,
+        asked: &Parts,
+        target: Uri,
+        bearer: &Bearer,
+    ) -> Result<Result<Bytes, StatusCode>, Refusal> {
         let mut head = as_whole_answer(asked.clone());
         head.method = Method::GET;
-        head.uri = Uri::from_static(target);
+        head.uri = target;
         if bearer.federated.is_none() {
             // The token says who asks. With a cookie beside it, LibreChat may read it as an identity provider's and find nobody
             // (CONTRACT.md A.2 b, e).
@@ -181,10 +193,10 @@ impl<U: Upstream> Spine<U> {
         }
         let answer = self.send(visit, head, Outgoing::Whole(None), Some(bearer)).await?;
         if answer.status() != StatusCode::OK {
-            return Err(Refusal::Unfiltered(format!("LibreChat answered {} to GET {target}", answer.status())));
+            return Ok(Err(answer.status()));
         }
         plain(answer.headers())?;
-        hold(answer.into_body(), LONGEST_CATALOG, self.parts.patience.response).await.map_err(unfiltered)
+        hold(answer.into_body(), LONGEST_CATALOG, self.parts.patience.response).await.map(Ok).map_err(unfiltered)
     }
 }
 

@@ -406,7 +406,7 @@ fn action(class: Option<Class>) -> &'static str {
         Some(Class::Feature(Feature::Speech)) => "speech",
         Some(Class::Admin) => "admin",
         Some(Class::MyLimits) => "my-limits",
-        Some(Class::Pass | Class::Stream | Class::Upload | Class::Closed) | None => "request",
+        Some(Class::Pass | Class::Balance | Class::Stream | Class::Upload | Class::Closed) | None => "request",
     }
 }
 

@@ -83,6 +83,11 @@ pub fn charge(user: &str, credits: u64, spendable: u64) -> Charge {
 // === impl Settings ===
 
 impl Settings {
+    /// Where a user is held to the balance that there is, and nothing is known of a balance to begin with.
+    pub fn checked() -> Self {
+        Self { enabled: true, start: None }
+    }
+
     /// Reads them from the answer of `GET /api/config` to a user who is signed in (capture `066_boot_api_config`).
     ///
     /// # Errors

@@ -44,6 +44,8 @@ pub enum Class {
     Upload,
     /// The answer reveals models and is filtered.
     Catalog(Catalog),
+    /// What the caller has to spend: passes, or tells of the limits of money.
+    Balance,
     /// Starts a chat turn: the body chooses the models.
     Turn,
     /// Calls a tool by itself, without a model: the path names it, see [`super::tools::called`].

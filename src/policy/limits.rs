@@ -276,6 +276,14 @@ impl Measure {
         }
     }
 
+    /// Whether what it counts depends on how much models are given and write.
+    pub fn is_of_tokens(self) -> bool {
+        match self {
+            Self::Tokens | Self::InputTokens | Self::OutputTokens | Self::Cost => true,
+            Self::Requests | Self::Messages | Self::Concurrent => false,
+        }
+    }
+
     /// An amount as a decimal number: US dollars for money, the count for all others.
     pub fn decimal(self, amount: u64) -> String {
         match self {

@@ -14,6 +14,9 @@ use crate::report::quoted;
 /// Tokens that are taken for an answer unless the policy says otherwise: some 700 words.
 const OUTPUT_ALLOWANCE: u64 = 1_000;
 
+/// Most tokens of an answer under a strict limit unless the policy says otherwise: what models write that are still in use.
+const STRICT_OUTPUT: u64 = 4_096;
+
 /// The policy of all files, with defaults filled in.
 pub(super) struct Merged {
     pub(super) mode: Mode,
@@ -35,6 +38,7 @@ pub(super) struct Merged {
     pub(super) defaults: Vec<WrittenLimit>,
     /// Tokens that are taken for an answer that is still to come.
     pub(super) output_allowance: u64,
+    pub(super) strict_output: u64,
     /// By what they are written for; the endpoint is in lower case, as its spelling does not count.
     pub(super) prices: IndexMap<(Option<String>, String), WrittenPrice>,
     pub(super) default_price: Option<Spotted<Option<Price>>>,
@@ -65,6 +69,7 @@ struct Settings {
     librechat_rates: Option<Spotted<bool>>,
     defaults: Option<Spotted<Vec<WrittenLimit>>>,
     output_allowance: Option<Spotted<u64>>,
+    strict_output: Option<Spotted<u64>>,
 }
 
 /// Merges the files; the second definition of anything is a fault.
@@ -92,6 +97,7 @@ pub(super) fn merge(files: Vec<File>, faults: &mut Faults<'_>) -> Merged {
         setting("the mapping \"defaults.user\"", &mut settings.defaults, file.defaults, faults);
         let allowance = &mut settings.output_allowance;
         setting("the setting \"turns.output_allowance\"", allowance, file.output_allowance, faults);
+        setting("the setting \"turns.strict_output\"", &mut settings.strict_output, file.strict_output, faults);
         for price in file.prices {
             add_price(&mut prices, price, faults);
         }
@@ -116,6 +122,7 @@ pub(super) fn merge(files: Vec<File>, faults: &mut Faults<'_>) -> Merged {
         limits: settings.limits,
         defaults: settings.defaults.map_or_else(Vec::new, |defaults| defaults.value),
         output_allowance: settings.output_allowance.map_or(OUTPUT_ALLOWANCE, |allowance| allowance.value),
+        strict_output: settings.strict_output.map_or(STRICT_OUTPUT, |most| most.value),
         prices,
         default_price: settings.default_price,
         librechat_rates: settings.librechat_rates.is_some_and(|used| used.value),

@@ -68,6 +68,7 @@ pub struct Snapshot {
     limit_terms: HashMap<RuleId, Terms>,
     prices: Prices,
     output_allowance: u64,
+    strict_output: u64,
     surface_rules: [(Surface, RuleId); 2],
     no_rule: RuleId,
     agents_rule: RuleId,
@@ -175,6 +176,7 @@ impl Snapshot {
             limit_terms,
             prices,
             output_allowance: merged.output_allowance,
+            strict_output: merged.strict_output,
             surface_rules: [surface_rule(Surface::Agents, "agents"), surface_rule(Surface::Assistants, "assistants")],
             no_rule: RuleId::new("surface"),
             agents_rule: RuleId::new("agents"),
@@ -257,9 +259,20 @@ impl Snapshot {
         self.prices.of(endpoint, model, given)
     }
 
+    /// Whether any limit, also one in shadow mode, counts tokens or money.
+    pub fn counts_tokens(&self) -> bool {
+        self.limit_terms.values().any(|terms| terms.measure.is_of_tokens())
+    }
+
     /// Tokens that are taken for each answer that is still to come (`turns.output_allowance`). What an answer did not take is given back.
     pub fn output_allowance(&self) -> u64 {
         self.output_allowance
+    }
+
+    /// Most tokens of one answer under a strict limit (`turns.strict_output`), where more are left: providers refuse a bound that
+    /// is more than the model can write.
+    pub fn strict_output(&self) -> u64 {
+        self.strict_output
     }
 
     /// The limits at the top level, for everybody.

@@ -72,6 +72,8 @@ pub struct File {
     pub librechat_rates: Option<Spotted<bool>>,
     /// `turns: { output_allowance: }`
     pub output_allowance: Option<Spotted<u64>>,
+    /// `turns: { strict_output: }`
+    pub strict_output: Option<Spotted<u64>>,
     /// `roles:`, `groups:` and `users:`, in the order of [`Section::ALL`].
     pub entries: Vec<Entry>,
 }

@@ -42,7 +42,7 @@ fn wanted(row: &Route) -> [Want; 3] {
     match row.class {
         Class::MyLimits => panic!("{row:?} is no route of LibreChat"),
         Class::Closed => [Refused(404, "route.closed"); 3],
-        Class::Pass | Class::Stream | Class::Upload | Class::Catalog(_) => [nobody, Passes, Passes],
+        Class::Pass | Class::Balance | Class::Stream | Class::Upload | Class::Catalog(_) => [nobody, Passes, Passes],
         // This policy says nothing about tools.
         Class::Tool => [nobody, Passes, Passes],
         // The dear model, that is: the cheap one is tried beside it.

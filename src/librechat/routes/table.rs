@@ -1,7 +1,7 @@
 //! The route table as plain data, in the order in which LibreChat's routers are mounted and literals before parameters.
 
 use super::Access::{Anonymous, Key, Optional, Token};
-use super::Class::{Admin, Closed, Pass, Stream, Tool, Turn, Upload};
+use super::Class::{Admin, Balance, Closed, Pass, Stream, Tool, Turn, Upload};
 use super::{Access, Body, Catalog, Class, Deed, Methods, Remote, Route};
 use crate::librechat::assistants::Part;
 use crate::policy::words::Feature;
@@ -90,7 +90,7 @@ pub(super) static API: &[(&str, &[Route])] = &[
     ("models", &[row("/api/models", GET, Class::Catalog(Catalog::Models), Token)]),
     ("user", USER),
     ("roles", &[row("/api/roles/:name", GET, Pass, Token), row("/api/roles/:name/:feature", PUT, Pass, Token)]),
-    ("balance", &[row("/api/balance", GET, Pass, Token)]),
+    ("balance", &[row("/api/balance", GET, Balance, Token)]),
     ("banner", &[row("/api/banner", GET, Pass, Optional)]),
     ("search", &[row("/api/search/enable", GET, Pass, Token)]),
     (

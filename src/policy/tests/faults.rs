@@ -57,6 +57,8 @@ const CASES: &[(&str, &[&str])] = &[
     ("turns: { output_allowance: many }", &["limit-amount 2:28"]),
     ("turns: { output_allowance: -1 }", &["limit-amount 2:28"]),
     ("turns: { output_allowance: 0 }", &["bad-value 2:28"]),
+    ("turns: { strict_output: 0 }", &["bad-value 2:25"]),
+    ("turns: { strict_output: 2M }", &["bad-value 2:25"]),
     ("turns: { output_allowance: 1.000001M }", &["bad-value 2:28"]),
     ("turns: { output_allowance: 1M }", &[]),
     ("mode: shdow", &["bad-value 2:7"]),

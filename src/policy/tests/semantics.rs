@@ -480,6 +480,7 @@ fn a_snapshot_can_be_shared_between_threads() {
 fn an_answer_that_is_to_come_is_allowed_a_thousand_tokens_unless_the_policy_says_otherwise() {
     for (text, allowance) in [
         ("", 1_000),
+        ("turns: { strict_output: 8k }", 1_000),
         ("turns: { output_allowance: 1 }", 1),
         ("turns: { output_allowance: 2.5k }", 2_500),
         ("turns: { output_allowance: 1M }", 1_000_000),

@@ -1,0 +1,126 @@
+//! Strict limits: the prompt counts with what it cannot exceed, and the answer is bounded to what is left, by the endpoint's own
+//! parameter in the request. What cannot be bounded is refused.
+
+use super::Spine;
+use super::charges::{Due, Held};
+use super::estimate::input_at_most;
+use super::expected::{Asking, Basis};
+use super::passage::Upstream;
+use super::refusal::Refusal;
+use super::turns::{Estimate, Spent};
+use super::visit::Visit;
+use crate::librechat::balance::Balance;
+use crate::librechat::prompt::bound::{Unbounded, bound_output};
+use crate::librechat::selection::TurnRequest;
+use crate::policy::charge::Charge;
+use crate::policy::charges::{Run, Tokens};
+use crate::policy::limits::Measure;
+use crate::policy::{RuleId, Snapshot, Target};
+
+/// How often an answer is bounded anew because others have taken meanwhile what was left.
+const TRIES: usize = 3;
+
+impl<U: Upstream> Spine<U> {
+    /// Takes all that a request can use at most under these strict limits, and writes the bound of its answer into it.
+    pub(super) async fn take_strictly(
+        &self,
+        visit: &mut Visit<'_>,
+        asking: &Asking<'_>,
+        asked: &mut TurnRequest,
+        basis: &Basis,
+        balance: Option<&Balance>,
+        strict: &[Charge],
+    ) -> Result<Held, Refusal> {
+        let policy = std::sync::Arc::clone(&visit.policy);
+        let refused = |why: Unbounded| Refusal::unbounded(strict, why);
+        if asking.run.is_some() {
+            return Err(refused(Unbounded::Agent));
+        }
+        let text = std::str::from_utf8(&asked.body).map_err(|_| refused(Unbounded::Unreadable))?;
+        let input = basis.with(|given| input_at_most(given, text, !basis.history.cut)).map_err(refused)?;
+        let Some(Target::Model { endpoint, model }) = asked.targets.first() else {
+            return Err(refused(Unbounded::Endpoint));
+        };
+        let (endpoint, model) = (endpoint.clone(), model.clone());
+        let most = policy.strict_output().min(basis.prompt.output.unwrap_or(u64::MAX));
+        for attempt in 1.. {
+            let room = self.room_for_answer(&policy, strict, &endpoint, &model, input).await;
+            // Where nothing is left, taking says so in the usual way.
+            let bounded = bound_output(&asked.body, &endpoint, most.min(room).max(1)).map_err(refused)?;
+            let tokens = Tokens { input, output: bounded.output, ..Tokens::default() };
+            let run = Spent { endpoint: (*endpoint).into(), model: (*model).into(), tokens };
+            let estimate = Estimate { requests: 1, messages: 1, runs: vec![run] };
+            let due = Due::of(&policy, asking.caller, &asked.targets, estimate, balance, visit.at);
+            match self.take_due(visit, due).await {
+                Err(Refusal::Exceeded(exceeded))
+                    if attempt < TRIES && room > 1 && names_any(strict, &exceeded.rules) => {}
+                taken => {
+                    let held = taken?;
+                    asked.body = bounded.body;
+                    return Ok(held);
+                }
+            }
+        }
+        Err(refused(Unbounded::NothingLeft))
+    }
+
+    /// How many tokens an answer can have by what is left of these limits, beside a prompt of so many. Where the counters
+    /// cannot be asked, taking decides.
+    async fn room_for_answer(
+        &self,
+        policy: &Snapshot,
+        strict: &[Charge],
+        endpoint: &str,
+        model: &str,
+        input: u64,
+    ) -> u64 {
+        let Ok(reading) = self.parts.meter.read(strict).await else { return u64::MAX };
+        let rooms = strict.iter().zip(&reading.uses).map(|(charge, used)| {
+            let left = charge.ceiling.saturating_sub(used.used);
+            match policy.terms(&charge.rule).map(|terms| terms.measure) {
+                Some(Measure::Tokens) => left.saturating_sub(input),
+                Some(Measure::OutputTokens) => left,
+                Some(Measure::Cost) => affordable(policy, endpoint, model, input, left),
+                _ => u64::MAX,
+            }
+        });
+        rooms.min().unwrap_or(u64::MAX)
+    }
+}
+
+/// How many tokens of an answer so much money pays for, beside a prompt of so many tokens.
+fn affordable(policy: &Snapshot, endpoint: &str, model: &str, input: u64, left: u64) -> u64 {
+    let Some(price) = policy.price_for(endpoint, model, input) else { return 0 };
+    let prompt = Run { endpoint, model, tokens: Tokens { input, ..Tokens::default() } };
+    left.saturating_sub(price.of(&prompt.tokens)).checked_div(price.output).unwrap_or(u64::MAX)
+}
+
+fn names_any(strict: &[Charge], rules: &[RuleId]) -> bool {
+    strict.iter().any(|charge| rules.contains(&charge.rule))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Source, compile};
+
+    #[test]
+    fn an_answer_is_as_long_as_the_rest_pays_for() {
+        let text = "version: 1\nroles: { USER: { unrestricted: true } }\n\
+                    prices: { m: { input: 1, output: 4 }, free: { input: 1, output: 0 } }\n";
+        let source = Source { path: "policy.yaml".into(), text: text.into() };
+        let policy = compile(&[source]).unwrap_or_else(|report| panic!("{report}")).0;
+        // Dollars for a million tokens are millionths of a dollar for one: 1,000,000 picodollars.
+        for (model, input, left, wanted) in [
+            ("m", 10, 0, 0),
+            ("m", 10, 10_000_000, 0),
+            ("m", 10, 13_999_999, 0),
+            ("m", 10, 14_000_000, 1),
+            ("m", 10, 410_000_000, 100),
+            ("free", 10, 10_000_000, u64::MAX),
+            ("unknown", 10, 10_000_000, 0),
+        ] {
+            assert_eq!(affordable(&policy, "openAI", model, input, left), wanted, "{model} {left}");
+        }
+    }
+}

@@ -89,8 +89,9 @@ impl<U: Upstream> Spine<U> {
         body: U::Inbound,
         bearer: Option<Arc<Bearer>>,
     ) -> Result<Response<Body<U>>, Refusal> {
-        let Some(bearer) = bearer.filter(|_| self.parts.balance.show_own) else {
-            return self.pass(visit, head, body, None).await;
+        let bearer = match bearer {
+            Some(bearer) if self.parts.balance.show_own => bearer,
+            bearer => return self.pass(visit, head, body, bearer).await,
         };
         let caller = self.caller(visit, &bearer).await?;
         let left = self.funds_left(visit, &caller).await?;

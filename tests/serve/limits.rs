@@ -16,6 +16,7 @@ use crate::world::{World, free_address};
 
 mod given_back;
 mod kept;
+mod money;
 mod together;
 
 const CHAT: &str = "/api/agents/chat/openAI";

@@ -81,7 +81,7 @@ const APPENDIX: &[(&str, &[&str], Class, Access, Body)] = &[
     ("GET HEAD", &["/api/endpoints"], Class::Catalog(Catalog::Endpoints), Token, Body::None),
     ("GET HEAD", &["/api/models"], Class::Catalog(Catalog::Models), Token, Body::None),
     ("GET HEAD", &["/api/config"], Class::Catalog(Catalog::Config), Optional, Body::None),
-    ("GET", &["/api/balance"], Pass, Token, Body::None),
+    ("GET", &["/api/balance"], Class::Balance, Token, Body::None),
     ("GET", &["/api/share", "/api/share/link/x"], Pass, Token, Body::None),
     ("GET", &["/api/share/x"], Pass, Optional, Body::None),
     ("POST PATCH DELETE", &["/api/share/x"], Pass, Token, Body::Json),

@@ -27,7 +27,7 @@ async fn give(mongod: &Mongod, world: &World, who: &str, balance: Document) {
 /// The body of the last chat that LibreChat received.
 fn received(world: &World) -> Value {
     let seen = world.reached().into_iter().rfind(|seen| seen.target.starts_with("/api/agents/chat"));
-    serde_json::from_str(&seen.expect("a chat").body).expect("JSON")
+    serde_json::from_slice(&seen.expect("a chat").body).expect("JSON")
 }
 
 async fn stop(world: &World, who: &str, stream: &str) {
@@ -83,7 +83,7 @@ async fn what_was_said_before_counts_with_the_next_turn() {
 #[tokio::test]
 async fn a_strict_limit_bounds_the_answer_to_what_is_left_and_refuses_what_it_cannot_bound() {
     let policy = limits("      - { id: it, tokens: 2000, per: user, window: month, strict: true }");
-    let mut world = World::with(&policy).settings(SOON).start().await;
+    let world = World::with(&policy).settings(SOON).start().await;
     // The caller's own bound is kept where it is smaller.
     let mut body = turn(LONG);
     body["max_tokens"] = json!(10);
@@ -170,7 +170,7 @@ async fn librechats_balance_is_held_while_turns_run_and_stopped_ones_are_not_for
             .find(|charge| charge["counter"].as_str().is_some_and(|counter| counter.starts_with("balance:user:")));
         let undebited = undebited.expect("the balance's counter")["amount"].as_u64().unwrap();
         assert!(undebited > 0 && undebited < 100, "{entry}");
-        give(mongod, &world, "User", doc! {"tokenCredits": cost + undebited - 1}).await;
+        give(mongod, &world, "User", doc! {"tokenCredits": (cost + undebited - 1) as i64}).await;
         let refused = say(&world, "User", &turn("hello")).await;
         assert_eq!(
             (refused.status.as_u16(), refused.json()["balance"].as_u64()),
@@ -178,7 +178,7 @@ async fn librechats_balance_is_held_while_turns_run_and_stopped_ones_are_not_for
             "{}",
             refused.text()
         );
-        give(mongod, &world, "User", doc! {"tokenCredits": cost + undebited}).await;
+        give(mongod, &world, "User", doc! {"tokenCredits": (cost + undebited) as i64}).await;
         assert_started(&say(&world, "User", &turn("hello")).await);
     })
     .await;

@@ -227,12 +227,16 @@ async fn the_admin_plane_tells_health_and_counts() {
     let mut world = World::with(POLICY).start().await;
     assert_eq!(get(world.admin, "/livez", &[]).await.text(), "ok\n");
     world
-        .until("LibreChat counts as healthy", async |world| {
-            get(world.admin, "/readyz", &[]).await.json()["healthyUpstreams"] == 1
+        .until("LibreChat counts as healthy, and limits are counted", async |world| {
+            let told = get(world.admin, "/readyz", &[]).await.json();
+            told["healthyUpstreams"] == 1 && told["limits"] == "ok"
         })
         .await;
     let ready = get(world.admin, "/readyz", &[]).await.json();
-    assert_eq!(ready, json!({"ready": true, "serving": true, "directory": "ok", "healthyUpstreams": 1}));
+    assert_eq!(
+        ready,
+        json!({"ready": true, "serving": true, "directory": "ok", "limits": "ok", "healthyUpstreams": 1})
+    );
     let bob = world.bearer("Bob");
     let turn = |model: &str| json!({"endpoint": "openAI", "model": model, "text": "Hello"});
     let headers = [("authorization", bob.as_str())];

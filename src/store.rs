@@ -21,6 +21,7 @@ mod charged;
 pub mod counters;
 pub mod diary;
 pub mod embedded;
+mod lock;
 pub mod memory;
 pub mod mongo;
 pub mod redis;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::StoreError;
+use super::{StoreError, lock};
 
 /// The file in the data directory.
 const FILE: &str = "turns.diary";
@@ -68,7 +68,7 @@ impl Diary {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(directory).map_err(|error| fault(directory, &error))?;
-        let lock = lock(directory)?;
+        let lock = claim(directory)?;
         let path = directory.join(FILE);
         let mut file = create(&path, false).map_err(|error| fault(&path, &error))?;
         let mut bytes = Vec::new();
@@ -165,10 +165,10 @@ fn create(path: &Path, truncate: bool) -> std::io::Result<File> {
 }
 
 /// Keeps other processes away.
-fn lock(directory: &Path) -> Result<File, StoreError> {
+fn claim(directory: &Path) -> Result<File, StoreError> {
     let path = directory.join(LOCK);
     let file = create(&path, false).map_err(|error| fault(&path, &error))?;
-    match file.try_lock() {
+    match lock::lock(&file) {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
             Err(because(&path, &"another process keeps its open turns here; give each its own --data", true))
@@ -260,6 +260,18 @@ mod tests {
         drop(diary);
         assert!(Diary::open(directory.path()).unwrap().1.is_empty());
         assert_eq!(fs::read(&path).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_process_that_is_just_ending_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = Diary::open(directory.path()).unwrap();
+        let ending = std::thread::spawn(move || {
+            std::thread::sleep(lock::LOOK * 5);
+            drop(first);
+        });
+        Diary::open(directory.path()).unwrap();
+        ending.join().unwrap();
     }
 
     #[test]

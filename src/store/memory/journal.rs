@@ -8,15 +8,13 @@ use std::fmt::Display;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::books::{Books, Change};
-use crate::store::StoreError;
+use crate::store::{StoreError, lock};
 
 /// The file in the data directory.
 const FILE: &str = "counters.journal";
@@ -24,9 +22,6 @@ const FILE: &str = "counters.journal";
 const NEXT: &str = "counters.journal.new";
 /// Locked by the process that counts.
 const LOCK: &str = "counters.lock";
-/// How often a lock that somebody has is looked at before that is an error, and the pause between two looks: half a second.
-const LOOKS: u32 = 25;
-const LOOK: Duration = Duration::from_millis(20);
 /// The form of the lines.
 const VERSION: u32 = 1;
 /// So many bytes of changes make a journal long.
@@ -65,7 +60,7 @@ impl Journal {
     /// Opens the journal, reads the books out of it, and writes it anew with these as its beginning.
     pub(super) fn open(directory: &Path, now: Timestamp) -> Result<(Self, Books), StoreError> {
         make_directory(directory)?;
-        let lock = lock(directory)?;
+        let lock = claim(directory)?;
         let mut books = match File::open(directory.join(FILE)) {
             Ok(file) => read(&directory.join(FILE), file)?,
             Err(error) if error.kind() == ErrorKind::NotFound => Books::default(),
@@ -147,18 +142,18 @@ fn create(path: &Path, truncate: bool) -> std::io::Result<File> {
     options.open(path)
 }
 
-fn lock(directory: &Path) -> Result<File, StoreError> {
+fn claim(directory: &Path) -> Result<File, StoreError> {
     let path = directory.join(LOCK);
     let file = create(&path, false).map_err(|error| fault(&path, &error))?;
-    for _ in 0..LOOKS {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            // One that is just ending, or a child of its that has not yet closed what it inherited.
-            Err(TryLockError::WouldBlock) => sleep(LOOK),
-            Err(TryLockError::Error(error)) => return Err(fault(&path, &error)),
-        }
+    match lock::lock(&file) {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(because(
+            &path,
+            &"another process counts in this directory; two that are to count together need Redis",
+            true,
+        )),
+        Err(TryLockError::Error(error)) => Err(fault(&path, &error)),
     }
-    Err(because(&path, &"another process counts in this directory; two that are to count together need Redis", true))
 }
 
 fn read(path: &Path, file: File) -> Result<Books, StoreError> {

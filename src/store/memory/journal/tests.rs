@@ -1,5 +1,8 @@
 //! What a journal keeps, and what it takes for damage.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use super::*;
@@ -148,7 +151,7 @@ fn a_process_that_is_just_ending_is_waited_for() {
     let directory = tempfile::tempdir().unwrap();
     let first = Journal::open(directory.path(), at(0)).unwrap();
     let ending = std::thread::spawn(move || {
-        sleep(LOOK * 5);
+        sleep(lock::LOOK * 5);
         drop(first);
     });
     Journal::open(directory.path(), at(0)).unwrap();

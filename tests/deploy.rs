@@ -194,6 +194,48 @@ fn no_secret_is_written_down() {
     assert!(read(".gitignore").unwrap().lines().any(|line| line == "/.env"));
 }
 
+/// What limits have counted and the turns that are open are files: lost with the container, spend would be forgotten.
+#[test]
+fn what_tollgate_keeps_outlives_its_container() {
+    const DATA: &str = "/var/lib/tollgate";
+    let containerfile = read("Containerfile").unwrap();
+    assert!(containerfile.contains(&format!("TOLLGATE_DATA={DATA}\n")));
+    assert!(containerfile.contains(&format!("install -d -o 65532 -g 65532 -m 700 {DATA}\n")));
+
+    // A volume with a name of its own, which `down` leaves.
+    let compose = compose().unwrap();
+    let mounts = strings(compose.pointer("/services/tollgate/volumes"));
+    assert!(mounts.contains(&format!("tollgate-data:{DATA}")), "{mounts:?}");
+    assert_eq!(compose.pointer("/volumes/tollgate-data"), Some(&json!({})));
+
+    // A claim that the group may write to, and never two pods at once that would count in it.
+    let deployment = kubernetes("Deployment").unwrap();
+    let pod = deployment.pointer("/spec/template/spec").cloned().unwrap();
+    let mount = json!({"name": "data", "mountPath": DATA});
+    assert!(items(pod.pointer("/containers/0/volumeMounts")).contains(&mount));
+    let claim = kubernetes("PersistentVolumeClaim").unwrap();
+    let volume =
+        json!({"name": "data", "persistentVolumeClaim": {"claimName": text(&claim, "/metadata/name").unwrap()}});
+    assert!(items(pod.pointer("/volumes")).contains(&volume));
+    assert_eq!(pod.pointer("/securityContext/fsGroup"), pod.pointer("/containers/0/securityContext/runAsGroup"));
+    assert_eq!(claim.pointer("/spec/accessModes"), Some(&json!(["ReadWriteOncePod"])));
+    assert_eq!(text(&deployment, "/spec/strategy/type").unwrap(), "Recreate");
+
+    let ecs = ecs().unwrap();
+    let volumes = items(ecs.pointer("/volumes"));
+    let volume = volumes.iter().find(|volume| text(volume, "/name").unwrap() == "data").unwrap();
+    let access = text(volume, "/efsVolumeConfiguration/authorizationConfig/accessPointId").unwrap();
+    let mount = json!({"sourceVolume": "data", "containerPath": DATA, "readOnly": false});
+    assert!(items(ecs.pointer("/containerDefinitions/0/mountPoints")).contains(&mount));
+    assert!(read("README.md").unwrap().contains(&access), "the README does not say that {access} is to be replaced");
+
+    assert_eq!(format!("/var/lib/{}", unit("StateDirectory").unwrap()), DATA);
+    assert!(read("systemd/tollgate.service").unwrap().contains(&format!("Environment=TOLLGATE_DATA={DATA}\n")));
+}
+
+/// What a stop may take after the drain, in seconds: connections 1, turns 5, counters 5, records 10, background work 2.
+const AFTER_THE_DRAIN: u64 = 23;
+
 #[test]
 fn stopping_waits_for_the_drain() {
     let drain = seconds(&text(&settings().unwrap(), "/timeouts/drain").unwrap()).unwrap();
@@ -203,7 +245,7 @@ fn stopping_waits_for_the_drain() {
     let ecs = items(ecs().unwrap().pointer("/containerDefinitions"));
     let ecs = ecs.iter().find_map(|container| number(container, "/stopTimeout")).unwrap();
     for (file, wait) in [("compose", compose), ("systemd", systemd), ("ecs", ecs)] {
-        assert!(wait >= drain + 5, "{file} waits {wait} s for a drain of {drain} s");
+        assert!(wait >= drain + AFTER_THE_DRAIN, "{file} waits {wait} s for a drain of {drain} s");
     }
     // A pod's time begins before the pause that lets the Service forget it, and LibreChat ends within it, too.
     let kept = yaml("settings", &config_map("tollgate-settings").unwrap()["tollgate.yaml"]).unwrap();
@@ -211,7 +253,8 @@ fn stopping_waits_for_the_drain() {
     let pod = kubernetes("Deployment").unwrap().pointer("/spec/template/spec").cloned().unwrap();
     let pause = number(&pod, "/containers/0/lifecycle/preStop/sleep/seconds").unwrap();
     let wait = number(&pod, "/terminationGracePeriodSeconds").unwrap();
-    assert!(wait >= pause + drain + 10, "kubernetes waits {wait} s for a pause of {pause} s and a drain of {drain} s");
+    let tollgate = pause + drain + AFTER_THE_DRAIN;
+    assert!(wait >= tollgate + 10, "kubernetes waits {wait} s for a pause of {pause} s and a drain of {drain} s");
     // LibreChat is stopped after Tollgate: a sidecar outlives the containers, and ECS stops what others depend on last.
     assert_eq!(text(&pod, "/initContainers/0/name").unwrap(), "librechat");
     assert_eq!(text(&pod, "/initContainers/0/restartPolicy").unwrap(), "Always");

@@ -114,6 +114,22 @@ fn a_redis_that_cannot_be_used_is_a_fault_without_its_password() {
 }
 
 #[test]
+fn balances_are_checked_and_shown_as_they_are_unless_told_otherwise() {
+    let off = ("TOLLGATE_BALANCE", "off");
+    for (file, variables, check, show_own) in [
+        ("", &[SECRET][..], true, false),
+        ("balance: { check: auto, show: librechat }", &[SECRET], true, false),
+        ("balance: { check: off, show: tollgate }", &[SECRET], false, true),
+        ("balance: { check: auto }", &[SECRET, off], false, false),
+    ] {
+        let settings = read(Some(file), variables, with_policies()).unwrap();
+        assert_eq!(settings.balance, BalanceUse { check, show_own }, "{file} {variables:?}");
+    }
+    let faults = codes(read(Some("balance:\n  check: on\n  show: both\n"), &[SECRET], with_policies()));
+    assert_eq!(faults, [("setting-choice", 2), ("setting-choice", 3)]);
+}
+
+#[test]
 fn replicas_that_would_count_alone_have_to_be_told_so() {
     let redis = ("TOLLGATE_REDIS", "redis://host");
     let rows: [(&str, Variables<'_>, &[&str]); 9] = [

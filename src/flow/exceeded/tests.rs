@@ -127,6 +127,28 @@ fn of_several_limits_the_one_that_resets_last_decides_and_all_are_named() {
 }
 
 #[test]
+fn a_balance_has_no_room_until_somebody_adds_to_it() {
+    let policy = policy("");
+    let mut charges = charges(&policy);
+    charges.push(balance::charge("ann", 602, 398));
+    let at = at("2026-11-21T17:00:00Z");
+    let day = charges.iter().position(|charge| charge.id() == "day").unwrap();
+    let lacks = [
+        Lack { draw: day, left: 20, resets: Some("2026-11-21T23:00:00Z".parse().unwrap()) },
+        Lack { draw: charges.len() - 1, left: 398, resets: Some("2255-06-05T23:47:34Z".parse().unwrap()) },
+    ];
+    let exceeded = Exceeded::of(&policy, &charges, &lacks, at, 7).unwrap();
+    assert_eq!(rules(&exceeded), [balance::RULE, "day"]);
+    assert_eq!(exceeded.shortage, Shortage::Funds { balance: 398, cost: 602, prompt: 7 });
+    assert_eq!((exceeded.retry_after(), exceeded.resets_at(), &exceeded.quota), (None, None, &None));
+    assert_eq!(
+        exceeded.message,
+        "Your balance does not cover this request: it needs about 602 credits, and 398 are left beside what your open \
+         requests hold."
+    );
+}
+
+#[test]
 fn the_operators_words_stand_in_where_there_is_a_moment_to_wait_for() {
     let policy =
         policy("messages: { limit_reached: 'Enough: {limit}, {amount} {window}, until {resets_at}. Call 42.' }");

@@ -296,7 +296,9 @@ async fn outage(mongod: &Mongod, way: Way) {
     let relay = Relay::to(server_of(&mongod.uri)).await;
     let uri = through(&relay, &mongod.uri);
     // People are remembered for a minute, so that the directory is not what is missed.
-    let plan = with_agents(POLICY, mongod, &uri).settings("identity: { cache: 60s }");
+    // Nor are balances.
+    let settings = "identity: { cache: 60s }\nbalance: { check: off }";
+    let plan = with_agents(POLICY, mongod, &uri).settings(settings);
     let mut world = plan.start().await;
     for who in ["User", "Admin"] {
         started(&say(&world, who, &turn("agent_cheap"), "before").await);

@@ -4,7 +4,7 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, doc};
 
 use super::*;
-use crate::mongo::with_directory;
+use crate::mongo::{Relay, Way, server_of, through, with_directory};
 use crate::mongod::Mongod;
 use crate::turns::{SOON, listen, start, used as units};
 
@@ -201,6 +201,33 @@ async fn a_refill_that_is_due_counts_and_a_check_that_is_off_does_not() {
         let off = with_directory(FREE, mongod, &mongod.uri).settings(SOON).settings("balance: { check: off }").start().await;
         give(mongod, &off, "User", with(0)).await;
         assert_started(&say(&off, "User", &turn("hello")).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_balance_that_cannot_be_read_covers_nothing_and_in_shadow_mode_none_is_read() {
+    with_mongod(async |mongod| {
+        let relay = Relay::to(server_of(&mongod.uri)).await;
+        let uri = through(&relay, &mongod.uri);
+        // People are remembered for a minute, so that the directory is not what is missed.
+        let plan = |mode: &str| {
+            with_directory(&format!("mode: {mode}\n{FREE}"), mongod, &uri).settings("identity: { cache: 60s }")
+        };
+        let (mut enforced, shadow) = (plan("enforce").start().await, plan("shadow").start().await);
+        for world in [&enforced, &shadow] {
+            assert_started(&say(world, "User", &turn("hello")).await);
+        }
+        relay.set(Way::Cut);
+        enforced.until("it is not ready", async |world| get(world.admin, "/readyz", &[]).await.status == 503).await;
+        let refused = say(&enforced, "User", &turn("hello")).await;
+        assert_eq!(
+            (refused.status.as_u16(), &refused.json()["rule"]),
+            (503, &json!("limits.unavailable")),
+            "{}",
+            refused.text()
+        );
+        assert_started(&say(&shadow, "User", &turn("hello")).await);
     })
     .await;
 }

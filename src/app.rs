@@ -94,6 +94,7 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
     let metrics = Arc::new(Metrics::new()?);
     metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     metrics.policy_info.with_label_values(&[policy.revision(), mode(&policy)]).set(1);
+    metrics.meter().watch(policy.limit_rules());
     let house = House::open().map_err(|error| StartFault::Machine(format!("no thread can be started: {error}")))?;
     let stores = house.wait_for(stores(settings))?;
     let known = counting::known(settings, &stores.sinks);

@@ -112,6 +112,7 @@ struct Book {
 impl Turns {
     /// No turn is open yet.
     pub fn new(parts: TurnsParts) -> Self {
+        settle::declare(&parts.settled);
         let (book, used) = (Mutex::default(), Mutex::default());
         Self { inner: Arc::new(Inner { parts, count: AtomicUsize::new(0), book, used, wake: Notify::new() }) }
     }

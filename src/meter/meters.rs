@@ -55,6 +55,17 @@ impl Outcome {
     }
 }
 
+// === impl MeterMeters ===
+
+impl MeterMeters {
+    /// Makes the series of these limits, so that they are there before any of them is near.
+    pub fn watch<'a>(&self, limits: impl Iterator<Item = &'a RuleId>) {
+        for rule in limits {
+            self.near.with_label_values(&[id(rule)]);
+        }
+    }
+}
+
 // === impl Told ===
 
 impl Told {
@@ -82,8 +93,12 @@ impl Told {
     /// A limit was left near its ceiling. Ids are those of the policy: a closed set. The rule is not told, for one that is a
     /// user's own has the user's name in it.
     pub(super) fn near(&self, rule: &RuleId) {
-        let rule = rule.as_str();
-        let id = rule.rsplit_once("limits.").map_or(rule, |(_, id)| id);
-        self.near.with_label_values(&[id]).inc();
+        self.near.with_label_values(&[id(rule)]).inc();
     }
+}
+
+/// The id of the limit that a rule is.
+fn id(rule: &RuleId) -> &str {
+    let rule = rule.as_str();
+    rule.rsplit_once("limits.").map_or(rule, |(_, id)| id)
 }

@@ -4,7 +4,7 @@ use super::charge::{Charge, Window};
 use super::explain::LimitStatement;
 use super::limits::{Limit, Measure};
 use super::snapshot::{Mode, Snapshot};
-use super::words::Caller;
+use super::words::{Caller, RuleId};
 
 /// A limit that counts for a caller.
 #[derive(Clone, Debug)]
@@ -25,6 +25,11 @@ impl Snapshot {
     /// Whether there is any limit, for anybody. Cheap: most requests need to know no more.
     pub fn has_limits(&self) -> bool {
         self.counts().limits > 0
+    }
+
+    /// The rules of all limits, for anybody, those in shadow mode too.
+    pub fn limit_rules(&self) -> impl Iterator<Item = &RuleId> {
+        self.limit_terms().keys()
     }
 
     /// The limits that count for a caller, the nearest first, those in shadow mode too. Neither limits that a nearer one stands

@@ -224,7 +224,9 @@ fn series<'page>(page: &'page str, name: &str) -> Vec<&'page str> {
 
 #[tokio::test]
 async fn the_admin_plane_tells_health_and_counts() {
-    let mut world = World::with(POLICY).start().await;
+    // A limit that nobody here takes from: its series is there all the same.
+    let limit = "limits:\n  - { id: elsewhere, requests: 5, per: user, window: 1m, endpoints: [anthropic] }\n";
+    let mut world = World::with(&format!("{POLICY}{limit}")).start().await;
     assert_eq!(get(world.admin, "/livez", &[]).await.text(), "ok\n");
     world
         .until("LibreChat counts as healthy, and limits are counted", async |world| {
@@ -265,6 +267,9 @@ async fn the_admin_plane_tells_health_and_counts() {
         ("record_entries_total", "4"),
         ("in_flight", "0"),
         ("upstreams_healthy", "1"),
+        ("limits_degraded", "0"),
+        ("limits_near_total{limit=\"elsewhere\"}", "0"),
+        ("settles_total{source=\"transactions\"}", "0"),
         (concat!("build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), "1"),
     ] {
         assert_eq!(world.metric(&format!("tollgate_{name}")).await, wanted, "{name}");

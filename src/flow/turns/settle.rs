@@ -8,6 +8,7 @@ use super::open::{Receipts, RowsOf};
 use super::rule::{Bill, End, Known, bill};
 use super::{Turn, Turns};
 use crate::meter::{Receipt, plan};
+use crate::metrics::IntCounterVec;
 use crate::policy::charge::Charge;
 use crate::policy::charges::Tokens;
 use crate::policy::{Ask, Snapshot, rates};
@@ -197,6 +198,13 @@ fn spent(policy: &Snapshot, entry: &Usage, billed: &Billed, settled: Timestamp, 
         settled,
         runs: if own { Vec::new() } else { billed.runs.iter().map(run).collect() },
         charged,
+    }
+}
+
+/// Makes the series of all sources, so that they are there before any turn has ended.
+pub(super) fn declare(settled: &IntCounterVec) {
+    for source in [Source::Transactions, Source::Provider, Source::Stream, Source::Estimate, Source::None] {
+        settled.with_label_values(&[label(source)]);
     }
 }
 

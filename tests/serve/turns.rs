@@ -208,14 +208,20 @@ async fn the_stream_of_somebody_else_tells_nothing_about_a_turn() {
 
 #[tokio::test]
 async fn a_stop_settles_what_has_ended_and_leaves_the_rest_to_the_next_start() {
-    let mut world = plan().settings("").start().await;
+    let mut world =
+        World::with(POLICY).settings("timeouts: { turn_status: 100ms, turn_usage: 2s, drain: 1s }").start().await;
     let ended = start(&world, "hello [[words=5 delay=1]]").await;
     listen(&world, &ended).await.rest().await;
     let entry = settled(&mut world, &ended).await;
     let first = charged(&entry, "month");
     let running = start(&world, "hello [[words=5000 delay=20]]").await;
+    let mut reader = listen(&world, &running).await;
+    reader.next().await.expect("a piece");
     world.signal("TERM");
+    assert!(!reader.ends_cleanly().await, "it runs on");
     assert_eq!(world.ended().await.code(), Some(0), "{}", world.log());
+    // A reader that was cut and a turn that is left open keep nobody waiting.
+    assert!(!world.log().contains("could not be"), "{}", world.log());
     assert!(
         !world.entries().iter().any(|entry| entry["conversationId"] == running.as_str() && entry["kind"] == "usage")
     );

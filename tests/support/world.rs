@@ -203,6 +203,11 @@ impl World {
         lock(&self.entries).clone()
     }
 
+    /// The entries written since they were last taken. They are kept nowhere else.
+    pub(crate) fn take_entries(&self) -> Vec<Value> {
+        std::mem::take(&mut *lock(&self.entries))
+    }
+
     /// The first entry that fits, waited for.
     pub(crate) async fn entry(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
         self.until(what, async |world| world.entries().iter().any(&fits)).await;

@@ -21,7 +21,7 @@ use crate::world::World;
 
 /// A number from the environment.
 #[expect(clippy::disallowed_methods, reason = "how long a test runs, not a setting of the product")]
-fn number(name: &str, default: u64) -> u64 {
+pub(crate) fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 

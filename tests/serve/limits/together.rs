@@ -1,8 +1,12 @@
 //! Several of Tollgate that count in one Redis admit together what one would.
+//!
+//! `TOLLGATE_RACE_ROUNDS` says how often each race is run (3 where it does not), and `TOLLGATE_RACE_TURNS` how many turns run in
+//! it at once (100); a tenth of them has room.
 
 use uuid::Uuid;
 
 use super::*;
+use crate::crash::number;
 
 /// The test's Redis, in a database that no other test has. None where there is none.
 #[expect(clippy::disallowed_methods, reason = "where the test's server is, not a setting of the product")]
@@ -16,21 +20,21 @@ fn redis() -> Option<String> {
     server.map(|server| format!("{}/11", server.trim_end_matches('/')))
 }
 
-/// Two installations with this policy, one Redis and the same people.
-async fn two(policy: &str, redis: &str) -> [World; 2] {
+/// So many installations with this policy, one Redis and the same people.
+async fn together(count: usize, policy: &str, redis: &str) -> Vec<World> {
     // A machine with much to do answers late; what is shown here is not how soon.
     let patient = || World::with(policy).settings("timeouts: { limits: 10s }").variable("TOLLGATE_REDIS", redis);
-    let start = async || {
+    let mut worlds = Vec::new();
+    for _ in 0..count {
         let mut world = patient().start().await;
         let counted = async |world: &mut World| {
             get(world.addr, MINE, &[("authorization", &world.bearer("Bob"))]).await.status == 200
         };
         // A Redis that never counted is rebuilt first.
         world.until("limits are counted", counted).await;
-        world
-    };
-    let worlds = [start().await, start().await];
-    assert_eq!(worlds[0].person("Bob").id, worlds[1].person("Bob").id);
+        worlds.push(world);
+    }
+    assert!(worlds.windows(2).all(|pair| pair[0].person("Bob").id == pair[1].person("Bob").id));
     worlds
 }
 
@@ -40,26 +44,35 @@ fn fresh() -> String {
 }
 
 #[tokio::test]
-async fn two_processes_with_one_redis_admit_exactly_what_the_limit_is() {
+async fn one_process_and_three_with_one_redis_admit_exactly_what_the_limit_is() {
     let Some(redis) = redis() else { return };
-    for _ in 0..5 {
-        let id = fresh();
-        let worlds =
-            two(&limits(&format!("      - {{ id: {id}, requests: 10, per: user, window: 30d }}")), &redis).await;
-        let mut asked = JoinSet::new();
-        for at in 0..100 {
-            let world = &worlds[at % 2];
-            let (addr, bearer) = (world.addr, world.bearer("Bob"));
-            asked.spawn(async move { post_json(addr, CHAT, &[("authorization", &bearer)], &turn("hi")).await });
+    let (rounds, turns) = (number("TOLLGATE_RACE_ROUNDS", 3), number("TOLLGATE_RACE_TURNS", 100));
+    let turns = usize::try_from(turns).expect("a number");
+    for count in [1, 3] {
+        for _ in 0..rounds {
+            race(count, turns, &redis).await;
         }
-        let statuses: Vec<_> = asked.join_all().await.iter().map(|answer| answer.status.as_u16()).collect();
-        let taken = statuses.iter().filter(|status| **status == 200).count();
-        assert_eq!((taken, statuses.iter().filter(|status| **status == 429).count()), (10, 90), "{statuses:?}");
-        let called: Vec<_> = worlds.iter().map(|world| world.stand_in.calls().len()).collect();
-        assert_eq!(called.iter().sum::<usize>(), 10, "{called:?}");
-        for world in &worlds {
-            assert_eq!(limit(world, "Bob", &id).await["used"], 10, "both tell the same");
-        }
+    }
+}
+
+/// So many turns at once, for a tenth of which there is room.
+async fn race(count: usize, turns: usize, redis: &str) {
+    let (id, room) = (fresh(), turns / 10);
+    let policy = limits(&format!("      - {{ id: {id}, requests: {room}, per: user, window: 30d }}"));
+    let worlds = together(count, &policy, redis).await;
+    let mut asked = JoinSet::new();
+    for at in 0..turns {
+        let world = &worlds[at % count];
+        let (addr, bearer) = (world.addr, world.bearer("Bob"));
+        asked.spawn(async move { post_json(addr, CHAT, &[("authorization", &bearer)], &turn("hi")).await });
+    }
+    let statuses: Vec<_> = asked.join_all().await.iter().map(|answer| answer.status.as_u16()).collect();
+    let with = |wanted: u16| statuses.iter().filter(|status| **status == wanted).count();
+    assert_eq!((with(200), with(429)), (room, turns - room), "{count}");
+    let called: Vec<_> = worlds.iter().map(|world| world.stand_in.calls().len()).collect();
+    assert_eq!(called.iter().sum::<usize>(), room, "{called:?}");
+    for world in &worlds {
+        assert_eq!(limit(world, "Bob", &id).await["used"], room, "all tell the same");
     }
 }
 

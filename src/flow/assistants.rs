@@ -43,7 +43,7 @@ impl<U: Upstream> Spine<U> {
             let judged = self.judge(visit, &caller, &[Target::Surface(Surface::Assistants)], Metadata::default());
             judged.map_err(|refusal| if by_model { refusal.saying(NO_PICTURES) } else { refusal })?;
             // What a run takes from limits is told by the model that it names.
-            let counted = part == Part::Chat && visit.policy.has_limits();
+            let counted = part == Part::Chat && (visit.policy.has_limits() || self.may_check_balance(visit));
             if part != Part::Abort && !counted {
                 return self.pass(visit, head, body, Some(bearer)).await;
             }

@@ -26,11 +26,15 @@ use super::turns::{Claim, Estimate, LIVES, Pending, Run as RunReader, Spent};
 use super::visit::Visit;
 use crate::identity::Bearer;
 use crate::librechat::balance::{self, Balance};
+use crate::librechat::prompt::overrides_conversation;
+use crate::librechat::running::status_of;
 use crate::librechat::selection::TurnRequest;
+use crate::librechat::unreadable::Unreadable;
 use crate::meter::{Receipt, Taken};
 use crate::policy::charge::Charge;
 use crate::policy::charges::Tokens;
 use crate::policy::{Ask, Caller, Part, RuleId, Snapshot, Target};
+use crate::store::counters::{Lack, Use};
 
 /// Bytes of a body that are taken for one token where nothing counts tokens, so that nobody waits for a count.
 const BYTES_PER_TOKEN: u64 = 4;
@@ -105,13 +109,19 @@ impl<U: Upstream> Spine<U> {
         let policy = Arc::clone(&visit.policy);
         let balance = self.balance_of(visit, asking).await?;
         let rough = Due::of(&policy, asking.caller, &asked.targets, rough(asked), None, visit.at);
+        let takes = balance.is_some() || !rough.enforced.is_empty();
+        if takes && asking.run.is_none() && !can_be_followed(asked) {
+            return Err(Refusal::Unreadable(Unreadable::Conversation));
+        }
         if balance.is_none() && !rough.counts_tokens(&policy) {
-            return self.take_due(visit, rough).await;
+            return self.take_due(visit, asking, rough).await;
         }
         let basis = match self.basis(visit, asking, asked).await {
             Ok(basis) => basis,
             // What only records is not to refuse anything, also where it cannot be told well.
-            Err(_) if rough.enforced.is_empty() && balance.is_none() => return self.take_due(visit, rough).await,
+            Err(_) if rough.enforced.is_empty() && balance.is_none() => {
+                return self.take_due(visit, asking, rough).await;
+            }
             Err(refusal) => return Err(refusal),
         };
         let strict = rough.strict(&policy);
@@ -121,15 +131,15 @@ impl<U: Upstream> Spine<U> {
         let runs = basis.likely(policy.output_allowance()).await?;
         let estimate = Estimate { runs: if runs.is_empty() { rough.estimate.runs } else { runs }, ..rough.estimate };
         let due = Due::of(&policy, asking.caller, &asked.targets, estimate, balance.as_ref(), visit.at);
-        self.take_due(visit, due).await
+        self.take_due(visit, asking, due).await
     }
 
     /// Takes all that is due, or nothing.
-    pub(super) async fn take_due(&self, visit: &mut Visit<'_>, due: Due) -> Result<Held, Refusal> {
+    pub(super) async fn take_due(&self, visit: &mut Visit<'_>, asking: &Asking<'_>, due: Due) -> Result<Held, Refusal> {
         if due.enforced.is_empty() && due.shadow.is_empty() {
             return Ok(Held::default());
         }
-        let (enforced, standing) = self.take_enforced(visit, &due).await?;
+        let (enforced, standing) = self.take_enforced(visit, asking, &due).await?;
         let shadow = self.take_shadow(visit, &due.shadow).await;
         let Due { balance, estimate, .. } = due;
         Ok(Held(Some(Box::new(Receipts { enforced, shadow, standing, balance, estimate }))))
@@ -181,9 +191,10 @@ impl<U: Upstream> Spine<U> {
     async fn take_enforced(
         &self,
         visit: &Visit<'_>,
-        due: &Due,
+        asking: &Asking<'_>,
+        all: &Due,
     ) -> Result<(Option<Receipt>, Option<Standing>), Refusal> {
-        let (policy, due, estimate) = (&visit.policy, &due.enforced, &due.estimate);
+        let (policy, due) = (&visit.policy, &all.enforced);
         if due.is_empty() {
             return Ok((None, None));
         }
@@ -196,16 +207,35 @@ impl<U: Upstream> Spine<U> {
         {
             Taken::All { receipt, uses } => {
                 let at = receipt.hold().map_or(visit.at, |hold| hold.at);
+                if all.balance
+                    && let Some(short) = self.short_of_balance(visit, asking, due, &uses, at).await?
+                {
+                    give_back(receipt).await;
+                    return Err(exceeded(policy, all, &[short], at));
+                }
                 let standing = Standing::of(due, &uses, |charge| policy.terms(&charge.rule), at);
                 Ok((Some(receipt), standing))
             }
-            Taken::Short { at, lacks } => {
-                let prompt = estimate.runs.iter().fold(0_u64, |sum, run| sum.saturating_add(run.tokens.given()));
-                let exceeded = Exceeded::of(policy, due, &lacks, at, prompt)
-                    .ok_or_else(|| Refusal::uncounted("a limit that has no room is not in the policy"))?;
-                Err(Refusal::Exceeded(Box::new(exceeded)))
-            }
+            Taken::Short { at, lacks } => Err(exceeded(policy, all, &lacks, at)),
         }
+    }
+
+    /// What the balance lacks for what has just been taken. LibreChat may have debited a turn since the balance was read, and
+    /// that turn's hold may have ended before this one's was there: so it is read again.
+    async fn short_of_balance(
+        &self,
+        visit: &Visit<'_>,
+        asking: &Asking<'_>,
+        due: &[Charge],
+        uses: &[Use],
+        at: Timestamp,
+    ) -> Result<Option<Lack>, Refusal> {
+        let (Some(charge), Some(used)) = (due.last(), uses.last()) else { return Ok(None) };
+        let Some(balance) = self.balance_of(visit, asking).await? else { return Ok(None) };
+        let there = balance.spendable(used.used, at);
+        let before = used.used.saturating_sub(charge.amount);
+        let short = Lack { draw: due.len() - 1, left: there.saturating_sub(before), resets: None };
+        Ok((used.used > there).then_some(short))
     }
 
     /// Limits in shadow mode are counted as if they refused, and refuse nothing: neither where they have no room nor where
@@ -247,7 +277,7 @@ impl Due {
         let shadow = estimate.with(|amounts| policy.shadow_charges(&ask, amounts));
         if let Some(balance) = balance {
             let cost = estimate.with(|amounts| balance::cost(amounts.runs)).credits;
-            enforced.push(balance::charge(&caller.user, cost, balance.spendable(cost, at)));
+            enforced.push(balance::charge(&caller.user, cost, balance.most(at)));
         }
         Self { enforced, shadow, balance: balance.is_some(), estimate }
     }
@@ -325,6 +355,27 @@ impl Sent {
 }
 
 // === helpers ===
+
+/// Whether a turn can be followed by the id of its conversation: every client of LibreChat's has such ids. A turn that could
+/// not be asked about, or whose rows lie elsewhere, would not be charged for what it uses.
+fn can_be_followed(asked: &TurnRequest) -> bool {
+    asked.conversation.as_deref().is_none_or(|id| status_of(id).is_some()) && !overrides_conversation(&asked.body)
+}
+
+async fn give_back(receipt: Receipt) {
+    if let Err(error) = receipt.release().await {
+        tracing::debug!(%error, "what a refused turn had taken is given back later");
+    }
+}
+
+/// The refusal for what has no room.
+fn exceeded(policy: &Snapshot, due: &Due, lacks: &[Lack], at: Timestamp) -> Refusal {
+    let given = due.estimate.runs.iter().fold(0_u64, |sum, run| sum.saturating_add(run.tokens.given()));
+    match Exceeded::of(policy, &due.enforced, lacks, at, given) {
+        Some(exceeded) => Refusal::Exceeded(Box::new(exceeded)),
+        None => Refusal::uncounted("a limit that has no room is not in the policy"),
+    }
+}
 
 /// What a request is thought to take where nothing counts tokens: by the length of its body.
 fn rough(asked: &TurnRequest) -> Estimate {

@@ -50,10 +50,14 @@ impl<U: Upstream> Spine<U> {
         asking: &Asking<'_>,
         asked: &TurnRequest,
     ) -> Result<Basis, Refusal> {
-        let prompt = match asking.run {
+        let mut prompt = match asking.run {
             Some(Runs::Agent) => Prompt::of_run(&asked.body)?,
             Some(Runs::Assistant) | None => Prompt::of_turn(&asked.body)?,
         };
+        if asked.spec.is_some() {
+            // The spec may bring bounds of its own in place of those in the body.
+            (prompt.output, prompt.context) = (None, None);
+        }
         let history = match &prompt.thread {
             Some(thread) => self.said_before(visit, asking, thread).await?,
             None => History::default(),

@@ -51,7 +51,7 @@ impl<U: Upstream> Spine<U> {
             let run = Spent { endpoint: (*endpoint).into(), model: (*model).into(), tokens };
             let estimate = Estimate { requests: 1, messages: 1, runs: vec![run] };
             let due = Due::of(&policy, asking.caller, &asked.targets, estimate, balance, visit.at);
-            match self.take_due(visit, due).await {
+            match self.take_due(visit, asking, due).await {
                 Err(Refusal::Exceeded(exceeded))
                     if attempt < TRIES && room > 1 && names_any(strict, &exceeded.rules) => {}
                 taken => {

@@ -67,8 +67,8 @@ pub fn cost(runs: &[Run<'_>]) -> Cost {
     }
 }
 
-/// The charge that holds `credits` of what a user has: taken with the [`Cost`] of the estimate and what is [spendable](Balance::spendable)
-/// as the ceiling, settled with what LibreChat will never take itself. That goes on counting for ever, as LibreChat's balance does not
+/// The charge that holds `credits` of what a user has: taken with the [`Cost`] of the estimate and the [most](Balance::most) that
+/// there is as the ceiling, settled with what LibreChat will never take itself. That goes on counting for ever, as LibreChat's balance does not
 /// know of it.
 pub fn charge(user: &str, credits: u64, spendable: u64) -> Charge {
     Charge {
@@ -126,16 +126,21 @@ impl Balance {
         Ok(Self { credits, refill: Refill::read(fields)? })
     }
 
-    /// What can be spent on something that costs so many credits at this moment, in whole credits: what is there and, where it
-    /// would be used up, the refill that is due.
+    /// What there is at this moment in whole credits, where so many are used: what open turns hold, what LibreChat will never
+    /// debit, and what the next turn costs. Where these use up what is there, the refill that is due counts.
     ///
-    /// LibreChat refills when the prompt alone uses up what is there. A turn whose answer uses it up has its refill counted here,
-    /// too: LibreChat gives it before the next turn, and without it a rest that is never quite used up would be refused for ever.
-    pub fn spendable(&self, cost: u64, now: Timestamp) -> u64 {
-        let used_up = self.credits - cost as f64 <= 0.0;
+    /// LibreChat refills when a prompt alone uses up what is there. All that is used counts here: LibreChat gives the refill as soon
+    /// as it has debited as much, and without it a rest that is never quite used up would be refused for ever.
+    pub fn spendable(&self, used: u64, now: Timestamp) -> u64 {
+        let used_up = self.credits - used as f64 <= 0.0;
         let refill = self.refill.as_ref().filter(|refill| used_up && refill.is_due(now));
         // LibreChat's sum has a floor of 0: a refill fills up a debt first.
         number::floor(self.credits + refill.map_or(0.0, |refill| refill.amount))
+    }
+
+    /// The most that there can be at this moment, however much is used.
+    pub fn most(&self, now: Timestamp) -> u64 {
+        self.spendable(u64::MAX, now)
     }
 }
 

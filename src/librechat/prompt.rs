@@ -150,6 +150,17 @@ struct Body {
     previous_response_id: Value,
 }
 
+/// Whether the body of a chat turn names another conversation than the one that it is answered under (`overrideConvoId`):
+/// LibreChat then reads and writes messages and rows there. Its own client never does. A body that cannot be read names one.
+pub fn overrides_conversation(body: &[u8]) -> bool {
+    #[derive(Deserialize, Default)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Named {
+        override_convo_id: Value,
+    }
+    serde_json::from_slice::<Named>(body).map_or(true, |named| is_on(&named.override_convo_id))
+}
+
 // === impl Prompt ===
 
 impl Prompt {

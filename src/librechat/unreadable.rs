@@ -145,7 +145,9 @@ impl Unreadable {
                 ("select-action", "functions must be a list of functions with a name each, and metadata.domain text")
             }
             Self::Spec => ("select-spec", "spec must be the name of a model spec, as text"),
-            Self::Conversation => ("select-conversation", "conversationId must be text"),
+            Self::Conversation => {
+                ("select-conversation", "conversationId must be a plain id, and the only conversation named")
+            }
             Self::EndpointType => ("select-endpoint-type", "endpointType does not belong to this endpoint"),
             Self::AddedConvo => ("select-added-convo", "addedConvo must be an object whose parameters are numbers"),
             Self::EphemeralAgent => {

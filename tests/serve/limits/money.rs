@@ -206,6 +206,52 @@ async fn a_refill_that_is_due_counts_and_a_check_that_is_off_does_not() {
 }
 
 #[tokio::test]
+async fn what_librechat_never_debits_does_not_keep_a_refill_away() {
+    with_mongod(async |mongod| {
+        let mut world = with_directory(FREE, mongod, &mongod.uri).settings(SOON).start().await;
+        let yesterday = mongodb::bson::DateTime::now().timestamp_millis() - 25 * 3_600_000;
+        let balance = doc! {"tokenCredits": 605.0, "autoRefillEnabled": true, "refillAmount": 700.0, "refillIntervalValue": 1,
+                            "refillIntervalUnit": "days", "lastRefill": mongodb::bson::DateTime::from_millis(yesterday)};
+        give(mongod, &world, "User", balance).await;
+        let first = start(&world, LONG).await;
+        let mut reading = listen(&world, &first).await;
+        for _ in 0..20 {
+            reading.next().await.expect("a piece");
+        }
+        stop(&world, "User", &first).await;
+        drop(reading);
+        let of_first = |entry: &Value| entry["kind"] == "usage" && entry["conversationId"] == first.as_str();
+        world.entry("the stopped turn's entry", of_first).await;
+        // What it cost is more than what the balance has beyond the next turn's cost.
+        assert_started(&say(&world, "User", &turn("hello")).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn turns_that_could_not_be_followed_are_refused_where_they_take_something() {
+    let world = World::with(&limits("      - { id: it, requests: 9, per: user, window: month }")).start().await;
+    for (member, value) in [
+        ("conversationId", json!("a b.0")),
+        ("conversationId", json!("ä".repeat(100))),
+        ("overrideConvoId", json!("b0076b47-3e54-4ad6-9d1e-21b2a3f0c0de")),
+        ("overrideConvoId", json!(["b0076b47-3e54-4ad6-9d1e-21b2a3f0c0de"])),
+    ] {
+        let mut body = turn("hello");
+        body[member] = value;
+        let refused = say(&world, "Bob", &body).await;
+        assert_eq!(
+            (refused.status.as_u16(), &refused.json()["rule"]),
+            (400, &json!("select-conversation")),
+            "{member}: {}",
+            refused.text()
+        );
+        assert_started(&say(&world, "Ann", &body).await);
+    }
+    assert_eq!(limit(&world, "Bob", "it").await["used"], 0);
+}
+
+#[tokio::test]
 async fn a_balance_that_cannot_be_read_covers_nothing_and_in_shadow_mode_none_is_read() {
     with_mongod(async |mongod| {
         let relay = Relay::to(server_of(&mongod.uri)).await;

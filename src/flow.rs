@@ -24,6 +24,7 @@ use crate::identity::{Bearer, Identity, TokenFault, Unknown};
 use crate::librechat::path::{Area, CanonicalPath, PathFault};
 use crate::librechat::routes::{self, Access, Class, Route, Unrouted, classify};
 use crate::librechat::running::stream_of;
+use crate::librechat::status::STOP;
 use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::policy::{Caller, Snapshot};
@@ -252,6 +253,10 @@ impl<U: Upstream> Spine<U> {
             (_, Err(fault)) if identity.is_federated() => return Err(Refusal::Unproven(fault)),
             (_, Err(fault)) => return Err(Refusal::Token(fault)),
         };
+        // Whom an identity provider's token stands for is only known when they are looked up.
+        if let Some(bearer) = bearer.as_ref().filter(|bearer| bearer.federated.is_none()) {
+            self.parts.turns.met(bearer);
+        }
         visit.bearer.clone_from(&bearer);
         Ok(bearer)
     }
@@ -294,7 +299,11 @@ impl<U: Upstream> Spine<U> {
             (Some(Class::Stream), Some(bearer)) => self.tap(&head, bearer),
             _ => None,
         };
+        let stops = head.uri.path() == STOP;
         let answer = self.send(visit, head, Outgoing::streamed(body), bearer.as_deref()).await?;
+        if let (true, Some(bearer)) = (stops, &bearer) {
+            self.parts.turns.look_at_those_of(&bearer.user);
+        }
         visit.forwarded(answer.status(), None);
         // Nothing but a stream is one: an error says nothing about the turn.
         let tap = tap.filter(|_| answer.status() == StatusCode::OK);
@@ -320,7 +329,12 @@ impl<U: Upstream> Spine<U> {
             Refusal::Unproven(fault)
         })?;
         let caller = match &bearer.federated {
-            Some(_) => Box::pin(self.parts.identity.mapped(bearer, caller, &visit.policy)).await,
+            Some(_) => {
+                if let Some(bearer) = &visit.bearer {
+                    self.parts.turns.met(bearer);
+                }
+                Box::pin(self.parts.identity.mapped(bearer, caller, &visit.policy)).await
+            }
             None => caller,
         };
         visit.caller = Some(Arc::clone(&caller));

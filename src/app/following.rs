@@ -22,7 +22,8 @@ use crate::record::Recorder;
 use crate::store::Accounts;
 use crate::store::diary::Diary;
 
-/// How long a turn may be open: longer than LibreChat lets one run, shorter than what was taken for it lives.
+/// How long a turn stays open of which nothing is heard: longer than LibreChat keeps one that says nothing, which is 20 minutes, and shorter
+/// than what was taken for it lives.
 const OPEN: Duration = Duration::from_secs(28 * 60);
 
 /// How long the turns that have ended may take to be settled and written down once the last answer is through.

@@ -13,8 +13,9 @@ use super::passage::{BodyFault, Outgoing, Upstream};
 use super::refusal::Refusal;
 use super::reply::{Reply, Unheld, hold};
 use super::shares::Share;
+use super::turns::Alone;
 use super::visit::{Visit, about_turn};
-use super::{Body, LONGEST_BODY, LONGEST_CATALOG, LONGEST_START, Spine, unfiltered};
+use super::{Body, LONGEST_BODY, LONGEST_CATALOG, LONGEST_START, Spine, SpineParts, unfiltered};
 use crate::identity::Bearer;
 use crate::librechat::content::json_body_expected;
 use crate::librechat::routes::{Access, Route};
@@ -59,6 +60,7 @@ impl<U: Upstream> Spine<U> {
             asked.targets = Box::pin(self.look_into_agents(&visit.policy, asked.targets)).await?;
         }
         self.judge(visit, &caller, &asked.targets, about_turn(&asked))?;
+        let _alone = self.alone(visit, &asked, bearer).await?;
         let asking = Asking { head: &head, caller: &caller, bearer, run: None };
         let held = self.charge(visit, asking, &mut asked).await?;
         visit.start_turn(&asked);
@@ -71,6 +73,17 @@ impl<U: Upstream> Spine<U> {
                 Err(refusal)
             }
         }
+    }
+
+    /// Where something may be taken for a turn, no other turn of this user runs in its conversation while it goes to LibreChat.
+    async fn alone(&self, visit: &Visit<'_>, asked: &TurnRequest, bearer: &Bearer) -> Result<Option<Alone>, Refusal> {
+        let Some(conversation) = &asked.conversation else { return Ok(None) };
+        if !visit.policy.has_limits() && !self.may_check_balance(visit) {
+            return Ok(None);
+        }
+        let SpineParts { turns, upstream, identity, .. } = &self.parts;
+        let alone = Box::pin(turns.alone(&bearer.user, conversation, upstream, identity));
+        alone.await.map(Some).ok_or(Refusal::Running)
     }
 
     /// Room for a body of this person that is held, until the turn has gone to LibreChat.

@@ -26,6 +26,12 @@ const REMOTE_API: &str = "surface.remote_api";
 /// In place of the statement that keeps a caller from an agent: the statement may name a model that the caller may not know.
 const AGENT: &str = "policy.agent";
 
+/// What a second turn of a conversation lacks.
+const ONE_AT_A_TIME: Shortage = Shortage::Open { limit: 1 };
+
+/// Seconds after which somebody may try again who waits for a turn to end.
+const SOON: u32 = 5;
+
 /// Why a request is not forwarded, or its answer not passed on.
 #[derive(Debug)]
 pub(super) enum Refusal {
@@ -72,6 +78,8 @@ pub(super) enum Refusal {
     NoSuchSpec,
     /// Limits have no room for it.
     Exceeded(Box<Exceeded>),
+    /// Another turn runs in the same conversation.
+    Running,
     /// Limits cannot be counted; why, for the record.
     Uncounted(String),
     /// A strict limit applies, and what the request may use cannot be bounded.
@@ -156,6 +164,7 @@ impl Refusal {
                 Shortage::Open { .. } => "limits.concurrent",
                 Shortage::Funds { .. } => "limits.funds",
             },
+            Self::Running => "turns.running",
             Self::Uncounted(_) => "limits.unavailable",
             Self::Unbounded { .. } => "limits.unbounded",
             Self::Upstream(UpstreamFault::Timeout) => "upstream.timeout",
@@ -248,6 +257,7 @@ impl Refusal {
             },
             retry_after: match self {
                 Self::Exceeded(exceeded) => exceeded.retry_after(),
+                Self::Running => Some(SOON),
                 _ => matches!(status, StatusCode::SERVICE_UNAVAILABLE).then_some(5),
             },
             code: self.code(),
@@ -260,6 +270,9 @@ impl Refusal {
 
     fn phrase(&self, class: Option<Class>, extras: &Extras<'_>) -> phrasing::Phrase {
         let remote = matches!(class, Some(Class::Remote(_)));
+        if let Self::Running = self {
+            return phrasing::limit_reached(ONE_AT_A_TIME, None, extras);
+        }
         if let Self::Exceeded(exceeded) = self {
             let phrase = if remote { phrasing::limit_reached_remote } else { phrasing::limit_reached };
             return phrase(exceeded.shortage, exceeded.resets_at().as_deref(), extras);
@@ -292,8 +305,8 @@ impl Refusal {
             // Both are for the remote-agent API alone, which has had its answer above.
             Self::Key(_) | Self::RemoteApi => phrasing::refused(self.status(), extras),
             Self::NoSuchSpec => phrasing::spec_unknown(extras),
-            // Has had its answer above.
-            Self::Exceeded(_) => phrasing::refused(self.status(), extras),
+            // Have had their answer above.
+            Self::Exceeded(_) | Self::Running => phrasing::refused(self.status(), extras),
             _ if in_chat => phrasing::failed_in_chat(self.status(), extras),
             _ => phrasing::refused(self.status(), extras),
         }
@@ -324,6 +337,7 @@ impl Refusal {
             Self::Unreadable(fault) => fault.status(),
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::Exceeded(exceeded) => exceeded.shortage.status(),
+            Self::Running => ONE_AT_A_TIME.status(),
             Self::NoDirectory(_) | Self::NoRoom | Self::Uncounted(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(UpstreamFault::Timeout) => StatusCode::GATEWAY_TIMEOUT,
             Self::Upstream(_) | Self::Misshapen(_) | Self::Unfiltered(_) => StatusCode::BAD_GATEWAY,
@@ -354,6 +368,7 @@ impl Refusal {
             }
             Self::NoSuchSpec => "This model spec is not offered to you. Reload the page and choose another.".into(),
             Self::Exceeded(exceeded) => exceeded.message.as_str().into(),
+            Self::Running => "An answer in this conversation is still being written. Wait for it, or stop it.".into(),
             Self::Uncounted(_) => "Your limits cannot be counted at the moment. Try again shortly.".into(),
             Self::Unbounded { why, .. } => {
                 format!("You have a strict limit, and this request cannot be held to it: {why}.").into()
@@ -381,7 +396,7 @@ impl Refusal {
         match self {
             _ if status.is_server_error() => (Category::System, Severity::Error),
             Self::NoRoute(_) | Self::BrokenOff(_) | Self::Slow => (Category::Api, Severity::Info),
-            Self::Exceeded(_) | Self::Unbounded { .. } => (Category::Api, Severity::Warning),
+            Self::Exceeded(_) | Self::Running | Self::Unbounded { .. } => (Category::Api, Severity::Warning),
             Self::Denied { reason, .. } if is_missing(reason) => (Category::Api, Severity::Info),
             Self::Unreadable(Unreadable::MissingModel { .. } | Unreadable::TooLarge) => (Category::Api, Severity::Info),
             _ => (Category::Security, Severity::Warning),

@@ -17,10 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use indexmap::{IndexMap, IndexSet};
+use indexmap::IndexSet;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::identity::Bearer;
@@ -30,6 +29,9 @@ use crate::record::{Recorder, Usage};
 use crate::store::diary::Diary;
 use crate::store::{Accounts, StoreError};
 
+mod alone;
+mod ask;
+mod book;
 mod claim;
 mod diary;
 mod follow;
@@ -43,6 +45,8 @@ mod run;
 mod settle;
 mod tap;
 
+pub(super) use alone::Alone;
+use book::Book;
 pub(super) use claim::{Claim, Estimate, Spent};
 pub use follow::Follower;
 pub use open::Pace;
@@ -51,9 +55,9 @@ pub(super) use pending::Pending;
 pub(super) use run::Run;
 pub(super) use tap::Tap;
 
-/// How long what is taken for a turn lives where nobody settles it: longer than LibreChat lets a turn run, which is 20 minutes
-/// (CONTRACT.md G.1), and longer than [`Pace::open`].
-pub(super) const LIVES: Duration = Duration::from_secs(30 * 60);
+/// How long what is taken for a turn lives where nobody settles it. LibreChat ends a turn that says nothing for 20 minutes
+/// (CONTRACT.md G.1), and one that goes on talking never: what outlives its hold is still settled, and until then takes no room.
+pub(super) const LIVES: Duration = Duration::from_secs(4 * 60 * 60);
 
 /// Most turns that are open at once. Beyond it the oldest is settled by what is known of it.
 const MOST_OPEN: usize = 16 * 1024;
@@ -94,17 +98,10 @@ struct Inner {
     book: Mutex<Book>,
     /// The rows that turns were charged by, the oldest first: each counts for one turn.
     used: Mutex<IndexSet<Box<str>>>,
-    /// Something has happened that the follower should know.
+    /// Something has happened that whoever settles should know.
     wake: Notify,
-}
-
-/// The open turns.
-#[derive(Default)]
-struct Book {
-    /// All of them, the oldest first.
-    all: IndexMap<Uuid, Arc<Turn>>,
-    /// Those whose stream is known, by user and stream.
-    streams: IndexMap<(Arc<str>, Arc<str>), Arc<Turn>>,
+    /// Something has happened that whoever asks LibreChat should know.
+    look: Notify,
 }
 
 // === impl Turns ===
@@ -114,7 +111,16 @@ impl Turns {
     pub fn new(parts: TurnsParts) -> Self {
         settle::declare(&parts.settled);
         let (book, used) = (Mutex::default(), Mutex::default());
-        Self { inner: Arc::new(Inner { parts, count: AtomicUsize::new(0), book, used, wake: Notify::new() }) }
+        Self {
+            inner: Arc::new(Inner {
+                parts,
+                count: AtomicUsize::new(0),
+                book,
+                used,
+                wake: Notify::new(),
+                look: Notify::new(),
+            }),
+        }
     }
 
     /// Whether a turn is followed: where something was taken for it, or where LibreChat's rows can be read, so that its usage
@@ -144,8 +150,7 @@ impl Turns {
         if self.inner.count.load(Ordering::Acquire) == 0 {
             return None;
         }
-        let key = (Arc::clone(user), Arc::from(stream));
-        let turn = self.inner.book.lock().streams.get(&key).cloned()?;
+        let turn = self.inner.book.lock().newest(user, stream)?;
         Some(Tap::new(self.clone(), turn))
     }
 
@@ -158,11 +163,39 @@ impl Turns {
         &self.inner.parts
     }
 
+    /// Who sends this is who started the turns of this user: from now on LibreChat is asked about them with this token, which may be
+    /// a newer one than theirs. Costs nothing where no turn is open.
+    pub(super) fn met(&self, bearer: &Arc<Bearer>) {
+        if self.count() > 0 && self.inner.book.lock().met(bearer) {
+            self.inner.look.notify_one();
+        }
+    }
+
+    /// The open turns of this user are asked about at once: one of them may just have been stopped.
+    pub(super) fn look_at_those_of(&self, user: &str) {
+        if self.count() == 0 {
+            return;
+        }
+        let now = self.parts().clock.tick();
+        self.inner.book.lock().of(user).for_each(|turn| turn.look_at(now));
+        self.inner.look.notify_one();
+    }
+
+    /// Whether this stream of the user's is that of an open turn.
+    fn knows(&self, user: &Arc<str>, stream: &str) -> bool {
+        self.inner.book.lock().newest(user, stream).is_some()
+    }
+
+    /// The newest token of whoever started this turn.
+    fn bearer_of(&self, turn: &Turn) -> Option<Arc<Bearer>> {
+        self.inner.book.lock().bearer(&turn.caller.user)
+    }
+
     /// Adds a turn.
     fn add(&self, turn: &Arc<Turn>) {
         let mut book = self.inner.book.lock();
-        book.all.insert(turn.id, Arc::clone(turn));
-        let oldest = (book.all.len() > MOST_OPEN).then(|| book.all.first().map(|(_, turn)| Arc::clone(turn))).flatten();
+        book.add(turn);
+        let oldest = (book.len() > MOST_OPEN).then(|| book.oldest()).flatten();
         self.counted(&book);
         drop(book);
         if let Some(oldest) = oldest {
@@ -171,32 +204,23 @@ impl Turns {
         }
     }
 
-    /// A turn's stream is known. An older one of the same stream has ended: LibreChat runs one at a time.
+    /// A turn's stream is known. An older one of the same stream goes on, though LibreChat does not tell of it any more
+    /// ([`Turn::supersede`]).
     fn name(&self, turn: &Arc<Turn>, stream: &Arc<str>) {
-        let key = (Arc::clone(&turn.caller.user), Arc::clone(stream));
-        let older = self.inner.book.lock().streams.insert(key, Arc::clone(turn));
-        if let Some(older) = older.filter(|older| older.id != turn.id) {
-            older.ended(rule::End::Gone, self.parts().clock.tick());
-        }
+        self.inner.book.lock().name(turn, stream);
         self.wake();
     }
 
     /// Takes a turn out.
     fn remove(&self, turn: &Arc<Turn>) {
         let mut book = self.inner.book.lock();
-        book.all.shift_remove(&turn.id);
-        if let Some(stream) = turn.stream() {
-            let key = (Arc::clone(&turn.caller.user), stream);
-            if book.streams.get(&key).is_some_and(|other| other.id == turn.id) {
-                book.streams.swap_remove(&key);
-            }
-        }
+        book.remove(turn);
         self.counted(&book);
     }
 
     /// All open turns, the oldest first.
     fn all(&self) -> Vec<Arc<Turn>> {
-        self.inner.book.lock().all.values().cloned().collect()
+        self.inner.book.lock().all()
     }
 
     /// A turn is charged by these rows.
@@ -213,11 +237,12 @@ impl Turns {
     }
 
     fn counted(&self, book: &Book) {
-        self.inner.count.store(book.all.len(), Ordering::Release);
-        self.parts().open.set(i64::try_from(book.all.len()).unwrap_or(i64::MAX));
+        self.inner.count.store(book.len(), Ordering::Release);
+        self.parts().open.set(i64::try_from(book.len()).unwrap_or(i64::MAX));
     }
 
     fn wake(&self) {
         self.inner.wake.notify_one();
+        self.inner.look.notify_one();
     }
 }

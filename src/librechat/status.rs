@@ -7,6 +7,12 @@ use serde_json::value::RawValue;
 use super::catalog::Misshapen;
 use super::said::{Said, text};
 
+/// Where LibreChat lists the turns of whoever asks that run.
+pub const ACTIVE: &str = "/api/agents/chat/active";
+
+/// Where a turn is stopped.
+pub const STOP: &str = "/api/agents/chat/abort";
+
 /// How far a turn is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
@@ -61,6 +67,13 @@ struct Answer<'a> {
     resume: Option<&'a RawValue>,
 }
 
+/// The answer about all of somebody's turns.
+#[derive(Deserialize)]
+struct Active {
+    #[serde(rename = "activeJobIds")]
+    ids: Vec<String>,
+}
+
 // === impl Status ===
 
 impl Status {
@@ -74,6 +87,15 @@ impl Status {
         let so_far = answer.resume.and_then(Resume::read).map(|resume| resume.so_far()).unwrap_or_default();
         Ok(Self { active: answer.active, so_far })
     }
+}
+
+/// The streams of the turns that run, by the answer of [`ACTIVE`].
+///
+/// # Errors
+/// [`Misshapen`] where it does not list them.
+pub fn active(body: &[u8]) -> Result<Vec<String>, Misshapen> {
+    let misshapen = Misshapen { answer: "GET /api/agents/chat/active", what: "it has no list \"activeJobIds\"" };
+    serde_json::from_slice::<Active>(body).map(|answer| answer.ids).map_err(|_| misshapen)
 }
 
 /// What a message says, by the answer of `GET /api/messages/:conversationId`; none where the message is not there (yet).

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Open, get, open, post_json};
 use crate::world::{Plan, World};
 
+mod alone;
+mod asked;
+
 pub(crate) const CHAT: &str = "/api/agents/chat/openAI";
 
 /// Users may use everything, and have a month's tokens, and some turns at once.

@@ -14,6 +14,8 @@ use super::rule::{End, Seen};
 use crate::identity::Bearer;
 use crate::meter::Receipt;
 use crate::policy::{Caller, Snapshot, Target};
+use crate::record::entry::TurnOutcome;
+use crate::store::counters::LATE;
 
 /// The times of a turn.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +24,8 @@ pub struct Pace {
     pub look: Duration,
     /// How long LibreChat's rows are waited for when a turn has ended.
     pub rows: Duration,
-    /// How long a turn may be open. It is settled then by what is known; what was taken for it lives longer ([`super::LIVES`]).
+    /// How long a turn stays open of which nothing is heard: nobody reads it, and LibreChat does not say that it runs. It is settled
+    /// then by what is known; what was taken for it lives longer ([`super::LIVES`]).
     pub open: Duration,
 }
 
@@ -45,7 +48,7 @@ pub(super) struct Facts {
     pub(super) caller: Arc<Caller>,
     /// What was judged.
     pub(super) targets: Vec<Target>,
-    /// By what LibreChat may be asked about it; none where that is not known any more.
+    /// By what LibreChat may be asked about it at first; none where that is not known any more.
     pub(super) bearer: Option<Arc<Bearer>>,
 }
 
@@ -61,8 +64,14 @@ struct State {
     opened: Instant,
     /// When LibreChat may be asked next; only looked at while nobody reads.
     look: Instant,
-    /// LibreChat is not to be asked, or not any more: the token has ended.
+    /// When it was last known to run.
+    alive: Instant,
+    /// Nobody's token is known to ask LibreChat with, or it is not to be asked.
+    silent: bool,
+    /// LibreChat does not take the token: it has ended, perhaps.
     mute: bool,
+    /// Another turn has taken its name at LibreChat: what that says of the name says nothing of this one.
+    superseded: bool,
     /// How often its stream was opened.
     reads: u32,
     /// The provider's own word, where the answer had it.
@@ -114,8 +123,6 @@ struct Rows {
 pub(super) enum Next {
     /// Nothing yet.
     Wait,
-    /// LibreChat is to be asked how far it is.
-    Ask,
     /// LibreChat's rows are to be looked for.
     Rows,
     /// It is to be charged for by what is known.
@@ -139,8 +146,20 @@ pub(super) struct RowsOf {
 const ROWS: (Duration, Duration, Duration) =
     (Duration::from_millis(150), Duration::from_secs(2), Duration::from_secs(5));
 
+/// The longest that a turn is followed, whatever is heard of it: until then its hold can be settled, though it may have expired.
+const LONGEST: Duration = LATE;
+
 /// The pauses between two tries to put a charge on the counters.
 const TRIES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+// === impl State ===
+
+impl State {
+    /// Whether LibreChat can be asked about it.
+    fn askable(&self) -> bool {
+        !self.silent && !self.mute && !self.superseded
+    }
+}
 
 // === impl Turn ===
 
@@ -162,8 +181,11 @@ impl Turn {
             furthest: Progress::default(),
             opened: now,
             look: now,
+            alive: now,
             // For the sake of an entry alone LibreChat is not asked anything more than it would be.
-            mute: facts.bearer.is_none() || !facts.begun.holds(),
+            silent: facts.bearer.is_none() || !facts.begun.holds(),
+            mute: false,
+            superseded: false,
             reads: 0,
             told: None,
             rows: RowsOf::default(),
@@ -238,14 +260,60 @@ impl Turn {
         state.readers.retain(|other| !Arc::ptr_eq(other, reader));
         let progress = std::mem::take(&mut *reader.lock());
         state.furthest.or_further(progress);
-        state.look = now + pace.look;
+        (state.alive, state.look) = (now, now + pace.look);
     }
 
     /// LibreChat has said how far it is.
     pub(super) fn is_at(&self, progress: Progress, now: Instant, pace: &Pace) {
         let mut state = self.state.lock();
         state.furthest.or_further(progress);
-        state.look = now + pace.look;
+        (state.alive, state.look) = (now, now + pace.look);
+    }
+
+    /// LibreChat says that nothing runs under its name; what was `kept` of it, where that is known. Of a turn whose name another one has
+    /// taken that says nothing.
+    pub(super) fn is_over_at_librechat(&self, kept: Option<Progress>, end: End, now: Instant) {
+        let mut state = self.state.lock();
+        if state.superseded {
+            return;
+        }
+        if let Some(progress) = kept {
+            state.furthest.or_further(progress);
+        }
+        drop(state);
+        self.ended(end, now);
+    }
+
+    /// Another turn has taken its name at LibreChat. It is followed by what readers see of it and by rows, else until nothing has been
+    /// heard of it for too long.
+    pub(super) fn supersede(&self) {
+        self.state.lock().superseded = true;
+    }
+
+    /// There is a token that LibreChat has not refused.
+    pub(super) fn may_be_asked(&self) {
+        let mut state = self.state.lock();
+        state.mute = false;
+        state.silent &= !self.begun.holds();
+    }
+
+    /// It is asked about at once, where nobody reads it.
+    pub(super) fn look_at(&self, now: Instant) {
+        self.state.lock().look = now;
+    }
+
+    /// Whether LibreChat is to be asked how far it is.
+    pub(super) fn is_to_be_asked(&self, now: Instant) -> bool {
+        let state = self.state.lock();
+        matches!(state.phase, Phase::Running { .. }) && state.readers.is_empty() && now >= state.look && state.askable()
+    }
+
+    /// Whether it runs, without asking: somebody reads it, or LibreChat has just been sent it, has not answered, and may be about to
+    /// begin it.
+    pub(super) fn runs_for_sure(&self, now: Instant, pace: &Pace) -> bool {
+        let state = self.state.lock();
+        let answered = state.started.as_ref().is_some_and(|started| started.outcome == TurnOutcome::Started);
+        !state.readers.is_empty() || (!answered && now < state.opened + pace.look)
     }
 
     /// LibreChat could not be asked, now or (`mute`) any more.
@@ -276,7 +344,8 @@ impl Turn {
     /// What is to be done now. `books` says whether LibreChat's rows can be read; `last` that there is no later.
     pub(super) fn next(&self, now: Instant, pace: &Pace, books: bool, last: bool) -> Next {
         let mut state = self.state.lock();
-        let (opened, look, mute, read) = (state.opened, state.look, state.mute, !state.readers.is_empty());
+        let (opened, alive, look, read) = (state.opened, state.alive, state.look, !state.readers.is_empty());
+        let (silent, askable) = (state.silent, state.askable());
         let named = state.started.as_ref().is_some_and(|started| started.stream.is_some());
         match &mut state.phase {
             Phase::Over => Next::Wait,
@@ -300,18 +369,15 @@ impl Turn {
                 Next::Rows
             }
             Phase::Running { rows } => {
+                let named_in_books = books && named;
                 // Nobody can say any more how it goes on.
-                let blind = mute && !read && !(books && named);
-                if now >= opened + pace.open || blind {
+                let blind = silent && !read && !named_in_books;
+                let forgotten = !read && now >= alive + pace.open;
+                if blind || forgotten || now >= opened + LONGEST {
                     return Next::Bill(End::Lost);
                 }
-                if read || now < look {
-                    return Next::Wait;
-                }
-                if !mute {
-                    return Next::Ask;
-                }
-                if now < rows.next {
+                // Who asks LibreChat finds those that it can be asked about.
+                if read || now < look || askable || !named_in_books || now < rows.next {
                     return Next::Wait;
                 }
                 rows.next = now + rows.pause.min(pace.rows);

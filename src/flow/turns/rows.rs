@@ -28,7 +28,8 @@ impl Turns {
     pub(super) async fn look_for_rows(&self, turns: Vec<Arc<Turn>>) -> Vec<Arc<Turn>> {
         let Some(accounts) = &self.parts().accounts else { return Vec::new() };
         let mut charged = Vec::new();
-        for turns in turns.chunks(MOST_CONVERSATIONS) {
+        let mut asked: Vec<&[Arc<Turn>]> = turns.chunks(MOST_CONVERSATIONS).collect();
+        while let Some(turns) = asked.pop() {
             let streams: Vec<Arc<str>> = turns.iter().filter_map(|turn| turn.stream()).collect();
             let streams: Vec<&str> = streams.iter().map(|stream| &**stream).collect();
             let since = turns.iter().map(|turn| turn.begun.at).min().unwrap_or(Timestamp::MAX);
@@ -39,14 +40,20 @@ impl Turns {
                     continue;
                 }
             };
+            if page.cut && turns.len() > 1 {
+                // The newest rows are missing, whosever they are.
+                let (one, other) = turns.split_at(turns.len() / 2);
+                asked.extend([one, other]);
+                continue;
+            }
             let rows: Vec<Row<'_>> = page.documents.iter().filter_map(Row::read).collect();
-            charged.extend(turns.iter().filter(|turn| self.found(turn, &rows)).cloned());
+            charged.extend(turns.iter().filter(|turn| self.found(turn, &rows, !page.cut)).cloned());
         }
         charged
     }
 
-    /// The rows of one turn among these. Whether it is charged for now.
-    fn found(&self, turn: &Turn, rows: &[Row<'_>]) -> bool {
+    /// The rows of one turn among these, which are all that there are (`whole`) or the oldest of them. Whether it is charged for now.
+    fn found(&self, turn: &Turn, rows: &[Row<'_>], whole: bool) -> bool {
         let Some(stream) = turn.stream() else { return false };
         let (from, until) = (turn.begun.at.saturating_sub(BEHIND).unwrap_or(Timestamp::MIN), self.next_of(turn));
         let response = turn.response();
@@ -70,7 +77,7 @@ impl Turns {
         let rows = RowsOf {
             spent: calls.iter().filter(|call| call.context != Context::Title).map(|call| spent(turn, call)).collect(),
             ids: calls.iter().flat_map(|call| call.rows.iter().cloned()).collect(),
-            complete: is_complete(&owned),
+            complete: whole && is_complete(&owned),
         };
         let end = turn.rows(rows);
         if let Some(end) = end {
@@ -81,11 +88,10 @@ impl Turns {
 
     /// When the next turn of the same conversation began.
     fn next_of(&self, turn: &Turn) -> Option<Timestamp> {
-        let stream = turn.stream();
-        let same = |other: &Arc<Turn>| {
-            other.begun.at > turn.begun.at && other.caller.user == turn.caller.user && other.stream() == stream
-        };
-        self.all().iter().filter(|other| same(other)).map(|other| other.begun.at).min()
+        let stream = turn.stream()?;
+        let book = self.inner.book.lock();
+        let same = book.of_stream(&turn.caller.user, &stream).iter();
+        same.map(|other| other.begun.at).filter(|at| *at > turn.begun.at).min()
     }
 }
 

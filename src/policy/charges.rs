@@ -1,12 +1,13 @@
 //! What a request, or what it has used, takes from the counters of all limits that apply.
 //!
-//! The same function is asked twice: with an estimate when a request comes, with what was used when it is over. Both times
-//! it gives the same counters in the same order.
+//! The same is asked twice: with an estimate when a request comes, with what was used when it is over. Both times it is the same
+//! counters in the same order. Only the second time nothing can be refused any more: then every call has a price and a place.
 
 use serde::{Deserialize, Serialize};
 
 use super::charge::Charge;
 use super::limits::{Limit, Measure, Terms};
+use super::rates;
 use super::snapshot::{Mode, Snapshot};
 use super::words::{Ask, Part, RuleId, Target};
 
@@ -45,6 +46,25 @@ pub struct Tokens {
     pub output: u64,
 }
 
+/// What a turn has used, for the counters that something was taken from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Used<'a> {
+    /// What it used, each call of a model by itself: what a token costs may depend on the length of the prompt.
+    pub amounts: Amounts<'a>,
+    /// The models that something was taken for. The first is the one that answers first.
+    pub taken_for: &'a [Run<'a>],
+    /// Whether the runs are sums over all models of the turn, of which nobody says which used how much. They count for every limit
+    /// that applies.
+    pub shared: bool,
+}
+
+/// Whether something is taken, or what was used takes its place.
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Take,
+    Settle(&'a Used<'a>),
+}
+
 /// What an ask is about, as far as limits go: models of endpoints, or something that may run any model.
 struct Reach<'a> {
     models: Vec<(&'a str, &'a str)>,
@@ -60,12 +80,35 @@ impl Snapshot {
     ///
     /// A limit of 0 never fits. A cost that cannot be told, because there is no price, is more than any limit.
     pub fn charges(&self, ask: &Ask<'_>, amounts: &Amounts<'_>) -> Vec<Charge> {
-        self.due(ask, amounts, Mode::Enforce)
+        self.due(ask, amounts, Mode::Enforce, Step::Take)
     }
 
     /// The same for limits in shadow mode, which are counted and never refuse; in a policy in shadow mode, all of them.
     pub fn shadow_charges(&self, ask: &Ask<'_>, amounts: &Amounts<'_>) -> Vec<Charge> {
-        self.due(ask, amounts, Mode::Shadow)
+        self.due(ask, amounts, Mode::Shadow, Step::Take)
+    }
+
+    /// What takes the place of [`Snapshot::charges`] when a turn is over.
+    ///
+    /// A model that was not judged, as that of a summary, which the administrator chose, or the name of a deployment, counts for the
+    /// limits of the turn's first model, too. A cost that cannot be told is that of [`Snapshot::cost_used`], and where that
+    /// has none, by LibreChat's rate: neither nothing nor more than any limit.
+    pub fn settled_charges(&self, ask: &Ask<'_>, used: &Used<'_>) -> Vec<Charge> {
+        self.due(ask, &used.amounts, Mode::Enforce, Step::Settle(used))
+    }
+
+    /// The same for limits in shadow mode.
+    pub fn settled_shadow_charges(&self, ask: &Ask<'_>, used: &Used<'_>) -> Vec<Charge> {
+        self.due(ask, &used.amounts, Mode::Shadow, Step::Settle(used))
+    }
+
+    /// What a call has cost, in picodollars: by the price of its model, else by the dearest one of the models that something was taken
+    /// for. None where the policy has a price for none of them.
+    pub fn cost_used(&self, call: &Run<'_>, taken_for: &[Run<'_>]) -> Option<u64> {
+        let by = |run: &Run<'_>| {
+            self.price_for(run.endpoint, run.model, call.tokens.given()).map(|price| price.of(&call.tokens))
+        };
+        by(call).or_else(|| taken_for.iter().filter_map(by).max())
     }
 
     /// What a limit asks of those who count, by the rule of its charges. The mode is that of the policy where this is in shadow
@@ -74,7 +117,7 @@ impl Snapshot {
         self.limit_terms().get(rule).copied()
     }
 
-    fn due(&self, ask: &Ask<'_>, amounts: &Amounts<'_>, mode: Mode) -> Vec<Charge> {
+    fn due(&self, ask: &Ask<'_>, amounts: &Amounts<'_>, mode: Mode, step: Step<'_>) -> Vec<Charge> {
         if self.counts().limits == 0 {
             return Vec::new();
         }
@@ -86,15 +129,15 @@ impl Snapshot {
             .map(|limit| {
                 // Even a request whose tokens are not known takes one, so that it does not fit where nothing may.
                 let least = u64::from(limit.closes());
-                limit.charge(&ask.caller.user, self.taken(limit, amounts).max(least))
+                limit.charge(&ask.caller.user, self.taken(limit, amounts, &reach, step).max(least))
             })
             .collect()
     }
 
     /// How much of a limit is taken, in its measure's unit.
-    fn taken(&self, limit: &Limit, amounts: &Amounts<'_>) -> u64 {
+    fn taken(&self, limit: &Limit, amounts: &Amounts<'_>, reach: &Reach<'_>, step: Step<'_>) -> u64 {
         let sum = |tokens: &dyn Fn(&Run<'_>) -> u64| {
-            let runs = amounts.runs.iter().filter(|run| limit.scope.covers(run.endpoint, run.model));
+            let runs = amounts.runs.iter().filter(|run| step.counts(limit, run, reach));
             runs.fold(0_u64, |sum, run| sum.saturating_add(tokens(run)))
         };
         match limit.terms.measure {
@@ -104,14 +147,39 @@ impl Snapshot {
             Measure::Tokens => sum(&|run| run.tokens.given().saturating_add(run.tokens.output)),
             Measure::InputTokens => sum(&|run| run.tokens.given()),
             Measure::OutputTokens => sum(&|run| run.tokens.output),
-            Measure::Cost => sum(&|run| self.cost(run)),
+            Measure::Cost => sum(&|run| self.cost(run, step)),
         }
     }
 
-    /// What a run costs, in picodollars. More than any limit where it cannot be told.
-    fn cost(&self, run: &Run<'_>) -> u64 {
-        let price = self.price_for(run.endpoint, run.model, run.tokens.given());
-        price.map_or(u64::MAX, |price| price.of(&run.tokens))
+    /// What a run costs, in picodollars. Where it cannot be told, more than any limit when it is taken.
+    fn cost(&self, run: &Run<'_>, step: Step<'_>) -> u64 {
+        let Run { model, tokens, .. } = *run;
+        match step {
+            Step::Take => self.cost_used(run, &[]).unwrap_or(u64::MAX),
+            Step::Settle(used) => {
+                let cost = self.cost_used(run, used.taken_for);
+                cost.unwrap_or_else(|| rates::rate(model, tokens.given()).of(&tokens))
+            }
+        }
+    }
+}
+
+// === impl Step ===
+
+impl Step<'_> {
+    /// Whether what a run takes counts for a limit.
+    fn counts(self, limit: &Limit, run: &Run<'_>, reach: &Reach<'_>) -> bool {
+        let covers = |run: &Run<'_>| limit.scope.covers(run.endpoint, run.model);
+        match self {
+            Self::Take => covers(run),
+            Self::Settle(used) => {
+                let is = |(endpoint, model): &(&str, &str)| {
+                    endpoint.eq_ignore_ascii_case(run.endpoint) && *model == run.model
+                };
+                let judged = || reach.models.iter().any(is);
+                used.shared || covers(run) || (!judged() && used.taken_for.first().is_some_and(covers))
+            }
+        }
     }
 }
 

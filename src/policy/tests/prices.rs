@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::charges::{Amounts, Run, Tokens};
+use crate::policy::charge::Charge;
+use crate::policy::charges::{Amounts, Run, Tokens, Used};
 use crate::policy::prices::Price;
 
 /// Picodollars of a token at one dollar for a million.
@@ -85,6 +86,99 @@ prices:
     assert_eq!(charged(&unknown), [(u64::MAX, half), (0, hundred)]);
     let much = [Run { endpoint: "openAI", model: "o1", tokens: Tokens { output: u64::MAX / 7, input: 5, ..o1 } }];
     assert_eq!(charged(&much), [(u64::MAX, half), (u64::MAX, hundred)]);
+}
+
+/// A model that nobody judged: of a summary, say, or the name of a deployment.
+#[test]
+fn what_was_used_without_a_price_costs_what_the_dearest_model_of_the_turn_costs() {
+    const POLICY: &str = r#"
+roles:
+  USER:
+    endpoints: { openAI: { models: [gpt-4o-mini, o1] } }
+    limits:
+      - { id: all, cost: 0.50 USD, per: user, window: month }
+      - { id: mini, cost: 1 USD, per: role, window: month, models: [gpt-4o-mini] }
+      - { id: mini-tokens, tokens: 1M, per: user, window: month, models: [gpt-4o-mini] }
+      - { id: o1, tokens: 1M, per: user, window: month, models: [o1] }
+prices:
+"#;
+    let caller = caller("USER", &[], "65f0c1d2e3a4b5c6d7e8f901");
+    let run = |model: &'static str, tokens: Tokens| Run { endpoint: "openAI", model, tokens };
+    let charged = |policy: &Snapshot, taken_for: &[Run<'_>], used: &[Run<'_>], shared: bool| -> Vec<(String, u64)> {
+        let targets: Vec<Target> = taken_for.iter().map(|run| model(run.endpoint, run.model)).collect();
+        let amounts = Amounts { requests: 1, messages: 1, runs: used };
+        let ask = Ask { caller: &caller, targets: &targets };
+        let charges = policy.settled_charges(&ask, &Used { amounts, taken_for, shared });
+        let name = |charge: &Charge| charge.key.split(':').next().unwrap().to_owned();
+        charges.iter().map(|charge| (name(charge), charge.amount)).collect()
+    };
+    let expected = |list: &[(&str, u64)]| -> Vec<(String, u64)> {
+        list.iter().map(|(name, amount)| ((*name).to_owned(), *amount)).collect()
+    };
+    let priced =
+        policy(&format!("{POLICY}  gpt-4o-mini: {{ input: 1, output: 1 }}\n  o1: {{ input: 15, output: 60 }}\n"));
+    let (mini, o1) = (run("gpt-4o-mini", Tokens::default()), run("o1", Tokens::default()));
+    let used = |model: &'static str| run(model, Tokens { input: 30, output: 10, ..Tokens::default() });
+    let (own, nano) = (used("gpt-4o-mini"), used("gpt-4.1-nano"));
+    for (taken_for, calls, shared, all) in [
+        // As dear as the only model, and counted with it.
+        (
+            &[mini][..],
+            &[own, nano][..],
+            false,
+            expected(&[("all", 80 * DOLLAR), ("mini", 80 * DOLLAR), ("mini-tokens", 80)]),
+        ),
+        // As dear as the dearest; it counts with the first.
+        (
+            &[mini, o1],
+            &[nano],
+            false,
+            expected(&[("all", 1_050 * DOLLAR), ("mini", 1_050 * DOLLAR), ("mini-tokens", 40), ("o1", 0)]),
+        ),
+        (
+            &[o1, mini],
+            &[nano],
+            false,
+            expected(&[("all", 1_050 * DOLLAR), ("mini", 0), ("mini-tokens", 0), ("o1", 40)]),
+        ),
+        // What was judged counts for itself alone, unless nobody knows whose it is.
+        (
+            &[o1, mini],
+            &[own],
+            false,
+            expected(&[("all", 40 * DOLLAR), ("mini", 40 * DOLLAR), ("mini-tokens", 40), ("o1", 0)]),
+        ),
+        (
+            &[mini, o1],
+            &[used("o1")],
+            true,
+            expected(&[("all", 1_050 * DOLLAR), ("mini", 1_050 * DOLLAR), ("mini-tokens", 40), ("o1", 40)]),
+        ),
+    ] {
+        let mut charged = charged(&priced, taken_for, calls, shared);
+        charged.sort();
+        assert_eq!(charged, all, "{taken_for:?} {calls:?} {shared}");
+    }
+    // When it is taken, it is more than any limit still.
+    let targets = [model("openAI", "gpt-4o-mini")];
+    let amounts = Amounts { requests: 1, messages: 1, runs: &[nano] };
+    let ask = Ask { caller: &caller, targets: &targets };
+    assert!(priced.charges(&ask, &amounts).iter().any(|charge| charge.amount == u64::MAX));
+}
+
+/// After a restart the policy may have no price for anything that was taken.
+#[test]
+fn what_was_used_costs_librechats_rate_where_the_policy_has_no_price_at_all() {
+    let policy = policy(
+        "roles: { USER: { endpoints: { openAI: { models: [o1] } }, limits: [{ id: l, cost: 5 USD, per: user, window: day }] } }\n\
+         prices: { o1: { input: 1, output: 1 } }",
+    );
+    let caller = caller("USER", &[], "65f0c1d2e3a4b5c6d7e8f901");
+    let targets = [model("openAI", "o1")];
+    let gone = Run { endpoint: "openAI", model: "gpt-4o-mini", tokens: Tokens { output: 10, ..Tokens::default() } };
+    let used = Used { amounts: Amounts { requests: 1, messages: 1, runs: &[gone] }, taken_for: &[gone], shared: false };
+    let charges = policy.settled_charges(&Ask { caller: &caller, targets: &targets }, &used);
+    assert_eq!(charges[0].amount, 10 * 600_000);
 }
 
 /// The codes of the faults of a policy.

@@ -8,6 +8,7 @@ use crate::world::{Plan, World};
 
 mod alone;
 mod asked;
+mod charged;
 
 pub(crate) const CHAT: &str = "/api/agents/chat/openAI";
 

@@ -67,4 +67,9 @@ impl Spent {
     pub(in crate::flow) fn run(&self) -> Run<'_> {
         Run { endpoint: &self.endpoint, model: &self.model, tokens: self.tokens }
     }
+
+    /// Whether both are of the same model.
+    pub(in crate::flow) fn is_of(&self, other: &Self) -> bool {
+        self.endpoint == other.endpoint && self.model == other.model
+    }
 }

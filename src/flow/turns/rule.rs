@@ -2,8 +2,6 @@
 //!
 //! Unknown is not zero, and an explicit zero is zero.
 
-use std::sync::Arc;
-
 use super::claim::Spent;
 use crate::policy::charges::Tokens;
 use crate::record::entry::Source;
@@ -58,7 +56,7 @@ pub(super) struct Known<'a> {
 pub(super) enum Bill {
     /// Nothing: all of it is given back, the request and its message, too.
     Nothing,
-    /// These runs.
+    /// These runs: calls of models, each by itself, for what a token costs may depend on the length of its prompt.
     Runs(Vec<Spent>, Source),
 }
 
@@ -81,18 +79,23 @@ pub(super) fn bill(known: &Known<'_>) -> Bill {
     let charged = |runs, origin| Bill::Runs(runs, origin);
     match (end, exact) {
         (End::Refused, None) if !seen.anything => Bill::Nothing,
-        (End::Finished | End::Gone | End::Failed | End::Refused, Some((runs, origin))) => charged(joined(runs), origin),
-        (End::Aborted, Some((runs, origin))) => charged(most(joined(runs), watched(known, false)), origin),
-        (End::Lost, exact) => {
-            let runs = exact.map_or_else(Vec::new, |(runs, _)| joined(runs));
-            let origin = exact.map_or(Source::Estimate, |(_, origin)| origin);
-            charged(most(most(runs, watched(known, false)), joined(estimate)), origin)
+        (End::Finished | End::Gone | End::Failed | End::Refused, Some((runs, origin))) => {
+            charged(runs.to_vec(), origin)
         }
-        (_, None) if !seen.anything => charged(joined(estimate), Source::Estimate),
+        (End::Aborted, Some((runs, origin))) => charged(most(runs.to_vec(), watched(known, false)), origin),
+        (End::Lost, exact) => {
+            let runs = exact.map_or_else(Vec::new, |(runs, _)| runs.to_vec());
+            let origin = exact.map_or(Source::Estimate, |(_, origin)| origin);
+            charged(most(most(runs, watched(known, false)), estimate.to_vec()), origin)
+        }
+        (_, None) if !seen.anything => charged(estimate.to_vec(), Source::Estimate),
         (End::Finished, None) => charged(watched(known, true), Source::Stream),
         (End::Gone | End::Aborted | End::Failed | End::Refused, None) => charged(watched(known, false), Source::Stream),
     }
 }
+
+/// Most calls of one model after the first that stand by themselves; what more there were is one call.
+const MOST_AGAIN: u64 = 100;
 
 /// What was seen: the output as counted, with the input that the estimate has. LibreChat counts the input of the first model
 /// alone: its count replaces the estimate's where it may (`counted`), and else only ever raises it.
@@ -105,18 +108,34 @@ fn watched(known: &Known<'_>, counted: bool) -> Vec<Spent> {
         let input = if counted { input } else { input.max(first.tokens.given()) };
         first.tokens = Tokens { input, ..Tokens::default() };
     }
-    if let Some(first) = runs.first_mut() {
-        let anew = first.tokens.given().saturating_mul(known.seen.again).saturating_add(known.seen.grown);
-        first.tokens.input = first.tokens.input.saturating_add(anew);
-    }
+    let again = runs.first().cloned();
     for seen in &known.seen.output {
-        place(&mut runs, seen).tokens.output += seen.tokens.output;
+        let output = &mut place(&mut runs, seen).tokens.output;
+        *output = output.saturating_add(seen.tokens.output);
+    }
+    if let Some(first) = again {
+        called_again(&mut runs, &first, known.seen);
     }
     runs
 }
 
+/// Each time the first model is called again it is given all anew; the last time also all that has come to it. That these calls were
+/// given parts of it before is in what was counted.
+fn called_again(runs: &mut Vec<Spent>, first: &Spent, seen: &Seen) {
+    let alone = seen.again.min(MOST_AGAIN);
+    let call = |input| Spent { tokens: Tokens { input, ..Tokens::default() }, ..first.clone() };
+    let given = first.tokens.given();
+    for _ in 1..alone {
+        runs.push(call(given));
+    }
+    let last = given.saturating_mul(seen.again.saturating_sub(alone.saturating_sub(1))).saturating_add(seen.grown);
+    if last > 0 && seen.again > 0 {
+        runs.push(call(last));
+    }
+}
+
 /// The runs, each model once.
-fn joined(runs: &[Spent]) -> Vec<Spent> {
+pub(super) fn joined(runs: &[Spent]) -> Vec<Spent> {
     let mut joined = Vec::with_capacity(runs.len());
     for run in runs {
         let tokens = &mut place(&mut joined, run).tokens;
@@ -128,22 +147,24 @@ fn joined(runs: &[Spent]) -> Vec<Spent> {
     joined
 }
 
-/// For each model the more of both: what is missing of its input is added to what is in no cache.
+/// For each model the more of both: what is missing of its input is added to what is in no cache, in its first call.
 fn most(mut runs: Vec<Spent>, others: Vec<Spent>) -> Vec<Spent> {
-    for other in &others {
-        let tokens = &mut place(&mut runs, other).tokens;
-        tokens.input = tokens.input.saturating_add(other.tokens.given().saturating_sub(tokens.given()));
-        tokens.output = tokens.output.max(other.tokens.output);
+    let all = joined(&runs);
+    for other in joined(&others) {
+        let has = all.iter().find(|run| run.is_of(&other)).map_or_else(Tokens::default, |run| run.tokens);
+        let tokens = &mut place(&mut runs, &other).tokens;
+        let missing = other.tokens.given().saturating_sub(has.given());
+        tokens.input = tokens.input.saturating_add(missing);
+        tokens.output = tokens.output.saturating_add(other.tokens.output.saturating_sub(has.output));
     }
     runs
 }
 
 /// The place of this run's model among the runs, made where it has none.
 fn place<'a>(runs: &'a mut Vec<Spent>, of: &Spent) -> &'a mut Spent {
-    let at = runs.iter().position(|run| run.endpoint == of.endpoint && run.model == of.model);
+    let at = runs.iter().position(|run| run.is_of(of));
     let at = at.unwrap_or_else(|| {
-        let (endpoint, model) = (Arc::clone(&of.endpoint), Arc::clone(&of.model));
-        runs.push(Spent { endpoint, model, tokens: Tokens::default() });
+        runs.push(Spent { tokens: Tokens::default(), ..of.clone() });
         runs.len() - 1
     });
     #[expect(clippy::indexing_slicing, reason = "found or pushed just above")]
@@ -222,7 +243,8 @@ mod tests {
                 seen: &seen,
                 estimate: &estimate,
             };
-            assert_eq!(bill(&known), Bill::Runs(charged, origin), "{known:?}");
+            let Bill::Runs(runs, source) = bill(&known) else { panic!("{known:?}") };
+            assert_eq!((joined(&runs), source), (charged, origin), "{known:?}");
         }
         let none = Seen::default();
         for exact in [None, Some((&[][..], Transactions))] {
@@ -235,7 +257,29 @@ mod tests {
     fn a_model_that_is_called_again_is_given_all_anew() {
         let seen = Seen { again: 2, grown: 13, ..seen(Some(20), 30) };
         let known = Known { end: End::Finished, exact: None, seen: &seen, estimate: &[spent("a", 100, 0, 50)] };
-        assert_eq!(bill(&known), Bill::Runs(vec![spent("a", 20 * 3 + 13, 0, 30)], Source::Stream));
+        let calls = vec![spent("a", 20, 0, 30), spent("a", 20, 0, 0), spent("a", 20 + 13, 0, 0)];
+        assert_eq!(bill(&known), Bill::Runs(calls, Source::Stream));
+        // However often that is, there are not more calls than can be written down.
+        let often = Seen { again: 1_000_000, ..seen.clone() };
+        let Bill::Runs(calls, _) = bill(&Known { seen: &often, ..known }) else { panic!("{known:?}") };
+        assert_eq!((calls.len(), joined(&calls)), (101, vec![spent("a", 20 * 1_000_001 + 13, 0, 30)]));
+    }
+
+    /// What a token costs may depend on the length of the call that it is in.
+    #[test]
+    fn calls_of_one_model_stay_apart() {
+        let rows = [spent("a", 7, 0, 1), spent("a", 5, 0, 2), spent("b", 1, 0, 1)];
+        let none = Seen::default();
+        let estimate = [spent("a", 10, 0, 50), spent("a", 20, 0, 0)];
+        let known = |end, exact| Known { end, exact, seen: &none, estimate: &estimate };
+        let exact = Some((&rows[..], Source::Transactions));
+        for end in [End::Finished, End::Gone, End::Failed, End::Refused] {
+            assert_eq!(bill(&known(end, exact)), Bill::Runs(rows.to_vec(), Source::Transactions), "{end:?}");
+        }
+        assert_eq!(bill(&known(End::Finished, None)), Bill::Runs(estimate.to_vec(), Source::Estimate));
+        // What an end raises is raised once, in the first call.
+        let raised = vec![spent("a", 25, 0, 1), spent("a", 5, 0, 2), spent("b", 1, 0, 1)];
+        assert_eq!(bill(&known(End::Aborted, exact)), Bill::Runs(raised, Source::Transactions));
     }
 
     #[test]

@@ -12,6 +12,8 @@ use super::{Turn, Turns};
 use crate::flow::reply::Watch;
 use crate::librechat::remote::usage::{Event, Reader, Usage};
 use crate::librechat::said::Kind;
+use crate::policy::rates;
+use crate::record::entry::Source;
 
 /// One run.
 pub(in crate::flow) struct Run {
@@ -47,11 +49,13 @@ impl Run {
     fn hear(&mut self, event: &Event<'_>) {
         let mut progress = self.progress.lock();
         let runs = self.turn.runs();
+        // The answer does not say which of several models writes: of those it is the dearest.
+        let writer = self.turn.runs_several().then_some("");
         match event {
             Event::Id(id) => progress.response = Some((*id).into()),
-            Event::Text(text) => progress.push(None, Kind::Text, text, runs),
-            Event::Reasoning(text) => progress.push(None, Kind::Reasoning, text, runs),
-            Event::Call(text) => progress.push(None, Kind::Call, text, runs),
+            Event::Text(text) => progress.push(writer, Kind::Text, text, runs),
+            Event::Reasoning(text) => progress.push(writer, Kind::Reasoning, text, runs),
+            Event::Call(text) => progress.push(writer, Kind::Call, text, runs),
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Failed => self.failed = true,
             Event::TooLong(_) => progress.anything = true,
@@ -86,12 +90,11 @@ impl Drop for Run {
         let now = parts.clock.tick();
         if let Some(usage) = self.usage {
             self.progress.lock().input = Some(usage.input);
-            // It is the sum over all models that ran. Which used how much, nobody says: it counts for the first.
-            let first = self.turn.runs().first().filter(|_| usage.whole);
-            if let Some(Spent { endpoint, model, .. }) = first {
-                let (endpoint, model) = (Arc::clone(endpoint), Arc::clone(model));
-                let tokens = usage.tokens(&endpoint);
-                self.turn.was_told(vec![Spent { endpoint, model, tokens }]);
+            // It is the sum over all models that ran. Which used how much, nobody says: it may all be of the dearest.
+            if usage.whole
+                && let Some(dearest) = dearest(&self.turn, &usage)
+            {
+                self.turn.was_told(vec![dearest]);
             }
         }
         self.turn.unread(&self.progress, now, &parts.pace);
@@ -105,5 +108,32 @@ impl Drop for Run {
         };
         self.turn.ended(end, now);
         self.turns.wake();
+    }
+}
+
+/// What was used, if all of it was of the model of the turn that makes it the dearest; of several that are as dear, the first.
+fn dearest(turn: &Turn, usage: &Usage) -> Option<Spent> {
+    let all = turn.runs().iter().map(|run| Spent { tokens: usage.tokens(&run.endpoint), ..run.clone() });
+    let cost = |run: &Spent| {
+        let price = turn.policy.price_for(&run.endpoint, &run.model, run.tokens.given());
+        price.unwrap_or_else(|| rates::rate(&run.model, run.tokens.given())).of(&run.tokens)
+    };
+    all.rev().max_by_key(cost)
+}
+
+// === impl Turn, for runs ===
+
+impl Turn {
+    /// Whether more than one model may run in it.
+    fn runs_several(&self) -> bool {
+        let mut runs = self.runs().iter();
+        runs.next().is_some_and(|first| runs.any(|run| !run.is_of(first)))
+    }
+
+    /// Whether what this source says is a sum over several models, of which nobody knows which used how much: so it is where the
+    /// answer is the run itself.
+    pub(super) fn shares(&self, source: Source) -> bool {
+        let told = matches!(source, Source::Provider | Source::Stream);
+        told && self.stream().is_none() && self.runs_several()
     }
 }

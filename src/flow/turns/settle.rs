@@ -5,15 +5,15 @@ use jiff::Timestamp;
 use super::claim::{Estimate, Spent};
 use super::diary::{self, Billed};
 use super::open::{Receipts, RowsOf};
-use super::rule::{Bill, End, Known, bill};
+use super::rule::{Bill, End, Known, bill, joined};
 use super::{Turn, Turns};
 use crate::meter::{Receipt, plan};
 use crate::metrics::IntCounterVec;
 use crate::policy::charge::Charge;
-use crate::policy::charges::Tokens;
+use crate::policy::charges::{Amounts, Run, Tokens, Used};
 use crate::policy::{Ask, Snapshot, rates};
 use crate::record::entry::{Charged, RunUsed, Source, TokensUsed, Usd};
-use crate::record::{Entry, Spent as Used, Usage};
+use crate::record::{Entry, Spent as Recorded, Usage};
 use crate::store::StoreError;
 use crate::store::counters::{Hold, Settled};
 
@@ -37,21 +37,18 @@ impl Turns {
         };
         let seen = turn.seen();
         let charged = bill(&Known { end, exact, seen: &seen, estimate: turn.runs() });
-        // LibreChat takes from the balance what it has rows for, and of a turn that has ended well all, sooner or later.
-        let debited = match (&rows, end) {
-            (None, End::Finished) => None,
-            (rows, _) => Some(rows.as_deref().unwrap_or_default()),
-        };
+        // Only of what was stopped LibreChat certainly takes nothing more from the balance than it has rows for. Of all else it
+        // may, sooner or later, whether or not its rows came in time.
+        let debited = (end == End::Aborted).then(|| rows.as_deref().unwrap_or_default());
         self.billed(turn, charged, debited);
     }
 
     fn billed(&self, turn: &Turn, charged: Bill, debited: Option<&[Spent]>) {
         let mut billed = Billed::of(charged);
         if billed.source != Source::None {
-            let amounts = Estimate { runs: billed.runs.clone(), ..turn.begun.estimate };
-            billed.used = turn.begun.hold.as_ref().map(|hold| used(turn, hold, &amounts, debited, Snapshot::charges));
-            billed.shadow =
-                turn.begun.shadow.as_ref().map(|hold| used(turn, hold, &amounts, debited, Snapshot::shadow_charges));
+            let (hold, shadow) = (turn.begun.hold.as_ref(), turn.begun.shadow.as_ref());
+            billed.used = hold.map(|hold| used(turn, hold, &billed, debited, Snapshot::settled_charges));
+            billed.shadow = shadow.map(|hold| used(turn, hold, &billed, debited, Snapshot::settled_shadow_charges));
         }
         let parts = self.parts();
         if let (true, Some(file)) = (turn.begun.holds(), &parts.diary)
@@ -127,7 +124,7 @@ impl Turns {
         };
         let source = billed.source;
         let mut entry = self.entry(turn);
-        entry.spent = Some(Box::new(spent(&turn.policy, &entry, billed, at, charged)));
+        entry.spent = Some(Box::new(spent(turn, &entry, billed, at, charged)));
         parts.recorder.record(Entry::Usage(Box::new(entry)));
         parts.settled.with_label_values(&[label(source)]).inc();
     }
@@ -148,16 +145,20 @@ impl Turns {
 fn used(
     turn: &Turn,
     hold: &Hold,
-    amounts: &Estimate,
+    billed: &Billed,
     debited: Option<&[Spent]>,
-    due: fn(&Snapshot, &Ask<'_>, &crate::policy::charges::Amounts<'_>) -> Vec<Charge>,
+    due: fn(&Snapshot, &Ask<'_>, &Used<'_>) -> Vec<Charge>,
 ) -> Vec<u64> {
     let ask = Ask { caller: &turn.caller, targets: &turn.targets };
-    let charges = amounts.with(|amounts| due(&turn.policy, &ask, amounts));
-    let drawn = plan(&charges, hold.at).unwrap_or_default();
+    let runs: Vec<Run<'_>> = billed.runs.iter().map(Spent::run).collect();
+    let taken_for: Vec<Run<'_>> = turn.runs().iter().map(Spent::run).collect();
+    let Estimate { requests, messages, .. } = turn.begun.estimate;
+    let amounts = Amounts { requests, messages, runs: &runs };
+    let used = Used { amounts, taken_for: &taken_for, shared: turn.shares(billed.source) };
+    let drawn = plan(&due(&turn.policy, &ask, &used), hold.at).unwrap_or_default();
     let amount = |draw: &crate::store::counters::Draw| {
         if draw.counter.starts_with(BALANCE) {
-            return debited.map_or(0, |debited| undebited(&amounts.runs, debited));
+            return debited.map_or(0, |debited| undebited(&billed.runs, debited));
         }
         let now = drawn.iter().find(|other| other.counter == draw.counter);
         now.map_or(draw.amount, |now| now.amount)
@@ -174,29 +175,34 @@ fn undebited(runs: &[Spent], debited: &[Spent]) -> u64 {
     credits(runs).saturating_sub(credits(debited))
 }
 
-fn spent(policy: &Snapshot, entry: &Usage, billed: &Billed, settled: Timestamp, charged: Vec<Charged>) -> Used {
-    let cost = |run: &Spent| Some(policy.price(&run.endpoint, &run.model)?.of(&run.tokens));
-    let sum = |of: fn(&Tokens) -> u64| billed.runs.iter().fold(0_u64, |sum, run| sum.saturating_add(of(&run.tokens)));
+/// The figures of the usage entry. Each call costs what it costs on the counters, and each model stands there once.
+fn spent(turn: &Turn, entry: &Usage, billed: &Billed, settled: Timestamp, charged: Vec<Charged>) -> Recorded {
+    let taken_for: Vec<Run<'_>> = turn.runs().iter().map(Spent::run).collect();
+    let cost = |run: &Spent| turn.policy.cost_used(&run.run(), &taken_for);
+    let total = |runs: &mut dyn Iterator<Item = &Spent>| {
+        runs.map(cost).try_fold(0_u64, |sum, cost| Some(sum.saturating_add(cost?))).map(Usd)
+    };
+    let runs = joined(&billed.runs);
+    let sum = |of: fn(&Tokens) -> u64| runs.iter().fold(0_u64, |sum, run| sum.saturating_add(of(&run.tokens)));
     let tokens = Tokens {
         input: sum(|tokens| tokens.input),
         cached_input: sum(|tokens| tokens.cached_input),
         cache_write: sum(|tokens| tokens.cache_write),
         output: sum(|tokens| tokens.output),
     };
-    let all: Option<u64> = billed.runs.iter().map(cost).try_fold(0_u64, |sum, cost| Some(sum.saturating_add(cost?)));
-    let own = matches!(billed.runs.as_slice(), [run] if run.endpoint == entry.endpoint && run.model == entry.model);
+    let own = matches!(runs.as_slice(), [run] if run.endpoint == entry.endpoint && run.model == entry.model);
     let run = |run: &Spent| RunUsed {
         endpoint: (*run.endpoint).into(),
         model: (*run.model).into(),
         tokens: TokensUsed::from(run.tokens),
-        cost: cost(run).map(Usd),
+        cost: total(&mut billed.runs.iter().filter(|call| call.is_of(run))),
     };
-    Used {
+    Recorded {
         tokens: TokensUsed::from(tokens),
-        cost: all.map(Usd),
+        cost: total(&mut billed.runs.iter()),
         source: billed.source,
         settled,
-        runs: if own { Vec::new() } else { billed.runs.iter().map(run).collect() },
+        runs: if own { Vec::new() } else { runs.iter().map(run).collect() },
         charged,
     }
 }
@@ -220,4 +226,24 @@ fn label(source: Source) -> &'static str {
 
 fn unsettled(why: &dyn std::fmt::Display) -> StoreError {
     StoreError { store: "limits", message: why.to_string(), transient: true }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gemini's rate rises above 200,000 tokens of a call, not of a turn.
+    #[test]
+    fn what_librechat_has_debited_call_by_call_is_owed_by_nobody() {
+        let call = |input| Spent {
+            endpoint: "google".into(),
+            model: "gemini-3.1-pro".into(),
+            tokens: Tokens { input, output: 1_000, ..Tokens::default() },
+        };
+        let calls = [call(150_000), call(150_000), call(150_000)];
+        assert_eq!(undebited(&calls, &calls), 0);
+        assert_eq!(undebited(&calls, &calls[1..]), 150_000 * 2 + 1_000 * 12);
+        assert_eq!(undebited(&calls[1..], &calls), 0, "LibreChat has taken more than was used");
+        assert_eq!(undebited(&[call(450_000)], &[]), 450_000 * 4 + 1_000 * 18);
+    }
 }

@@ -1,0 +1,180 @@
+//! What turns are charged where LibreChat's rows, or its silence, could be read in two ways.
+
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{DateTime, Document, doc};
+
+use super::*;
+use crate::mongo::with_directory;
+use crate::mongod::{Mongod, with_mongod};
+
+/// Picodollars of a token at one dollar for a million.
+const DOLLAR: u64 = 1_000_000;
+
+/// Writes what LibreChat would have for one call of a model in this turn.
+async fn write(mongod: &Mongod, world: &World, turn: (&str, &str), call: (&str, &str), tokens: [i64; 2]) {
+    let user = ObjectId::parse_str(&world.person("User").id).expect("an id");
+    let ((stream, response), (model, context)) = (turn, call);
+    let row = |kind: &str, tokens: i64| {
+        doc! {
+            "user": user, "conversationId": stream, "messageId": response, "tokenType": kind, "model": model,
+            "context": context, "rate": 0.15, "rawAmount": -tokens, "tokenValue": -1.0, "createdAt": DateTime::now(),
+        }
+    };
+    let rows = [row("prompt", tokens[0]), row("completion", tokens[1])];
+    mongod.librechat.collection::<Document>("transactions").insert_many(rows).await.expect("rows");
+}
+
+/// Hears a turn to its end: the id of its response.
+async fn hear(world: &World, stream: &str) -> String {
+    let said: Vec<u8> =
+        listen(world, stream).await.rest().await.iter().flat_map(|piece| piece.bytes.to_vec()).collect();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    let last = said.lines().rev().find_map(|line| line.strip_prefix("data: ")).expect("an event");
+    let last: Value = serde_json::from_str(last).expect("JSON");
+    last["responseMessage"]["messageId"].as_str().expect("an id").to_owned()
+}
+
+/// What the entry says was put on the caller's balance.
+fn on_balance(entry: &Value) -> u64 {
+    charged(entry, "balance")
+}
+
+/// The entry's own cost, in picodollars.
+fn cost(entry: &Value) -> u64 {
+    let told = entry["cost"].as_str().unwrap_or_else(|| panic!("{entry}"));
+    let (whole, part) = told.split_once('.').unwrap_or((told, ""));
+    format!("{whole}{part:0<12}").parse().expect("dollars")
+}
+
+/// The operator's model for summaries needs no price in the policy: nobody asks for it.
+#[tokio::test]
+async fn a_summary_by_a_model_without_a_price_costs_what_the_turns_own_model_costs() {
+    const BUDGET: &str = "version: 1
+roles:
+  USER:
+    endpoints: { openAI: { models: [gpt-4o-mini] } }
+    limits:
+      - { id: usd, cost: 100 USD, per: role, window: month }
+      - { id: mini, tokens: 1M, per: user, window: month, models: [gpt-4o-mini] }
+  ADMIN: { unrestricted: true, limits: none }
+prices: { gpt-4o-mini: { input: 1, output: 1 } }
+";
+    with_mongod(async |mongod| {
+        let mut world = with_directory(BUDGET, mongod, &mongod.uri).settings(SOON).start().await;
+        let stream = start(&world, "hello [[words=3]]").await;
+        let response = hear(&world, &stream).await;
+        write(mongod, &world, (&stream, &response), ("gpt-4o-mini", "message"), [20, 10]).await;
+        write(mongod, &world, (&stream, &response), ("gpt-4.1-nano", "summarization"), [30, 10]).await;
+        let entry = settled(&mut world, &stream).await;
+        assert_eq!(entry["source"], "transactions", "{entry}");
+        assert_eq!((charged(&entry, "usd"), charged(&entry, "mini"), cost(&entry)), (70 * DOLLAR, 70, 70 * DOLLAR));
+        // Everybody else with the role goes on.
+        start(&world, "hello").await;
+    })
+    .await;
+}
+
+/// Above 200,000 tokens Gemini's rate is twice as high: of a call, not of the sum of several.
+#[tokio::test]
+async fn each_call_is_priced_by_its_own_length() {
+    const BUDGET: &str = "version: 1
+roles:
+  USER: { unrestricted: true, limits: [{ id: usd, cost: 100 USD, per: user, window: month }] }
+  ADMIN: { unrestricted: true }
+prices: { librechat: true }
+";
+    with_mongod(async |mongod| {
+        let mut world = with_directory(BUDGET, mongod, &mongod.uri).settings(SOON).start().await;
+        for (calls, expected) in [
+            (vec![[150_000, 1_000]; 3], 3 * (150_000 * 2 + 1_000 * 12) * DOLLAR),
+            (vec![[250_000, 1_000], [1_000, 0]], (250_000 * 4 + 1_000 * 18 + 1_000 * 2) * DOLLAR),
+        ] {
+            let stream = start(&world, "hello [[words=3]]").await;
+            let response = hear(&world, &stream).await;
+            for tokens in calls {
+                write(mongod, &world, (&stream, &response), ("gemini-3.1-pro-preview", "message"), tokens).await;
+            }
+            let entry = settled(&mut world, &stream).await;
+            assert_eq!((charged(&entry, "usd"), cost(&entry)), (expected, expected), "{entry}");
+            assert_eq!(entry["runs"].as_array().map(Vec::len), Some(1), "each model once: {entry}");
+        }
+    })
+    .await;
+}
+
+/// LibreChat's rows may come later than they are waited for, and the balance is debited then.
+#[tokio::test]
+async fn what_librechat_may_still_debit_is_not_put_on_the_balance() {
+    const FREE: &str = "version: 1\nroles: { USER: { unrestricted: true }, ADMIN: { unrestricted: true } }\n";
+    with_mongod(async |mongod| {
+        let mut world = with_directory(FREE, mongod, &mongod.uri).settings(SOON).start().await;
+        let user = ObjectId::parse_str(&world.person("User").id).expect("an id");
+        let balances = mongod.librechat.collection::<Document>("balances");
+        balances.insert_one(doc! {"user": user, "tokenCredits": 10_000_000.0}).await.expect("a balance");
+        // Over before anybody looks; failed; stopped, which LibreChat never debits.
+        let gone = start(&world, "hello [[words=3 delay=1]]").await;
+        let entry = settled(&mut world, &gone).await;
+        assert_eq!((&entry["source"], on_balance(&entry)), (&json!("estimate"), 0), "{entry}");
+        let failed = start(&world, "hello [[fail=500]]").await;
+        listen(&world, &failed).await.rest().await;
+        let entry = settled(&mut world, &failed).await;
+        assert_eq!((&entry["source"], on_balance(&entry)), (&json!("stream"), 0), "{entry}");
+        let stopped = start(&world, "hello [[words=5000 delay=20]]").await;
+        let mut reader = listen(&world, &stopped).await;
+        for _ in 0..5 {
+            reader.next().await.expect("a piece");
+        }
+        let bearer = world.bearer("User");
+        let stop = json!({"streamId": stopped});
+        post_json(world.addr, "/api/agents/chat/abort", &[("authorization", &bearer)], &stop).await;
+        let entry = settled(&mut world, &stopped).await;
+        assert!(on_balance(&entry) > 0, "{entry}");
+    })
+    .await;
+}
+
+/// The answer of the remote-agent API tells one sum, whichever agents of the graph have run.
+#[tokio::test]
+async fn a_run_of_several_models_is_charged_as_if_the_dearest_had_run() {
+    const BUDGET: &str = "version: 1
+remote_api: { enabled: true }
+roles:
+  USER:
+    unrestricted: true
+    limits:
+      - { id: usd, cost: 100 USD, per: user, window: month }
+      - { id: cheap, tokens: 1M, per: user, window: month, models: [gpt-4o-mini] }
+      - { id: dear, tokens: 1M, per: user, window: month, models: [o1] }
+  ADMIN: { unrestricted: true }
+prices: { gpt-4o-mini: { input: 1, output: 1 }, o1: { input: 1000, output: 1000 }, default: { input: 1000, output: 1000 } }
+";
+    with_mongod(async |mongod| {
+        crate::remote::fill(mongod).await;
+        let edges = [doc! {"from": "agent_both", "to": "agent_dear"}];
+        let both = doc! {"id": "agent_both", "provider": "openAI", "model": "gpt-4o-mini", "tools": [], "edges": edges.to_vec()};
+        mongod.put_agent(both).await;
+        let mut world = crate::remote::with_keys(BUDGET, mongod, &mongod.uri)
+            .librechat(|options| {
+                let mut agent = options.agents.iter().find(|agent| agent.id == "agent_cheap").expect("an agent").clone();
+                agent.id = "agent_both".to_owned();
+                options.agents.push(agent);
+            })
+            .settings(SOON)
+            .start()
+            .await;
+        let bearer = format!("Bearer {}", crate::remote::KEY);
+        let ask = async |agent: &str, mark: &str| {
+            let body = json!({"model": agent, "messages": [{"role": "user", "content": "hi [[words=50]]"}]});
+            let headers = [("authorization", bearer.as_str()), ("user-agent", mark)];
+            post_json(world.addr, "/api/agents/v1/chat/completions", &headers, &body).await
+        };
+        let answer = ask("agent_both", "both").await;
+        let usage = answer.json()["usage"].clone();
+        let sum = usage["total_tokens"].as_u64().unwrap_or_else(|| panic!("{}", answer.text()));
+        let entry = world.entry("its use", |entry| entry["kind"] == "usage").await;
+        assert_eq!(entry["source"], "provider", "{entry}");
+        assert_eq!((charged(&entry, "usd"), cost(&entry)), (1_000 * sum * DOLLAR, 1_000 * sum * DOLLAR), "{entry}");
+        assert_eq!((charged(&entry, "cheap"), charged(&entry, "dear")), (sum, sum), "{entry}");
+    })
+    .await;
+}

@@ -18,9 +18,9 @@ roles:
   USER:
     unrestricted: true
     limits:
-      - { id: month, tokens: 10M, per: user, window: month }
-      - { id: out, output_tokens: 10M, per: user, window: month }
-      - { id: said, requests: 100k, per: user, window: month }
+      - { id: month, tokens: 10000M, per: user, window: month }
+      - { id: out, output_tokens: 10000M, per: user, window: month }
+      - { id: said, requests: 10M, per: user, window: month }
       - { id: open, concurrent: 50, per: user }
   ADMIN: { unrestricted: true }
 prices: { default: { input: 1, output: 1 } }

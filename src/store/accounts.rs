@@ -57,6 +57,14 @@ pub trait Accounts: Send + Sync {
     /// [`StoreError`] where the store cannot answer, or where more than [`MOST_CONVERSATIONS`] are asked about.
     async fn transactions(&self, conversations: &[&str], since: Timestamp) -> Result<Page, StoreError>;
 
+    /// The same for answers: the rows of these users with one of these as their `messageId`, whatever their conversation. LibreChat's
+    /// index is on the user alone, so that all rows of these users are looked through. A user's id that is not an ObjectId gives
+    /// nothing, nor does an answer's beyond [`LONGEST_CONVERSATION`].
+    ///
+    /// # Errors
+    /// As [`Accounts::transactions`]; [`MOST_CONVERSATIONS`] is also the most users, and the most answers.
+    async fn transactions_of(&self, users: &[&str], answers: &[&str], since: Timestamp) -> Result<Page, StoreError>;
+
     /// The messages of this user in this conversation, all branches: `messageId`, `parentMessageId`, `tokenCount`,
     /// `isCreatedByUser`, `text`, `content` and `files`, each only where the message has it. The newest first, at most
     /// [`MOST_MESSAGES`] and [`MOST_BYTES`]; where it is cut, the oldest are missing. None for an id that is not an ObjectId.

@@ -183,6 +183,12 @@ impl Accounts for Mongo {
         asked.map_err(|error| self.hosts.fault(&error))
     }
 
+    async fn transactions_of(&self, users: &[&str], answers: &[&str], since: Timestamp) -> Result<Page, StoreError> {
+        let rows = accounts::transactions_of(&self.librechat, users, answers, since);
+        let asked = faults::in_time(&self.hosts, LOOK_UP, rows).await?;
+        asked.map_err(|error| self.hosts.fault(&error))
+    }
+
     async fn messages(&self, user: &str, conversation: &str) -> Result<Page, StoreError> {
         let messages = accounts::messages(&self.librechat, user, conversation);
         let asked = faults::in_time(&self.hosts, LOOK_UP, messages).await?;

@@ -177,6 +177,41 @@ async fn conversations_are_asked_about_by_exactly_their_ids() {
     .await;
 }
 
+/// An answer's rows are found without their conversation, and only those of whom is asked about.
+#[tokio::test]
+async fn rows_of_an_answer_are_found_by_whose_it_is_and_its_id() {
+    with(async |bench| {
+        let long = "x".repeat(LONGEST_CONVERSATION + 1);
+        let row = |user: &str, answer: &str| {
+            doc! {"user": oid(user), "messageId": answer, "conversationId": "unknown",
+            "createdAt": DateTime::from_millis(written().as_millisecond() + 41)}
+        };
+        put(bench, "transactions", [row(USER, "chatcmpl-1"), row(VIEWER, "chatcmpl-1"), row(USER, &long)]).await;
+        let count = async |users: &[&str], answers: &[&str], since: Timestamp| {
+            bench.store.transactions_of(users, answers, since).await.unwrap().documents.len()
+        };
+        for (users, answers, since, expected) in [
+            (&[USER][..], &["chatcmpl-1"][..], Timestamp::MIN, 1),
+            (&[&USER.to_uppercase()], &["chatcmpl-1"], Timestamp::MIN, 1),
+            (&[USER, VIEWER], &["chatcmpl-1"], Timestamp::MIN, 2),
+            (&[USER, ADMIN], &["chatcmpl-1", ANSWER], written(), 4),
+            (&[USER], &["chatcmpl-1", ANSWER], written() + jiff::SignedDuration::from_millis(41), 1),
+            (&[ADMIN, "nobody", ""], &["chatcmpl-1"], Timestamp::MIN, 0),
+            (&[USER], &["chatcmpl", "$ne", "", &long], Timestamp::MIN, 0),
+            (&[], &["chatcmpl-1"], Timestamp::MIN, 0),
+            (&[USER], &[], Timestamp::MIN, 0),
+        ] {
+            assert_eq!(count(users, answers, since).await, expected, "{users:?} {answers:?} {since}");
+        }
+        for (users, answers, what) in [(MOST_CONVERSATIONS + 1, 1, "users"), (1, MOST_CONVERSATIONS + 1, "answers")] {
+            let (users, answers) = (vec![USER; users], vec![ANSWER; answers]);
+            let error = bench.store.transactions_of(&users, &answers, Timestamp::MIN).await.unwrap_err();
+            assert!(!error.transient && error.message.contains(&format!("more than 1000 {what}")), "{error}");
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn more_rows_than_one_question_gives_are_cut_and_said_to_be() {
     with(async |bench| {

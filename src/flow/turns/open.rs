@@ -359,6 +359,8 @@ impl Turn {
             }
             Phase::Ended { end, since, rows } => {
                 let waits = if *end == End::Aborted { pace.rows / 4 } else { pace.rows };
+                // Without a name, rows are found by the id of the answer; they are needed where this tells one sum for several models.
+                let named = named || self.runs_several();
                 if !books || !named || now >= *since + waits || last {
                     return Next::Bill(*end);
                 }

@@ -12,6 +12,8 @@ use crate::librechat::transactions::{Call, Context, Ledger, is_complete};
 use crate::store::Fields;
 use crate::store::accounts::MOST_CONVERSATIONS;
 
+mod answers;
+
 /// By how much LibreChat's clock may be behind ours.
 const BEHIND: SignedDuration = SignedDuration::from_secs(2);
 
@@ -26,6 +28,14 @@ struct Row<'a> {
 impl Turns {
     /// Looks for the rows of these turns, and says what those are charged for that have all of theirs: these are returned.
     pub(super) async fn look_for_rows(&self, turns: Vec<Arc<Turn>>) -> Vec<Arc<Turn>> {
+        let (named, answers): (Vec<_>, Vec<_>) = turns.into_iter().partition(|turn| turn.stream().is_some());
+        let mut charged = self.look_for_named(named).await;
+        charged.extend(self.look_for_answers(answers).await);
+        charged
+    }
+
+    /// The same for turns whose conversation is known.
+    async fn look_for_named(&self, turns: Vec<Arc<Turn>>) -> Vec<Arc<Turn>> {
         let Some(accounts) = &self.parts().accounts else { return Vec::new() };
         let mut charged = Vec::new();
         let mut asked: Vec<&[Arc<Turn>]> = turns.chunks(MOST_CONVERSATIONS).collect();

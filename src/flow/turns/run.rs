@@ -125,7 +125,7 @@ fn dearest(turn: &Turn, usage: &Usage) -> Option<Spent> {
 
 impl Turn {
     /// Whether more than one model may run in it.
-    fn runs_several(&self) -> bool {
+    pub(super) fn runs_several(&self) -> bool {
         let mut runs = self.runs().iter();
         runs.next().is_some_and(|first| runs.any(|run| !run.is_of(first)))
     }

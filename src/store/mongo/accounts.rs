@@ -60,27 +60,58 @@ pub(super) async fn transactions(
     conversations: &[&str],
     since: Timestamp,
 ) -> Result<Page, Error> {
-    if conversations.len() > MOST_CONVERSATIONS {
-        let why = format!("rows of more than {MOST_CONVERSATIONS} conversations are asked for at once");
-        return Err(Error::custom(why));
+    few_enough("conversations", conversations)?;
+    // LibreChat's index is on the conversation alone, so that what lies in them is looked through.
+    match short_enough(conversations).as_slice() {
+        [] => Ok(Page::default()),
+        ids => rows(librechat, doc! {"conversationId": {"$in": ids}}, since).await,
     }
-    let ids: Vec<&str> = conversations.iter().filter(|id| id.len() <= LONGEST_CONVERSATION).copied().collect();
-    if ids.is_empty() {
-        return Ok(Page::default());
+}
+
+pub(super) async fn transactions_of(
+    librechat: &Database,
+    users: &[&str],
+    answers: &[&str],
+    since: Timestamp,
+) -> Result<Page, Error> {
+    few_enough("users", users)?;
+    few_enough("answers", answers)?;
+    let id = |user: &&str| object_id(user).and_then(|id| ObjectId::parse_str(id).ok());
+    let users: Vec<ObjectId> = users.iter().filter_map(id).collect();
+    match short_enough(answers).as_slice() {
+        ids if !ids.is_empty() && !users.is_empty() => {
+            rows(librechat, doc! {"user": {"$in": users}, "messageId": {"$in": ids}}, since).await
+        }
+        _ => Ok(Page::default()),
     }
+}
+
+/// The rows that these conditions hold for, the oldest first.
+async fn rows(librechat: &Database, mut of: Document, since: Timestamp) -> Result<Page, Error> {
     let mut members = fields(&ROW);
     members.insert("_id", 1);
-    // LibreChat's index is on the conversation alone, so that what lies in them is looked through.
-    let since = DateTime::from_millis(since.as_millisecond());
+    of.insert("createdAt", doc! {"$gte": DateTime::from_millis(since.as_millisecond())});
     let found = librechat
         .collection::<RawDocumentBuf>("transactions")
-        .find(doc! {"conversationId": {"$in": ids}, "createdAt": {"$gte": since}})
+        .find(of)
         .projection(members)
         .sort(doc! {"createdAt": 1, "_id": 1})
         .limit(one_more(MOST_ROWS))
         .max_time(OPERATION)
         .await?;
     page(found, MOST_ROWS).await
+}
+
+fn few_enough(what: &str, asked: &[&str]) -> Result<(), Error> {
+    if asked.len() > MOST_CONVERSATIONS {
+        let why = format!("rows of more than {MOST_CONVERSATIONS} {what} are asked for at once");
+        return Err(Error::custom(why));
+    }
+    Ok(())
+}
+
+fn short_enough<'a>(ids: &[&'a str]) -> Vec<&'a str> {
+    ids.iter().filter(|id| id.len() <= LONGEST_CONVERSATION).copied().collect()
 }
 
 pub(super) async fn messages(librechat: &Database, user: &str, conversation: &str) -> Result<Page, Error> {

@@ -163,18 +163,34 @@ prices: { gpt-4o-mini: { input: 1, output: 1 }, o1: { input: 1000, output: 1000 
             .start()
             .await;
         let bearer = format!("Bearer {}", crate::remote::KEY);
+        let addr = world.addr;
         let ask = async |agent: &str, mark: &str| {
             let body = json!({"model": agent, "messages": [{"role": "user", "content": "hi [[words=50]]"}]});
             let headers = [("authorization", bearer.as_str()), ("user-agent", mark)];
-            post_json(world.addr, "/api/agents/v1/chat/completions", &headers, &body).await
+            post_json(addr, "/api/agents/v1/chat/completions", &headers, &body).await
         };
-        let answer = ask("agent_both", "both").await;
-        let usage = answer.json()["usage"].clone();
-        let sum = usage["total_tokens"].as_u64().unwrap_or_else(|| panic!("{}", answer.text()));
-        let entry = world.entry("its use", |entry| entry["kind"] == "usage").await;
+        let answer = ask("agent_both", "told").await.json();
+        let sum = answer["usage"]["total_tokens"].as_u64().unwrap_or_else(|| panic!("{answer}"));
+        let entry = its_use(&mut world, "told").await;
         assert_eq!(entry["source"], "provider", "{entry}");
         assert_eq!((charged(&entry, "usd"), cost(&entry)), (1_000 * sum * DOLLAR, 1_000 * sum * DOLLAR), "{entry}");
         assert_eq!((charged(&entry, "cheap"), charged(&entry, "dear")), (sum, sum), "{entry}");
+        // LibreChat's rows say which model used how much. It writes them under the answer's id, in a conversation that it names
+        // to nobody.
+        let answer = ask("agent_both", "written").await.json();
+        let id = answer["id"].as_str().unwrap_or_else(|| panic!("{answer}"));
+        write(mongod, &world, ("unknown", id), ("gpt-4o-mini", "message"), [20, 10]).await;
+        write(mongod, &world, ("unknown", id), ("o1", "message"), [3, 1]).await;
+        let entry = its_use(&mut world, "written").await;
+        assert_eq!(entry["source"], "transactions", "{entry}");
+        assert_eq!((charged(&entry, "cheap"), charged(&entry, "dear")), (30, 4), "{entry}");
+        assert_eq!((charged(&entry, "usd"), cost(&entry)), (4_030 * DOLLAR, 4_030 * DOLLAR), "{entry}");
     })
     .await;
+}
+
+/// The usage entry of the request with this mark.
+async fn its_use(world: &mut World, mark: &str) -> Value {
+    let request = world.entry_from(mark).await["requestId"].clone();
+    world.entry("its use", |entry| entry["kind"] == "usage" && entry["requestId"] == request).await
 }

@@ -37,9 +37,11 @@ impl Turns {
         };
         let seen = turn.seen();
         let charged = bill(&Known { end, exact, seen: &seen, estimate: turn.runs() });
-        // Only of what was stopped LibreChat certainly takes nothing more from the balance than it has rows for. Of all else it
-        // may, sooner or later, whether or not its rows came in time.
-        let debited = (end == End::Aborted).then(|| rows.as_deref().unwrap_or_default());
+        // Of what was stopped LibreChat takes no more from the balance than it has rows for. What is gone without a word, and without
+        // rows in the time that they take, was stopped, too: who stops a turn need not read that. Of all else LibreChat may take
+        // it, sooner or later, whether or not its rows came in time.
+        let stopped = end == End::Aborted || (end == End::Gone && rows.is_none());
+        let debited = stopped.then(|| rows.as_deref().unwrap_or_default());
         self.billed(turn, charged, debited);
     }
 

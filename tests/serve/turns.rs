@@ -9,6 +9,7 @@ use crate::world::{Plan, World};
 mod alone;
 mod asked;
 mod charged;
+mod many_rows;
 
 pub(crate) const CHAT: &str = "/api/agents/chat/openAI";
 

@@ -448,3 +448,6 @@ impl Turn {
         self.state.lock().phase = Phase::Over;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+use serde_json::json;
+
+use super::*;
+use crate::clock::Clock;
+use crate::policy::{Source, compile};
+
+const PACE: Pace =
+    Pace { look: Duration::from_secs(3), rows: Duration::from_secs(10), open: Duration::from_secs(28 * 60) };
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A turn that has taken something, opened at this moment, and answered by LibreChat where `named`.
+fn turn(now: Instant, named: bool) -> Turn {
+    let id = "01a1ff8b-478e-76b5-951d-5fa00dd71e80";
+    let at = "2026-11-21T17:00:00Z";
+    let begun = json!({
+        "at": at, "caller": {"user": "ann", "email": null, "role": "USER", "groups": []}, "models": [], "anything": false,
+        "estimate": {"requests": 1, "messages": 1, "runs": []}, "conversation": null,
+        "hold": {"id": id, "draws": [], "at": at, "expires": "2026-11-21T21:00:00Z"}, "shadow": null, "balance": false,
+        "entry": {
+            "_id": id, "requestId": id, "timestamp": at, "userId": "ann", "role": "USER", "endpoint": "openAI", "model": "o1",
+            "outcome": "abandoned", "status": 499, "requestBytes": 9, "time": 0.0,
+        },
+    });
+    let begun: Begun = serde_json::from_value(begun).unwrap();
+    let text = "version: 1\nroles: { USER: { unrestricted: true } }\n";
+    let policy = compile(&[Source { path: "policy.yaml".into(), text: text.into() }]).unwrap().0;
+    let caller = Arc::new(begun.caller());
+    let facts =
+        Facts { id: begun.entry.id, begun, policy: Arc::new(policy), caller, targets: Vec::new(), bearer: None };
+    let turn = Turn::new(facts, Receipts::default(), now);
+    // Its caller has shown a token.
+    turn.may_be_asked();
+    if named {
+        let started = Started { stream: Some("c".into()), outcome: TurnOutcome::Started, status: 200, time: 1.0 };
+        turn.start(started, now, &PACE);
+    }
+    turn
+}
+
+fn is_lost(turn: &Turn, now: Instant, books: bool) -> bool {
+    match turn.next(now, &PACE, books, false) {
+        Next::Bill(End::Lost) => true,
+        Next::Wait | Next::Rows => false,
+        next => panic!("{next:?}"),
+    }
+}
+
+#[test]
+fn a_turn_that_is_read_or_said_to_run_is_not_charged_for_however_long_it_takes() {
+    let start = Clock::system().tick();
+    for books in [false, true] {
+        let read = turn(start, true);
+        let reader = read.read();
+        assert!(!is_lost(&read, start + 300 * MINUTE, books), "somebody reads it");
+        let left = start + 301 * MINUTE;
+        read.unread(&reader, left, &PACE);
+        assert!(!is_lost(&read, left + 27 * MINUTE, books));
+        assert!(is_lost(&read, left + 28 * MINUTE, books));
+
+        let asked = turn(start, true);
+        for minutes in (0..300).step_by(20) {
+            let now = start + minutes * MINUTE;
+            assert!(!is_lost(&asked, now, books), "LibreChat said that it runs");
+            asked.is_at(Progress::default(), now, &PACE);
+        }
+        assert!(is_lost(&asked, start + 308 * MINUTE, books));
+
+        // Its hold can be settled until then.
+        let endless = turn(start, true);
+        let _reader = endless.read();
+        assert!(!is_lost(&endless, start + LONGEST - MINUTE, books));
+        assert!(is_lost(&endless, start + LONGEST, books));
+    }
+}
+
+#[test]
+fn a_turn_whose_token_has_ended_keeps_what_it_took() {
+    let start = Clock::system().tick();
+    for named in [false, true] {
+        let turn = turn(start, named);
+        let soon = start + PACE.look;
+        assert!(turn.is_to_be_asked(soon));
+        turn.unasked(true, soon, &PACE);
+        assert!(!turn.is_to_be_asked(soon + MINUTE));
+        assert!(!is_lost(&turn, start + 27 * MINUTE, false));
+        // Unless its caller comes back.
+        turn.may_be_asked();
+        assert!(turn.is_to_be_asked(soon + MINUTE));
+        turn.unasked(true, soon + MINUTE, &PACE);
+        assert!(is_lost(&turn, start + 28 * MINUTE, false));
+    }
+}
+
+#[test]
+fn what_librechat_says_of_a_name_is_not_believed_of_a_turn_that_has_lost_it() {
+    let start = Clock::system().tick();
+    let (older, newer) = (turn(start, true), turn(start, true));
+    older.supersede();
+    let soon = start + PACE.look;
+    assert!(!older.is_to_be_asked(soon) && newer.is_to_be_asked(soon));
+    for turn in [&older, &newer] {
+        turn.is_over_at_librechat(None, End::Gone, soon);
+    }
+    assert!(!older.is_over() && newer.is_over());
+    // It is found by its rows all the same, where they can be read.
+    assert!(matches!(older.next(soon, &PACE, true, false), Next::Rows));
+    assert!(!is_lost(&older, start + 27 * MINUTE, false));
+    assert!(is_lost(&older, start + 28 * MINUTE, false));
+}

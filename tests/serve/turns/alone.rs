@@ -67,6 +67,7 @@ async fn a_turn_that_runs_cannot_be_replaced_by_another_one() {
     let other = say_in(&world, "c0076b47-3e54-4ad6-9d1e-21b2a3f0c0de", "hello [[words=4000 delay=20]]").await;
     assert_eq!(other.status, 200, "{}", other.text());
     stop(&world, CONVERSATION).await;
+    world.until("its place is free", async |world| used(world, "open").await == 1).await;
     let next = say_in(&world, CONVERSATION, "hello [[words=2]]").await;
     assert_eq!(next.status, 200, "{}", next.text());
     let entry = settled(&mut world, CONVERSATION).await;

@@ -15,7 +15,7 @@ pub(super) enum End {
     Aborted,
     /// With an error, after it had been begun.
     Failed,
-    /// With LibreChat's own refusal, before any model was asked.
+    /// With LibreChat's own refusal, or somebody's stop, before any model was asked.
     Refused,
     /// It is over; how is not known.
     Gone,

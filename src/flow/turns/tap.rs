@@ -62,6 +62,10 @@ fn finish(progress: &mut Progress, last: &Final, turn: &Turn) -> End {
     if !progress.from_start && !last.said.is_empty() {
         *progress = Progress::of(&last.said, turn.runs());
     }
+    // Stopped before LibreChat had made the message that a model would answer, and nobody has heard of one: none was asked.
+    if last.early && !progress.from_start && !progress.anything {
+        return End::Refused;
+    }
     // An answer without a word is one of no tokens: that is known.
     progress.anything = true;
     progress.input = last.prompt_tokens;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::task::JoinSet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::alone::{CONVERSATION, TWO, say_in, stop};
@@ -90,12 +91,13 @@ async fn a_turn_whose_name_nobody_heard_is_open_as_long_as_librechat_runs_one() 
     .await;
     let mut world = World::with(TWO).settings(SOON).upstream(&fake.url()).start().await;
     let (addr, bob) = (world.addr, world.bearer("Bob"));
-    let leaving = tokio::spawn(async move {
+    let mut leaving = JoinSet::new();
+    leaving.spawn(async move {
         let body = json!({"text": "hi", "endpoint": "openAI", "model": "gpt-4o-mini", "conversationId": null});
         post_json(addr, CHAT, &[("authorization", &bob)], &body).await
     });
     world.until("the turn is at LibreChat", async |_| runs.load(Ordering::Acquire) == 1).await;
-    leaving.abort();
+    leaving.abort_all();
     let active = || fake.heads().iter().filter(|head| head.starts_with("GET /api/agents/chat/active ")).count();
     world.until("LibreChat is asked twice", async |_| active() > 2).await;
     assert_eq!(used(&world, "open").await, 1, "it runs");

@@ -3,7 +3,10 @@
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{DateTime, Document, doc};
 
+use tokio::io::AsyncWriteExt;
+
 use super::*;
+use crate::fake::Fake;
 use crate::mongo::with_directory;
 use crate::mongod::{Mongod, with_mongod};
 
@@ -193,4 +196,42 @@ prices: { gpt-4o-mini: { input: 1, output: 1 }, o1: { input: 1000, output: 1000 
 async fn its_use(world: &mut World, mark: &str) -> Value {
     let request = world.entry_from(mark).await["requestId"].clone();
     world.entry("its use", |entry| entry["kind"] == "usage" && entry["requestId"] == request).await
+}
+
+/// A turn that is stopped before LibreChat has begun it has asked no model. That it had not is LibreChat's word (`earlyAbort`) and that
+/// nothing of an answer was heard.
+#[tokio::test]
+async fn a_turn_that_is_stopped_before_it_has_begun_costs_nothing() {
+    const LAST: &str = r#"{"final":true,"conversation":null,"requestMessage":null,"responseMessage":null,"aborted":true,"earlyAbort":"#;
+    const MADE: &str = r#"{"created":true,"message":{"messageId":"m","conversationId":"begun"},"streamId":"begun"}"#;
+    let fake = Fake::start(|mut socket, head| async move {
+        let stream = ["early", "late", "begun"].into_iter().find(|name| head.contains(name)).unwrap_or("other");
+        let event = |data: &str| format!("event: message\ndata: {data}\n\n");
+        let (kind, body) = match (head.starts_with("POST"), stream) {
+            (true, _) => {
+                let started = json!({"streamId": stream, "conversationId": stream, "status": "started"});
+                ("application/json", started.to_string())
+            }
+            (false, "early") => ("text/event-stream", event(&format!("{LAST}true}}"))),
+            (false, "late") => ("text/event-stream", event(&format!("{LAST}false}}"))),
+            (false, _) => ("text/event-stream", event(MADE) + &event(&format!("{LAST}true}}"))),
+        };
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n", body.len());
+        socket.write_all(format!("{head}{body}").as_bytes()).await.is_ok().then_some(socket)
+    })
+    .await;
+    let mut world = World::with(POLICY).settings("timeouts: { turn_usage: 1s }").upstream(&fake.url()).start().await;
+    let mut said = 0;
+    for (stream, source) in [("early", "none"), ("late", "stream"), ("begun", "stream")] {
+        let bearer = world.bearer(who(&world));
+        let headers = [("authorization", bearer.as_str()), ("user-agent", stream)];
+        let answer = post_json(world.addr, CHAT, &headers, &body("hello")).await;
+        assert_eq!(answer.json()["streamId"], stream, "{}", answer.text());
+        listen(&world, stream).await.rest().await;
+        let entry = settled(&mut world, stream).await;
+        assert_eq!(entry["source"], source, "{entry}");
+        said += u64::from(source != "none");
+        assert_eq!((used(&world, "said").await, used(&world, "open").await), (said, 0), "{stream}");
+        assert_eq!(charged(&entry, "month") > 0, source != "none", "{entry}");
+    }
 }

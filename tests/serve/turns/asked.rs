@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::task::JoinSet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinSet;
 
 use super::alone::{CONVERSATION, TWO, say_in, stop};
 use super::{CHAT, SOON, charged, listen, settled, used, who};

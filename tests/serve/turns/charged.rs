@@ -188,6 +188,27 @@ prices: { gpt-4o-mini: { input: 1, output: 1 }, o1: { input: 1000, output: 1000 
         assert_eq!(entry["source"], "transactions", "{entry}");
         assert_eq!((charged(&entry, "cheap"), charged(&entry, "dear")), (30, 4), "{entry}");
         assert_eq!((charged(&entry, "usd"), cost(&entry)), (4_030 * DOLLAR, 4_030 * DOLLAR), "{entry}");
+        // One that its caller leaves has told neither: what was written is the dearest model's.
+        let body = json!({"model": "agent_both", "stream": true,
+                          "messages": [{"role": "user", "content": "hi [[words=5000 delay=20]]"}]});
+        let headers = [("authorization", bearer.as_str()), ("user-agent", "left"), ("content-type", "application/json")];
+        let path = "/api/agents/v1/chat/completions";
+        let mut reader = open(addr, Method::POST, path, &headers, body.to_string().into()).await;
+        for _ in 0..5 {
+            reader.next().await.expect("a piece");
+        }
+        drop(reader);
+        let entry = its_use(&mut world, "left").await;
+        assert_eq!(entry["source"], "stream", "{entry}");
+        let of = |model: &str| {
+            let runs = entry["runs"].as_array().expect("runs").iter();
+            let tokens = runs.filter(|run| run["model"] == model).map(|run| run["tokens"].clone()).next().expect("a run");
+            ["input", "output"].map(|kind| tokens[kind].as_u64().expect("a number"))
+        };
+        let ([cheap, none], [dear, written]) = (of("gpt-4o-mini"), of("o1"));
+        assert!(none == 0 && written > 0, "{entry}");
+        assert_eq!(charged(&entry, "usd"), (cheap + 1_000 * (dear + written)) * DOLLAR, "{entry}");
+        assert_eq!((charged(&entry, "cheap"), charged(&entry, "dear")), (cheap + dear + written, cheap + dear + written));
     })
     .await;
 }

@@ -9,8 +9,8 @@ use super::{BEHIND, spent};
 use crate::flow::turns::open::RowsOf;
 use crate::flow::turns::{Turn, Turns};
 use crate::librechat::transactions::{Call, Ledger, is_complete};
-use crate::store::Page;
 use crate::store::accounts::MOST_CONVERSATIONS;
+use crate::store::{Fields, Page};
 
 impl Turns {
     /// Looks for the rows of turns whose answer was the run itself, as [`Turns::look_for_rows`] does. Those whose answer named no id
@@ -42,7 +42,13 @@ impl Turns {
 
     /// The rows of one answer among these. Whether its turn is charged for now.
     fn answered(&self, turn: &Turn, answer: &str, page: &Page) -> bool {
-        let ledger = Ledger::read(&page.documents, &turn.caller.user);
+        let used = self.inner.used.lock();
+        let is_used =
+            |fields: &Fields| fields.get("_id").and_then(|id| id.get("$oid")?.as_str().map(|id| used.contains(id)));
+        // Each row counts for one turn, and one without an id for none.
+        let own = page.documents.iter().filter(|fields| is_used(fields) == Some(false));
+        let ledger = Ledger::read(own, &turn.caller.user);
+        drop(used);
         if ledger.unreadable.iter().any(|row| row.message.as_deref() == Some(answer)) {
             tracing::error!(unreadable = %ledger.unreadable.len(), "a run is charged by what its answer told");
             return false;

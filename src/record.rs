@@ -5,6 +5,7 @@
 
 pub mod entry;
 mod lane;
+pub mod line;
 pub mod meters;
 pub mod recorder;
 #[cfg(test)]
@@ -12,6 +13,7 @@ pub(crate) mod samples;
 pub mod sinks;
 
 pub use entry::{Audit, Category, Decision, Entry, Severity, Spent, Usage};
+pub use line::{Kind, Line};
 pub use meters::RecorderMeters;
 pub use recorder::{Recorder, RecorderOptions, RecorderWorker};
 pub use sinks::{Kept, Sink};

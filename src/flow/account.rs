@@ -18,14 +18,11 @@ use super::visit::Visit;
 use super::{Body, LONGEST_CATALOG, Spine, unfiltered};
 use crate::identity::Bearer;
 use crate::librechat::answers;
-use crate::librechat::balance::{self, Balance, Settings};
+use crate::librechat::balance::{self, Balance, CREDIT, Settings};
 use crate::librechat::specs::Specs;
 use crate::policy::charge::Charge;
 use crate::policy::limits::Measure;
 use crate::policy::{Caller, Mode};
-
-/// Picodollars in one of LibreChat's credits: 1,000,000 of these are a US dollar (CONTRACT.md E.1).
-const CREDIT: u64 = 1_000_000;
 
 /// What is done about LibreChat's balances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -39,8 +39,8 @@ use crate::store::counters::{Lack, Use};
 /// Bytes of a body that are taken for one token where nothing counts tokens, so that nobody waits for a count.
 const BYTES_PER_TOKEN: u64 = 4;
 
-/// What a request has taken. Dropped, it is settled at the estimate: the turn may run.
-#[must_use = "dropping it settles at the estimate"]
+/// What a request has taken that has not gone to LibreChat. Dropped, because its caller leaves, it is given back.
+#[must_use = "dropping it gives it back"]
 #[derive(Default)]
 pub(super) struct Held(Option<Box<Receipts>>);
 
@@ -206,6 +206,7 @@ impl<U: Upstream> Spine<U> {
             .map_err(|error| Refusal::uncounted(&error))?
         {
             Taken::All { receipt, uses } => {
+                let receipt = receipt.unsent();
                 let at = receipt.hold().map_or(visit.at, |hold| hold.at);
                 if all.balance
                     && let Some(short) = self.short_of_balance(visit, asking, due, &uses, at).await?
@@ -246,7 +247,7 @@ impl<U: Upstream> Spine<U> {
         }
         let policy = Arc::clone(&visit.policy);
         match self.parts.meter.take(watched, |rule| policy.terms(rule), LIVES).await {
-            Ok(Taken::All { receipt, .. }) => Some(receipt),
+            Ok(Taken::All { receipt, .. }) => Some(receipt.unsent()),
             Ok(Taken::Short { lacks, .. }) => {
                 let rules = lacks.iter().filter_map(|lack| watched.get(lack.draw)).map(|charge| charge.rule.clone());
                 visit.shadowed_by(rules.collect::<Vec<RuleId>>());

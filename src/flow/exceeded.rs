@@ -6,15 +6,12 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::quota::{Quota, seconds_of, seconds_until};
-use crate::librechat::balance;
+use crate::librechat::balance::{self, CREDIT};
 use crate::librechat::phrasing::Shortage;
 use crate::policy::charge::{Charge, Unit, Window};
 use crate::policy::limits::Measure;
 use crate::policy::{RuleId, Snapshot};
 use crate::store::counters::Lack;
-
-/// Picodollars in one of LibreChat's credits: 1,000,000 of these are a US dollar (CONTRACT.md E.1).
-const CREDIT: u64 = 1_000_000;
 
 /// Seconds after which somebody may try again who waits for a turn to end: nobody knows when that is.
 const SOON: u32 = 5;

@@ -1,6 +1,8 @@
 //! Strict limits: the prompt counts with what it cannot exceed, and the answer is bounded to what is left, by the endpoint's own
 //! parameter in the request. What cannot be bounded is refused.
 
+use std::sync::Arc;
+
 use super::Spine;
 use super::charges::{Due, Held};
 use super::estimate::input_at_most;
@@ -31,7 +33,7 @@ impl<U: Upstream> Spine<U> {
         balance: Option<&Balance>,
         strict: &[Charge],
     ) -> Result<Held, Refusal> {
-        let policy = std::sync::Arc::clone(&visit.policy);
+        let policy = Arc::clone(&visit.policy);
         let refused = |why: Unbounded| Refusal::unbounded(strict, why);
         if asking.run.is_some() {
             return Err(refused(Unbounded::Agent));
@@ -43,7 +45,9 @@ impl<U: Upstream> Spine<U> {
         };
         let (endpoint, model) = (endpoint.clone(), model.clone());
         let most = policy.strict_output().min(basis.prompt.output.unwrap_or(u64::MAX));
-        for attempt in 1.. {
+        let mut tries = TRIES;
+        loop {
+            tries -= 1;
             let room = self.room_for_answer(&policy, strict, &endpoint, &model, input).await;
             // Where nothing is left, taking says so in the usual way.
             let bounded = bound_output(&asked.body, &endpoint, most.min(room).max(1)).map_err(refused)?;
@@ -52,16 +56,13 @@ impl<U: Upstream> Spine<U> {
             let estimate = Estimate { requests: 1, messages: 1, runs: vec![run] };
             let due = Due::of(&policy, asking.caller, &asked.targets, estimate, balance, visit.at);
             match self.take_due(visit, asking, due).await {
-                Err(Refusal::Exceeded(exceeded))
-                    if attempt < TRIES && room > 1 && names_any(strict, &exceeded.rules) => {}
+                Err(Refusal::Exceeded(exceeded)) if tries > 0 && room > 1 && names_any(strict, &exceeded.rules) => {}
                 taken => {
-                    let held = taken?;
                     asked.body = bounded.body;
-                    return Ok(held);
+                    return taken;
                 }
             }
         }
-        Err(refused(Unbounded::NothingLeft))
     }
 
     /// How many tokens an answer can have by what is left of these limits, beside a prompt of so many. Where the counters

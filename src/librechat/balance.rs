@@ -18,8 +18,8 @@ use crate::policy::rates;
 
 mod refill;
 
-/// Picodollars of a credit.
-const CREDIT: u64 = 1_000_000;
+/// Picodollars of a credit: 1,000,000 credits are a US dollar (CONTRACT.md E.1).
+pub const CREDIT: u64 = 1_000_000;
 
 /// What the keys of balances' counters begin with.
 pub const KEY: &str = "balance:user:";

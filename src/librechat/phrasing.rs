@@ -87,6 +87,8 @@ struct RemoteError<'a> {
     param: Option<&'a str>,
     code: &'a str,
     rule: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resets_at: Option<&'a str>,
     request_id: Cow<'a, str>,
 }
 
@@ -218,7 +220,12 @@ pub fn refused_remote(status: StatusCode, code: &str, extras: &Extras<'_>) -> Ph
         _ => "invalid_request_error",
     };
     let [message, rule, request_id] = extras.told();
-    (status, json(&Remote { error: RemoteError { message, r#type: kind, param: None, code, rule, request_id } }))
+    (
+        status,
+        json(&Remote {
+            error: RemoteError { message, r#type: kind, param: None, code, rule, resets_at: None, request_id },
+        }),
+    )
 }
 
 fn illegal_model(endpoint: &str, model: &str, standard: &'static str, extras: &Extras<'_>) -> Phrase {

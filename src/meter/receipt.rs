@@ -147,6 +147,21 @@ impl Receipt {
         self.end(Used::Nothing).await
     }
 
+    /// What it was taken for has not gone out yet: until [`Receipt::sent`], dropping it gives everything back.
+    pub fn unsent(mut self) -> Self {
+        if let Some((task, _)) = &mut self.open {
+            task.used = Used::Nothing;
+        }
+        self
+    }
+
+    /// What it was taken for goes out now: from here on dropping it settles at the estimate.
+    pub fn sent(&mut self) {
+        if let Some((task, _)) = &mut self.open {
+            task.used = Used::Estimate;
+        }
+    }
+
     /// Settles nothing, and gives nothing back: somebody else does, or it expires.
     pub fn leave_open(mut self) {
         self.open = None;

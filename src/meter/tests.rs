@@ -165,6 +165,16 @@ async fn what_is_settled_counts_once_at_what_was_used() {
 }
 
 #[tokio::test]
+async fn what_is_dropped_before_it_is_sent_is_given_back() {
+    let bench = bench(clock(), clock(), 10).await;
+    drop(bench.take().await.unsent());
+    let mut receipt = bench.take().await.unsent();
+    receipt.sent();
+    drop(receipt);
+    assert_eq!(bench.settled().await, [50, 0], "the second alone");
+}
+
+#[tokio::test]
 async fn what_is_dropped_counts_at_the_estimate() {
     let bench = bench(clock(), clock(), 10).await;
     drop(bench.take().await);

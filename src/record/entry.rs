@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::line::{Kind, Line};
 use crate::policy::RuleId;
 
 mod line;
@@ -258,6 +259,22 @@ impl Entry {
     /// Where a number cannot be written as JSON.
     pub(super) fn write_line(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
         line::write(self, out)
+    }
+
+    /// The entry as it is kept.
+    ///
+    /// # Errors
+    /// Where a number cannot be written as JSON.
+    pub fn line(&self) -> serde_json::Result<Line> {
+        let mut text = Vec::with_capacity(1024);
+        self.write_line(&mut text)?;
+        text.truncate(text.len().saturating_sub(1));
+        let text = String::from_utf8(text).map_err(serde::ser::Error::custom)?;
+        let kind = match self {
+            Self::Audit(_) => Kind::Audit,
+            Self::Usage(_) => Kind::Usage,
+        };
+        Ok(Line { kind, id: self.id(), at: self.timestamp(), text: text.into() })
     }
 
     /// The member `kind` of the serialised entry, also a label of metrics.

@@ -12,23 +12,7 @@ use tollgate::store::{Ledger, SLACK};
 use crate::bench::Bench;
 use crate::bench::entries::{poured, refusal, settled, spent, turn};
 
-/// One test a check and store.
-macro_rules! contract {
-    ($($check:ident),* $(,)?) => {
-        mod embedded {
-            $(#[tokio::test] async fn $check() {
-                crate::bench::embedded::with(async |bench| super::$check(bench).await).await;
-            })*
-        }
-        mod mongo {
-            $(#[tokio::test] async fn $check() {
-                crate::bench::mongo::with(async |bench| super::$check(bench).await).await;
-            })*
-        }
-    };
-}
-
-contract![
+for_each_store![
     nothing_is_charged_at_first,
     sums_are_by_counter,
     a_window_that_is_over_is_told_a_while_longer,

@@ -6,23 +6,7 @@ use tollgate::store::{Holder, Person, Subject};
 use crate::bench::entries::{refusal, turn};
 use crate::bench::{ADMIN, Bench, USER, VIEWER};
 
-/// One test a check and store.
-macro_rules! contract {
-    ($($check:ident),* $(,)?) => {
-        mod embedded {
-            $(#[tokio::test] async fn $check() {
-                crate::bench::embedded::with(async |bench| super::$check(bench).await).await;
-            })*
-        }
-        mod mongo {
-            $(#[tokio::test] async fn $check() {
-                crate::bench::mongo::with(async |bench| super::$check(bench).await).await;
-            })*
-        }
-    };
-}
-
-contract![
+for_each_store![
     people_are_known_by_their_id,
     nobody_has_an_unknown_id,
     nobody_has_an_id_of_another_form,

@@ -5,6 +5,23 @@
 //! The embedded store is always checked. MongoDB is checked where `TOLLGATE_TEST_MONGO_URI` names a server
 //! (`tests/services/start` starts one); where it does not, a line says so, and with `CI=true` the checks fail.
 
+/// One test for each check and store.
+#[cfg(test)]
+macro_rules! for_each_store {
+    ($($check:ident),* $(,)?) => {
+        mod embedded {
+            $(#[tokio::test] async fn $check() {
+                crate::bench::embedded::with(async |bench| super::$check(bench).await).await;
+            })*
+        }
+        mod mongo {
+            $(#[tokio::test] async fn $check() {
+                crate::bench::mongo::with(async |bench| super::$check(bench).await).await;
+            })*
+        }
+    };
+}
+
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]

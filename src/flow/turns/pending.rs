@@ -10,6 +10,7 @@ use super::open::Facts;
 use super::run::Run;
 use super::{Receipts, Turn, Turns};
 use crate::identity::Bearer;
+use crate::meter::Receipt;
 use crate::record::Usage;
 use crate::record::entry::TurnOutcome;
 use crate::store::StoreError;
@@ -35,13 +36,14 @@ impl Pending {
         let id: Uuid = entry.id;
         let begun = Begun::of(&claim, *entry);
         let Claim { receipt, shadow, policy, caller, targets, .. } = claim;
-        let receipts = Receipts { main: receipt, shadow };
+        let mut receipts = Receipts { main: receipt, shadow };
         if let (true, Some(file)) = (begun.holds(), &turns.parts().diary)
             && let Err(error) = diary::begin(file, id, &begun)
         {
             receipts.give_back().await;
             return Err((error, Box::new(begun.entry)));
         }
+        receipts.sent();
         let now = turns.parts().clock.tick();
         let turn = Turn::new(Facts { id, begun, policy, caller, targets, bearer }, receipts, now);
         Ok(Self { turns, turn: Some(Arc::new(turn)) })
@@ -140,6 +142,11 @@ fn strike(turns: &Turns, turn: &Turn) {
 // === impl Receipts ===
 
 impl Receipts {
+    /// The turn goes to LibreChat now.
+    fn sent(&mut self) {
+        self.main.iter_mut().chain(&mut self.shadow).for_each(Receipt::sent);
+    }
+
     /// Settles nothing: what was taken stays taken until it expires, or whoever finds it written down settles it.
     pub(super) fn leave_open(self) {
         for receipt in [self.main, self.shadow].into_iter().flatten() {

@@ -7,6 +7,7 @@ use super::diary::{self, Billed};
 use super::open::{Receipts, RowsOf};
 use super::rule::{Bill, End, Known, bill, joined};
 use super::{Turn, Turns};
+use crate::librechat::balance::{self, CREDIT};
 use crate::meter::{Receipt, plan};
 use crate::metrics::IntCounterVec;
 use crate::policy::charge::Charge;
@@ -16,12 +17,6 @@ use crate::record::entry::{Charged, RunUsed, Source, TokensUsed, Usd};
 use crate::record::{Entry, Spent as Recorded, Usage};
 use crate::store::StoreError;
 use crate::store::counters::{Hold, Settled};
-
-/// The key of the charge that stands for LibreChat's balance begins so.
-const BALANCE: &str = "balance:";
-
-/// Picodollars of one of LibreChat's credits: 1,000,000 of these are a US dollar (CONTRACT.md E.1).
-const CREDIT: u64 = 1_000_000;
 
 impl Turns {
     /// Says what a turn is charged for, by the end that it took and all that is known.
@@ -159,7 +154,7 @@ fn used(
     let used = Used { amounts, taken_for: &taken_for, shared: turn.shares(billed.source) };
     let drawn = plan(&due(&turn.policy, &ask, &used), hold.at).unwrap_or_default();
     let amount = |draw: &crate::store::counters::Draw| {
-        if draw.counter.starts_with(BALANCE) {
+        if draw.counter.starts_with(balance::KEY) {
             return debited.map_or(0, |debited| undebited(&billed.runs, debited));
         }
         let now = drawn.iter().find(|other| other.counter == draw.counter);

@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::Number;
 
-use super::{Extras, Phrase, json};
+use super::{Extras, Phrase, Remote, RemoteError, json};
 
 /// What has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,24 +65,6 @@ enum Numbers {
         token_cost: u64,
         prompt_tokens: u64,
     },
-}
-
-/// As OpenAI's clients expect it.
-#[derive(Serialize)]
-struct Remote<'a> {
-    error: RemoteError<'a>,
-}
-
-#[derive(Serialize)]
-struct RemoteError<'a> {
-    message: Cow<'a, str>,
-    r#type: &'a str,
-    param: Option<&'a str>,
-    code: &'a str,
-    rule: Cow<'a, str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    resets_at: Option<&'a str>,
-    request_id: Cow<'a, str>,
 }
 
 /// There is no room, on a chat turn: 429, or 402 for money. `resets_at` is when there would be, as RFC 3339 in UTC.

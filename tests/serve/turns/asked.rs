@@ -26,7 +26,7 @@ fn asked(world: &World, stream: &str) -> usize {
 async fn a_turn_outlives_the_token_that_started_it() {
     let one = TWO.replace("concurrent: 2", "concurrent: 1");
     let mut world = World::with(&one)
-        .librechat(|options| options.token_lifetime = Duration::from_secs(1))
+        .librechat(|options| options.token_lifetime = Duration::from_secs(4))
         .settings(SOON)
         .start()
         .await;

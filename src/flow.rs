@@ -67,7 +67,7 @@ use catalogue::Catalogue;
 use counted::Counted;
 use headers::Client;
 use refusal::Refusal;
-use reply::Unheld;
+use reply::{Unheld, Watch};
 use shares::Shares;
 use turns::Tap;
 use visit::Visit;
@@ -306,7 +306,7 @@ impl<U: Upstream> Spine<U> {
         }
         visit.forwarded(answer.status(), None);
         // Nothing but a stream is one: an error says nothing about the turn.
-        let tap = tap.filter(|_| answer.status() == StatusCode::OK);
+        let tap = tap.filter(|_| answer.status() == StatusCode::OK).map(|tap| -> Box<dyn Watch> { Box::new(tap) });
         Ok(answer.map(|body| Reply::watched(body, self.parts.patience.idle, tap)))
     }
 

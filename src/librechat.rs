@@ -13,8 +13,8 @@
 //! 5. [`phrasing`] writes refusals that LibreChat's own web client shows as readable messages.
 //!
 //! What a turn used is read from what LibreChat says of it: [`stream`] and [`status`] (with [`sse`] and [`said`]) while it
-//! runs, [`transactions`] when it is over, [`remote::usage`] where the answer itself says so. [`balance`] says what a user can
-//! spend.
+//! runs, [`transactions`] when it is over, [`remote::usage`] and [`assistants::run`] where the answer is the run itself. [`balance`] says
+//! what a user can spend.
 //!
 //! [`records`] holds the documents of LibreChat's database. Facts are those of LibreChat 0.8.6 (CONTRACT.md). The room
 //! does no I/O, reads no clock, and knows neither the HTTP server nor a database driver.

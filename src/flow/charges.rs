@@ -22,7 +22,8 @@ use super::expected::Asking;
 use super::passage::{Upstream, UpstreamFault};
 use super::quota::Standing;
 use super::refusal::Refusal;
-use super::turns::{Claim, Estimate, LIVES, Pending, Run as RunReader, Spent};
+use super::reply::Watch;
+use super::turns::{Claim, Estimate, LIVES, Pending, Spent};
 use super::visit::Visit;
 use crate::identity::Bearer;
 use crate::librechat::balance::{self, Balance};
@@ -316,15 +317,15 @@ impl Sent {
     }
 
     /// The answer is the run itself: this reads it along.
-    pub(super) fn running(self, visit: &Visit<'_>, head: &ResponseParts, run: Runs) -> Option<RunReader> {
+    pub(super) fn running(self, visit: &Visit<'_>, head: &ResponseParts, run: Runs) -> Option<Box<dyn Watch>> {
         let pending = self.0?.pending;
         let (status, time) = (head.status.as_u16(), visit.took() * 1000.0);
         match run {
             Runs::Agent => {
                 let kind = head.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-                pending.running(kind.unwrap_or_default(), status, time)
+                Some(Box::new(pending.running(kind.unwrap_or_default(), status, time)?))
             }
-            Runs::Assistant => pending.assisting(status, time),
+            Runs::Assistant => Some(Box::new(pending.assisting(status, time)?)),
         }
     }
 

@@ -73,8 +73,7 @@ impl<B> Reply<B> {
     }
 
     /// The same, with somebody who reads along.
-    pub(super) fn watched(body: B, idle: Duration, watch: Option<impl Watch + 'static>) -> Self {
-        let watch = watch.map(|watch| -> Box<dyn Watch> { Box::new(watch) });
+    pub(super) fn watched(body: B, idle: Duration, watch: Option<Box<dyn Watch>>) -> Self {
         Self::Streamed(Streamed { body, idle, cut: None, watch, waiting: None })
     }
 }

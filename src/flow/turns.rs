@@ -31,6 +31,7 @@ use crate::store::{Accounts, StoreError};
 
 mod alone;
 mod ask;
+mod assisted;
 mod book;
 mod claim;
 mod diary;
@@ -52,7 +53,6 @@ pub use follow::Follower;
 pub use open::Pace;
 use open::{Receipts, Turn};
 pub(super) use pending::Pending;
-pub(super) use run::Run;
 pub(super) use tap::Tap;
 
 /// How long what is taken for a turn lives where nobody settles it. LibreChat ends a turn that says nothing for 20 minutes
@@ -208,6 +208,17 @@ impl Turns {
     /// ([`Turn::supersede`]).
     fn name(&self, turn: &Arc<Turn>, stream: &Arc<str>) {
         self.inner.book.lock().name(turn, stream);
+        self.wake();
+    }
+
+    /// A turn has told its conversation while it runs: from here on its rows can be found, and so they can after a crash. Nothing where
+    /// it is known already, or the turn is settled.
+    fn learn(&self, turn: &Arc<Turn>, conversation: &Arc<str>) {
+        let mut book = self.inner.book.lock();
+        let Some(started) = book.has(turn).then(|| turn.named(conversation)).flatten() else { return };
+        book.name(turn, conversation);
+        drop(book);
+        diary::started(self, turn, &started);
         self.wake();
     }
 

@@ -4,8 +4,9 @@
 //! one route it takes the model from the path. Each may stand in one place only here. The model that is stored with an
 //! assistant is not run: LibreChat starts a run with the model that the request names.
 //!
-//! [`shown`] narrows the answers.
+//! [`shown`] narrows the answers; [`run`] reads the one that is a run.
 
+pub mod run;
 pub mod shown;
 
 use std::borrow::Cow;

@@ -15,6 +15,9 @@ use crate::policy::charges::Tokens;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     runs: HashMap<Box<str>, Vec<Call>>,
+    /// The calls of rows that name no message, the first one first: those of assistants' runs (`recordUsage` in LibreChat's
+    /// `Threads/manage.js`, one for each run). They say in which conversation, and not of which run.
+    pub nameless: Vec<Call>,
     /// Rows that cannot be believed, of which nothing is counted.
     pub unreadable: Vec<Unreadable>,
 }
@@ -71,7 +74,7 @@ pub struct Unreadable {
 /// A row.
 struct Row<'a> {
     id: Box<str>,
-    message: &'a str,
+    message: Option<&'a str>,
     model: &'a str,
     context: Context,
     used: Used,
@@ -87,7 +90,7 @@ enum Used {
 
 impl Ledger {
     /// Reads rows, the oldest first: of one user, for LibreChat's names of conversations are not one person's. Rows that are not about
-    /// a call (`credits`) and rows of no message are passed over.
+    /// a call (`credits`) are passed over.
     pub fn read<'a>(rows: impl IntoIterator<Item = &'a Map<String, Value>>, user: &str) -> Self {
         let mut ledger = Self::default();
         for fields in rows.into_iter().filter(|fields| id(fields, "user").as_deref() == Some(user)) {
@@ -117,7 +120,10 @@ impl Ledger {
     }
 
     fn add(&mut self, row: &Row<'_>) {
-        let calls = self.runs.entry(row.message.into()).or_default();
+        let calls = match row.message {
+            Some(message) => self.runs.entry(message.into()).or_default(),
+            None => &mut self.nameless,
+        };
         let half = |tokens, missing| Call {
             model: row.model.into(),
             context: row.context,
@@ -175,7 +181,6 @@ impl<'a> Row<'a> {
         if kind == "credits" {
             return Ok(None);
         }
-        let Some(message) = text(fields, "messageId") else { return Ok(None) };
         let id = id(fields, "_id").ok_or("it has no id")?;
         let model = text(fields, "model").ok_or("it names no \"model\"")?;
         let used = match kind {
@@ -189,7 +194,7 @@ impl<'a> Row<'a> {
             Some("incomplete" | "abort") => Context::Stopped,
             _ => Context::Message,
         };
-        Ok(Some(Self { id, message, model, context, used }))
+        Ok(Some(Self { id, message: text(fields, "messageId"), model, context, used }))
     }
 }
 

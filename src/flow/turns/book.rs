@@ -40,6 +40,11 @@ impl Book {
         self.all.len()
     }
 
+    /// Whether this is one of them.
+    pub(super) fn has(&self, turn: &Turn) -> bool {
+        self.all.contains_key(&turn.id)
+    }
+
     /// All of them, the oldest first.
     pub(super) fn all(&self) -> Vec<Arc<Turn>> {
         self.all.values().cloned().collect()

@@ -1,6 +1,6 @@
 //! What is written down of an open turn, so that whoever starts after a crash settles it, once.
 //!
-//! Four lines at most: that it may go to LibreChat, that LibreChat took it, what is charged for it, and that it is done. Each is
+//! A few lines: that it may go to LibreChat, that LibreChat took it, what is charged for it, and that it is done. Each is
 //! written before the step that it is about. A turn without charges is not written down: there is nothing to settle.
 
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::claim::{Claim, Estimate, Spent};
 use super::rule::Bill;
+use super::{Turn, Turns};
 use crate::policy::{Caller, Part, Target, Unjudged};
 use crate::record::entry::{Source, TurnOutcome, Usage};
 use crate::store::StoreError;
@@ -39,6 +40,9 @@ pub(super) struct Begun {
     pub(super) shadow: Option<Hold>,
     /// As [`Claim::balance`].
     pub(super) balance: bool,
+    /// Whether it is a run of an assistant.
+    #[serde(default)]
+    pub(super) assistant: bool,
     /// The usage entry as it stands.
     pub(super) entry: Usage,
 }
@@ -135,6 +139,7 @@ impl Begun {
             hold: held(&claim.receipt),
             shadow: held(&claim.shadow),
             balance: claim.balance,
+            assistant: claim.targets.iter().any(|target| matches!(target, Target::Assistant { .. })),
             entry,
         }
     }
@@ -188,9 +193,13 @@ pub(super) fn begin(diary: &Diary, id: Uuid, begun: &Begun) -> Result<(), StoreE
     diary.append(id, &Writing::Begun(begun))
 }
 
-/// Writes that LibreChat took it.
-pub(super) fn start(diary: &Diary, id: Uuid, started: &Started) -> Result<(), StoreError> {
-    diary.append(id, &Writing::Started(started))
+/// Writes that LibreChat took it; again where its conversation is told later. The last one counts.
+pub(super) fn started(turns: &Turns, turn: &Turn, started: &Started) {
+    if let (true, Some(file)) = (turn.begun.holds(), &turns.parts().diary)
+        && let Err(error) = file.append(turn.id, &Writing::Started(started))
+    {
+        tracing::warn!(%error, "a turn that has begun cannot be written down: after a crash it is settled at the estimate");
+    }
 }
 
 /// Writes what is charged for it.

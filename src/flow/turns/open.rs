@@ -76,6 +76,8 @@ struct State {
     reads: u32,
     /// The provider's own word, where the answer had it.
     told: Option<Vec<Spent>>,
+    /// Calls of models beside it that have rows of their own, of an assistant's run.
+    beside: usize,
     /// LibreChat's rows, as far as they were found.
     rows: RowsOf,
     phase: Phase,
@@ -188,6 +190,7 @@ impl Turn {
             superseded: false,
             reads: 0,
             told: None,
+            beside: 0,
             rows: RowsOf::default(),
             phase: Phase::Running { rows },
         };
@@ -214,6 +217,14 @@ impl Turn {
         let mut state = self.state.lock();
         state.started = Some(started);
         state.look = now + pace.look;
+    }
+
+    /// Its conversation has been told while it runs: how it has started with that. None where it was known, or it has not started.
+    pub(super) fn named(&self, conversation: &Arc<str>) -> Option<Started> {
+        let mut state = self.state.lock();
+        let started = state.started.as_mut().filter(|started| started.stream.is_none())?;
+        started.stream = Some(Arc::clone(conversation));
+        Some(started.clone())
     }
 
     /// What was found to be charged for it before this process began.
@@ -243,6 +254,17 @@ impl Turn {
     /// What the provider has told.
     pub(super) fn told(&self) -> Option<Vec<Spent>> {
         self.state.lock().told.clone()
+    }
+
+    /// A model was called beside an assistant's run.
+    pub(super) fn calls_beside(&self) {
+        let mut state = self.state.lock();
+        state.beside = state.beside.saturating_add(1);
+    }
+
+    /// How many calls an assistant's run has rows of: itself, and those beside it.
+    pub(super) fn calls_due(&self) -> usize {
+        self.state.lock().beside.saturating_add(1)
     }
 
     /// There is no room for it any more: it is settled now, by what is known.
@@ -339,6 +361,17 @@ impl Turn {
     /// Whether it is known to be over.
     pub(super) fn is_over(&self) -> bool {
         !matches!(self.state.lock().phase, Phase::Running { .. })
+    }
+
+    /// Whether its rows may be there and are waited for: nobody reads it any more, and it is not charged for. For how long it has
+    /// ended, where that is known.
+    pub(super) fn awaits_rows(&self, now: Instant) -> Option<Option<Duration>> {
+        let state = self.state.lock();
+        match &state.phase {
+            Phase::Ended { since, .. } => Some(Some(now.saturating_duration_since(*since))),
+            Phase::Running { .. } if state.readers.is_empty() => Some(None),
+            Phase::Running { .. } | Phase::Dropped | Phase::Billed { .. } | Phase::Over => None,
+        }
     }
 
     /// What is to be done now. `books` says whether LibreChat's rows can be read; `last` that there is no later.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::assisted::Assisted;
 use super::claim::Claim;
 use super::diary::{self, Begun, Started};
 use super::open::Facts;
@@ -60,22 +61,22 @@ impl Pending {
     /// The answer is the run itself, over the remote-agent API: it is read while it passes, and the turn is settled when it ends.
     /// `content_type` is the answer's.
     pub(in crate::flow) fn running(self, content_type: &str, status: u16, time: f64) -> Option<Run> {
-        self.runs(None, status, time, |turns, turn| Run::remote(turns, turn, content_type))
+        self.runs(None, status, time, |turns, turn| Run::new(turns, turn, content_type))
     }
 
-    /// The answer is a run of an assistant: it says nothing that can be counted. LibreChat's rows do, where the conversation is known.
-    pub(in crate::flow) fn assisting(self, status: u16, time: f64) -> Option<Run> {
+    /// The answer is a run of an assistant: it is read while it passes, also for the conversation that LibreChat's rows are found by.
+    pub(in crate::flow) fn assisting(self, status: u16, time: f64) -> Option<Assisted> {
         let conversation = self.turn.as_ref().and_then(|turn| turn.begun.conversation.clone());
-        self.runs(conversation, status, time, Run::assistant)
+        self.runs(conversation, status, time, Assisted::new)
     }
 
-    fn runs(
+    fn runs<R>(
         mut self,
         stream: Option<Arc<str>>,
         status: u16,
         time: f64,
-        run: impl FnOnce(Turns, Arc<Turn>) -> Run,
-    ) -> Option<Run> {
+        run: impl FnOnce(Turns, Arc<Turn>) -> R,
+    ) -> Option<R> {
         let turn = self.turn.take()?;
         let run = run(self.turns.clone(), Arc::clone(&turn));
         open(&self.turns, &turn, Started { stream, outcome: TurnOutcome::Started, status, time });
@@ -116,11 +117,7 @@ pub(super) const LEFT: u16 = 499;
 /// From here on the turn is followed.
 fn open(turns: &Turns, turn: &Arc<Turn>, started: Started) {
     let parts = turns.parts();
-    if let (true, Some(file)) = (turn.begun.holds(), &parts.diary)
-        && let Err(error) = diary::start(file, turn.id, &started)
-    {
-        tracing::warn!(%error, "a turn that has begun cannot be written down: after a crash it is settled at the estimate");
-    }
+    diary::started(turns, turn, &started);
     let stream = started.stream.clone();
     turn.start(started, parts.clock.tick(), &parts.pace);
     turns.add(turn);

@@ -13,6 +13,7 @@ use crate::store::Fields;
 use crate::store::accounts::MOST_CONVERSATIONS;
 
 mod answers;
+mod assisted;
 
 /// By how much LibreChat's clock may be behind ours.
 const BEHIND: SignedDuration = SignedDuration::from_secs(2);
@@ -22,6 +23,8 @@ struct Row<'a> {
     id: &'a str,
     conversation: &'a str,
     at: Timestamp,
+    /// Whether it says of which message it is. Only those of assistants' runs do not.
+    named: bool,
     fields: &'a Fields,
 }
 
@@ -57,9 +60,13 @@ impl Turns {
                 continue;
             }
             let rows: Vec<Row<'_>> = page.documents.iter().filter_map(Row::read).collect();
-            charged.extend(turns.iter().filter(|turn| self.found(turn, &rows, !page.cut)).cloned());
+            charged.extend(turns.iter().filter(|turn| self.find(turn, &rows, !page.cut)).cloned());
         }
         charged
+    }
+
+    fn find(&self, turn: &Turn, rows: &[Row<'_>], whole: bool) -> bool {
+        if turn.begun.assistant { self.found_assisted(turn, rows, whole) } else { self.found(turn, rows, whole) }
     }
 
     /// The rows of one turn among these, which are all that there are (`whole`) or the oldest of them. Whether it is charged for now.
@@ -71,7 +78,7 @@ impl Turns {
         let own = rows.iter().filter(|row| {
             // Where the response is not known, whose rows they are is told by when they were written.
             let early = response.is_some() || until.is_none_or(|until| row.at < until);
-            row.conversation == &*stream && row.at >= from && early && !used.contains(row.id)
+            row.named && row.conversation == &*stream && row.at >= from && early && !used.contains(row.id)
         });
         let ledger = Ledger::read(own.map(|row| row.fields), &turn.caller.user);
         drop(used);
@@ -115,6 +122,7 @@ impl<'a> Row<'a> {
             id: inside("_id", "$oid")?.as_str()?,
             conversation: fields.get("conversationId").and_then(Value::as_str)?,
             at: Timestamp::from_millisecond(inside("createdAt", "$date")?.as_i64()?).ok()?,
+            named: fields.get("messageId").and_then(Value::as_str).is_some_and(|id| !id.is_empty()),
             fields,
         })
     }

@@ -15,6 +15,9 @@ pub(super) enum End {
     Aborted,
     /// With an error, after it had been begun.
     Failed,
+    /// A run of an assistant that has not told its whole answer: it was stopped, it failed, or its reader left. More may have been
+    /// written than it told, for LibreChat tells what the provider says piece by piece, with pauses.
+    Cut,
     /// With LibreChat's own refusal, or somebody's stop, before any model was asked.
     Refused,
     /// It is over; how is not known.
@@ -72,6 +75,9 @@ pub(super) enum Bill {
 /// | aborted, failed, refused | yes | | the exact figures, and for an abort at least the estimate's input and the output seen |
 /// | aborted, failed, refused | no | yes | the estimate's input, at least what LibreChat counted; the output seen |
 /// | aborted, failed, refused | no | nothing | the estimate |
+/// | cut | yes | | as for an abort |
+/// | cut | no | yes | the most of the estimate and the output seen |
+/// | cut | no | nothing | the estimate |
 /// | not | | | the most of all that is known, in every part |
 pub(super) fn bill(known: &Known<'_>) -> Bill {
     let exact = known.exact.filter(|(runs, _)| !(runs.is_empty() && known.end == End::Refused));
@@ -82,13 +88,14 @@ pub(super) fn bill(known: &Known<'_>) -> Bill {
         (End::Finished | End::Gone | End::Failed | End::Refused, Some((runs, origin))) => {
             charged(runs.to_vec(), origin)
         }
-        (End::Aborted, Some((runs, origin))) => charged(most(runs.to_vec(), watched(known, false)), origin),
+        (End::Aborted | End::Cut, Some((runs, origin))) => charged(most(runs.to_vec(), watched(known, false)), origin),
         (End::Lost, exact) => {
             let runs = exact.map_or_else(Vec::new, |(runs, _)| runs.to_vec());
             let origin = exact.map_or(Source::Estimate, |(_, origin)| origin);
             charged(most(most(runs, watched(known, false)), estimate.to_vec()), origin)
         }
         (_, None) if !seen.anything => charged(estimate.to_vec(), Source::Estimate),
+        (End::Cut, None) => charged(most(watched(known, false), estimate.to_vec()), Source::Stream),
         (End::Finished, None) => charged(watched(known, true), Source::Stream),
         (End::Gone | End::Aborted | End::Failed | End::Refused, None) => charged(watched(known, false), Source::Stream),
     }
@@ -187,7 +194,7 @@ mod tests {
     /// End, exact, seen, what is charged. The estimate is 100 in and 50 out for model a, 10 and 5 for model b.
     #[test]
     fn what_is_known_decides_what_is_charged() {
-        use End::{Aborted, Failed, Finished, Gone, Lost, Refused};
+        use End::{Aborted, Cut, Failed, Finished, Gone, Lost, Refused};
         use Source::{Estimate, Provider, Stream, Transactions};
         let estimate = [spent("a", 60, 0, 50), spent("a", 40, 0, 0), spent("b", 10, 0, 5)];
         let nothing = Seen::default;
@@ -230,6 +237,10 @@ mod tests {
             (Failed, None, seen(None, 30), ab(100, 30, 10, 0), Stream),
             (Failed, None, nothing(), ab(100, 50, 10, 5), Estimate),
             (Failed, rows(a(7, 3, 9)), nothing(), a(7, 3, 9), Transactions),
+            (Cut, None, seen(None, 3), ab(100, 50, 10, 5), Stream),
+            (Cut, None, seen(None, 300), ab(100, 300, 10, 5), Stream),
+            (Cut, None, nothing(), ab(100, 50, 10, 5), Estimate),
+            (Cut, rows(a(7, 3, 9)), seen(None, 30), vec![spent("a", 97, 3, 30), spent("b", 10, 0, 0)], Transactions),
             (Refused, rows(a(7, 3, 9)), nothing(), a(7, 3, 9), Transactions),
             (Refused, None, seen(None, 30), ab(100, 30, 10, 0), Stream),
             (Lost, None, nothing(), ab(100, 50, 10, 5), Estimate),

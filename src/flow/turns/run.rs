@@ -1,4 +1,4 @@
-//! Reads the answer that is itself a run, while it passes to the caller: of the remote-agent API, or of an assistant.
+//! Reads the answer of the remote-agent API, which is itself the run, while it passes to the caller.
 
 use std::sync::Arc;
 
@@ -20,8 +20,7 @@ pub(in crate::flow) struct Run {
     turns: Turns,
     turn: Arc<Turn>,
     progress: Arc<Mutex<Progress>>,
-    /// None where the answer says nothing that can be counted.
-    reader: Option<Reader>,
+    reader: Reader,
     usage: Option<Usage>,
     failed: bool,
     whole: bool,
@@ -30,46 +29,33 @@ pub(in crate::flow) struct Run {
 // === impl Run ===
 
 impl Run {
-    /// An answer of the remote-agent API of this type.
-    pub(super) fn remote(turns: Turns, turn: Arc<Turn>, content_type: &str) -> Self {
-        Self::new(turns, turn, Some(Reader::new(content_type)))
-    }
-
-    /// An answer of an assistant.
-    pub(super) fn assistant(turns: Turns, turn: Arc<Turn>) -> Self {
-        Self::new(turns, turn, None)
-    }
-
-    fn new(turns: Turns, turn: Arc<Turn>, reader: Option<Reader>) -> Self {
+    /// An answer of this type.
+    pub(super) fn new(turns: Turns, turn: Arc<Turn>, content_type: &str) -> Self {
         let progress = turn.read();
         progress.lock().from_start = true;
+        let reader = Reader::new(content_type);
         Self { turns, turn, progress, reader, usage: None, failed: false, whole: false }
     }
 
-    fn hear(&mut self, event: &Event<'_>) {
-        let mut progress = self.progress.lock();
-        let runs = self.turn.runs();
+    fn read(&mut self, chunk: Option<&Bytes>) {
+        let Self { turn, progress, reader, usage, failed, .. } = self;
+        let mut progress = progress.lock();
+        let runs = turn.runs();
         // The answer does not say which of several models writes: of those it is the dearest.
-        let writer = self.turn.runs_several().then_some("");
-        match event {
-            Event::Id(id) => progress.response = Some((*id).into()),
+        let writer = turn.runs_several().then_some("");
+        let mut hear = |event: Event<'_>| match event {
+            Event::Id(id) => progress.response = Some(id.into()),
             Event::Text(text) => progress.push(writer, Kind::Text, text, runs),
             Event::Reasoning(text) => progress.push(writer, Kind::Reasoning, text, runs),
             Event::Call(text) => progress.push(writer, Kind::Call, text, runs),
-            Event::Usage(usage) => self.usage = Some(*usage),
-            Event::Failed => self.failed = true,
+            Event::Usage(told) => *usage = Some(told),
+            Event::Failed => *failed = true,
             Event::TooLong(_) => progress.anything = true,
-        }
-    }
-
-    fn read(&mut self, chunk: Option<&Bytes>) {
-        let Some(mut reader) = self.reader.take() else { return };
-        let mut hear = |event: Event<'_>| self.hear(&event);
+        };
         match chunk {
             Some(chunk) => reader.push(chunk, &mut hear),
             None => reader.end(&mut hear),
         }
-        self.reader = Some(reader);
     }
 }
 
@@ -98,13 +84,11 @@ impl Drop for Run {
             }
         }
         self.turn.unread(&self.progress, now, &parts.pace);
-        let end = match (&self.reader, self.whole, self.failed) {
-            // The run goes on without its reader.
-            (None, ..) => End::Gone,
-            (Some(_), true, false) => End::Finished,
-            (Some(_), true, true) => End::Failed,
+        let end = match (self.whole, self.failed) {
+            (true, false) => End::Finished,
+            (true, true) => End::Failed,
             // LibreChat ends the run when its caller leaves (CONTRACT.md G.2).
-            (Some(_), false, _) => End::Aborted,
+            (false, _) => End::Aborted,
         };
         self.turn.ended(end, now);
         self.turns.wake();

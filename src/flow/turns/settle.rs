@@ -36,7 +36,11 @@ impl Turns {
         // rows in the time that they take, was stopped, too: who stops a turn need not read that. Of all else LibreChat may take
         // it, sooner or later, whether or not its rows came in time.
         let stopped = end == End::Aborted || (end == End::Gone && rows.is_none());
-        let debited = stopped.then(|| rows.as_deref().unwrap_or_default());
+        // For assistants' runs it writes rows and takes nothing (`recordUsage` tells `createTransaction` of no balance).
+        let debited = match turn.begun.assistant {
+            true => Some(&[][..]),
+            false => stopped.then(|| rows.as_deref().unwrap_or_default()),
+        };
         self.billed(turn, charged, debited);
     }
 

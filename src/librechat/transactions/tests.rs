@@ -130,11 +130,27 @@ fn rows_of_others_and_rows_about_credits_are_passed_over() {
         row("prompt", -1, json!({"user": {"$oid": "6b012e4109cc968f8a928bc1"}})),
         row("prompt", -1, json!({"user": null})),
         row("credits", 1000, json!({"context": "autoRefill", "messageId": null})),
-        row("prompt", -1, json!({"messageId": null})),
-        row("prompt", -1, json!({"messageId": ""})),
     ];
     assert_eq!(ledger(&rows), Ledger::default());
     assert_eq!(ledger(&[row("prompt", -1, json!({"user": USER}))]).of("m").unwrap().len(), 1);
+}
+
+/// As `recordUsage` of assistants' runs writes them.
+#[test]
+fn rows_of_no_message_are_calls_of_their_own() {
+    let nameless = |kind: &str, amount: i64| row(kind, amount, json!({"messageId": null}));
+    let rows = [
+        nameless("prompt", -20),
+        row("prompt", -1, json!({})),
+        nameless("completion", -9),
+        row("completion", -2, json!({})),
+        row("prompt", -30, json!({"messageId": ""})),
+    ];
+    let ledger = ledger(&rows);
+    let last = call(Context::Message, 30, 0, Some(Half::Completion));
+    assert_eq!(ledger.nameless, [call(Context::Message, 20, 9, None), last]);
+    assert_eq!(ledger.of("m").unwrap(), [call(Context::Message, 1, 2, None)]);
+    assert_eq!(ledger.messages().count(), 1);
 }
 
 #[test]

@@ -1,0 +1,77 @@
+//! Reads the answer of an assistant, which is itself the run, while it passes to the caller.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::progress::Progress;
+use super::rule::End;
+use super::{Turn, Turns};
+use crate::flow::reply::Watch;
+use crate::librechat::assistants::run::{Ending, Event, Reader};
+use crate::librechat::said::Kind;
+
+/// One run.
+pub(in crate::flow) struct Assisted {
+    turns: Turns,
+    turn: Arc<Turn>,
+    progress: Arc<Mutex<Progress>>,
+    reader: Reader,
+    /// Something of it was too long to be looked at.
+    unseen: bool,
+}
+
+// === impl Assisted ===
+
+impl Assisted {
+    pub(super) fn new(turns: Turns, turn: Arc<Turn>) -> Self {
+        let progress = turn.read();
+        progress.lock().from_start = true;
+        Self { turns, turn, progress, reader: Reader::default(), unseen: false }
+    }
+
+    fn is_over(&self, end: End) {
+        self.turn.ended(end, self.turns.parts().clock.tick());
+        self.turns.wake();
+    }
+}
+
+impl Watch for Assisted {
+    fn chunk(&mut self, chunk: &Bytes) {
+        let Self { turns, turn, progress, reader, unseen } = self;
+        let mut progress = progress.lock();
+        let runs = turn.runs();
+        // The answer does not say which of several models writes: of those it is the dearest.
+        let writer = turn.runs_several().then_some("");
+        let (mut conversation, mut ending) = (None, None);
+        reader.push(chunk, &mut |event| match event {
+            Event::Conversation(id) => conversation = Some(Arc::from(id)),
+            Event::Text(text) => progress.push(writer, Kind::Text, text, runs),
+            Event::Call(text) => progress.push(writer, Kind::Call, text, runs),
+            Event::Result(text) => progress.push(writer, Kind::Result, text, runs),
+            Event::Picture => turn.calls_beside(),
+            Event::Ended(how) => ending = ending.or(Some(how)),
+            Event::TooLong(_) => *unseen = true,
+        });
+        drop(progress);
+        if let Some(conversation) = conversation {
+            turns.learn(turn, &conversation);
+        }
+        match ending {
+            Some(Ending::Finished) if !*unseen => self.is_over(End::Finished),
+            Some(Ending::Finished | Ending::Failed) => self.is_over(End::Cut),
+            Some(Ending::Refused) => self.is_over(End::Refused),
+            None => {}
+        }
+    }
+}
+
+impl Drop for Assisted {
+    fn drop(&mut self) {
+        let parts = self.turns.parts();
+        self.turn.unread(&self.progress, parts.clock.tick(), &parts.pace);
+        // Without a last event it was stopped, or nobody reads on: LibreChat ends it some seconds later then.
+        self.is_over(End::Cut);
+    }
+}

@@ -1,0 +1,83 @@
+//! LibreChat's rows of assistants' runs: they say in which conversation they were written, and not of which run.
+//!
+//! LibreChat writes the two rows of a run when it has told its end, some seconds later where the provider has not said yet what was used;
+//! before that, those of a call beside it (a picture). One that fails may have its rows twice. The first rows of a conversation
+//! are those of the run that has ended first: a run that is begun before they are there must not be charged by them.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::{BEHIND, Row, spent};
+use crate::flow::turns::open::RowsOf;
+use crate::flow::turns::{Turn, Turns};
+use crate::librechat::transactions::{Call, Ledger, is_complete};
+
+/// Where a turn stands among the assistants' runs of its conversation.
+struct Place {
+    /// An earlier one waits for rows.
+    waits: bool,
+    /// A later one has begun.
+    followed: bool,
+}
+
+impl Turns {
+    /// The rows of an assistant's run among these, as [`Turns::found`] looks for those of others.
+    pub(super) fn found_assisted(&self, turn: &Turn, rows: &[Row<'_>], whole: bool) -> bool {
+        let Some(stream) = turn.stream() else { return false };
+        let place = self.place_of(turn, &stream);
+        if place.waits {
+            return false;
+        }
+        let from = turn.begun.at.saturating_sub(BEHIND).unwrap_or(Timestamp::MIN);
+        let used = self.inner.used.lock();
+        let own = |row: &&Row<'_>| {
+            let message = row.fields.get("context").and_then(Value::as_str) == Some("message");
+            !row.named && message && row.conversation == &*stream && row.at >= from && !used.contains(row.id)
+        };
+        let ledger = Ledger::read(rows.iter().filter(own).map(|row| row.fields), &turn.caller.user);
+        drop(used);
+        if let [unreadable, ..] = ledger.unreadable.as_slice() {
+            tracing::error!(%unreadable, "a run of an assistant is charged by what was seen of it");
+            return false;
+        }
+        let due = turn.calls_due();
+        let calls = match place.followed {
+            true => ledger.nameless.get(..due).unwrap_or(&ledger.nameless),
+            false => &ledger.nameless,
+        };
+        let end = turn.rows(RowsOf {
+            spent: calls.iter().map(|call| spent(turn, call)).collect(),
+            ids: calls.iter().flat_map(|call| call.rows.iter().cloned()).collect(),
+            complete: whole && is_complete(calls) && calls.len() >= due && self.are_of_its_end(turn, calls, rows),
+        });
+        if let Some(end) = end {
+            self.charge(turn, end);
+        }
+        end.is_some()
+    }
+
+    fn place_of(&self, turn: &Turn, stream: &Arc<str>) -> Place {
+        let now = self.parts().clock.tick();
+        let book = self.inner.book.lock();
+        let others = || {
+            let same = book.of_stream(&turn.caller.user, stream).iter();
+            same.filter(|other| other.begun.assistant && other.id != turn.id)
+        };
+        Place {
+            waits: others().any(|other| other.begun.at < turn.begun.at && other.awaits_rows(now).is_some()),
+            followed: others().any(|other| other.begun.at > turn.begun.at),
+        }
+    }
+
+    /// Whether one of these was written when the run had ended: its own are. What came before may be somebody else's, come late.
+    fn are_of_its_end(&self, turn: &Turn, calls: &[Call], rows: &[Row<'_>]) -> bool {
+        let parts = self.parts();
+        let Some(Some(ago)) = turn.awaits_rows(parts.clock.tick()) else { return true };
+        let ago = SignedDuration::try_from(ago).unwrap_or(SignedDuration::MAX).saturating_add(BEHIND);
+        let ended = parts.clock.now().saturating_sub(ago).unwrap_or(Timestamp::MIN);
+        let is_own = |row: &Row<'_>| calls.iter().any(|call| call.rows.iter().any(|id| **id == *row.id));
+        rows.iter().any(|row| row.at >= ended && is_own(row))
+    }
+}

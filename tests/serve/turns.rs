@@ -8,6 +8,7 @@ use crate::world::{Plan, World};
 
 mod alone;
 mod asked;
+mod assisted;
 mod charged;
 mod many_rows;
 

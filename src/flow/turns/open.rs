@@ -421,6 +421,13 @@ impl Turn {
         }
     }
 
+    /// Its rows were not looked for, as others come first: they are soon.
+    pub(super) fn look_soon(&self, now: Instant) {
+        if let Phase::Ended { rows, .. } = &mut self.state.lock().phase {
+            (rows.next, rows.pause) = (now + ROWS.0, ROWS.0);
+        }
+    }
+
     /// LibreChat's rows were looked for. How it ended, if they are all there: nothing new has come since the last look.
     pub(super) fn rows(&self, rows: RowsOf) -> Option<End> {
         let mut state = self.state.lock();

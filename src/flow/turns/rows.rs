@@ -31,6 +31,9 @@ struct Row<'a> {
 impl Turns {
     /// Looks for the rows of these turns, and says what those are charged for that have all of theirs: these are returned.
     pub(super) async fn look_for_rows(&self, turns: Vec<Arc<Turn>>) -> Vec<Arc<Turn>> {
+        let now = self.parts().clock.tick();
+        let (behind, turns): (Vec<_>, Vec<_>) = turns.into_iter().partition(|turn| self.is_behind(turn));
+        behind.iter().for_each(|turn| turn.look_soon(now));
         let (named, answers): (Vec<_>, Vec<_>) = turns.into_iter().partition(|turn| turn.stream().is_some());
         let mut charged = self.look_for_named(named).await;
         charged.extend(self.look_for_answers(answers).await);

@@ -17,7 +17,7 @@ use crate::mongod::{Mongod, with_mongod};
 const ASSISTANTS: &str = "/api/assistants/v2/chat";
 
 /// Rows are waited for this long; LibreChat's balance is left alone.
-const PATIENT: &str = "timeouts: { turn_usage: 4s }\nbalance: { check: off }";
+const PATIENT: &str = "timeouts: { turn_usage: 6s }\nbalance: { check: off }";
 
 const SAID: [&str; 4] = ["alpha", "alpha bravo", "alpha bravo charlie", "alpha bravo charlie delta"];
 
@@ -129,6 +129,16 @@ async fn write(mongod: &Mongod, world: &World, conversation: &str, tokens: [i64;
     mongod.librechat.collection::<Document>("transactions").insert_many(rows).await.expect("rows");
 }
 
+/// The turn is open while its rows are looked for several times.
+async fn still_waits(world: &mut World) {
+    let begun = tokio::time::Instant::now();
+    let waits = async |world: &mut World| {
+        assert_eq!(used(world, "open").await, 1);
+        begun.elapsed() > Duration::from_millis(1_200)
+    };
+    world.until("its rows were looked for", waits).await;
+}
+
 /// The usage entry of the request with this mark.
 async fn its_use(world: &mut World, mark: &str) -> Value {
     let request = world.entry_from(mark).await["requestId"].clone();
@@ -222,6 +232,8 @@ async fn rows_that_come_late_are_those_of_the_run_that_ended_first() {
         let mut world =
             with_directory(POLICY, mongod, &mongod.uri).settings(PATIENT).upstream(&fake.url()).start().await;
         hear(&world, "finished-3", None).await;
+        // Its rows are looked for less and less often.
+        still_waits(&mut world).await;
         hear(&world, "finished-4", Some("finished-3")).await;
         write(mongod, &world, "finished-3", [20, 2]).await;
         let first = its_use(&mut world, "finished-3").await;
@@ -243,13 +255,7 @@ async fn the_rows_of_a_picture_are_not_all_that_a_run_used() {
             with_directory(POLICY, mongod, &mongod.uri).settings(PATIENT).upstream(&fake.url()).start().await;
         hear(&world, "picture-1", None).await;
         write(mongod, &world, "picture-1", [800, 80]).await;
-        // Its rows are looked for several times meanwhile.
-        let asked = tokio::time::Instant::now();
-        world
-            .until("it still waits", async |world| {
-                asked.elapsed() > Duration::from_millis(1_500) && used(world, "open").await == 1
-            })
-            .await;
+        still_waits(&mut world).await;
         write(mongod, &world, "picture-1", [3_000, 40]).await;
         let entry = its_use(&mut world, "picture-1").await;
         assert_eq!(tokens(&entry), ("transactions", [3_800, 120]), "{entry}");

@@ -4,8 +4,6 @@
 //! before that, those of a call beside it (a picture). One that fails may have its rows twice. The first rows of a conversation
 //! are those of the run that has ended first: a run that is begun before they are there must not be charged by them.
 
-use std::sync::Arc;
-
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -14,22 +12,10 @@ use crate::flow::turns::open::RowsOf;
 use crate::flow::turns::{Turn, Turns};
 use crate::librechat::transactions::{Call, Ledger, is_complete};
 
-/// Where a turn stands among the assistants' runs of its conversation.
-struct Place {
-    /// An earlier one waits for rows.
-    waits: bool,
-    /// A later one has begun.
-    followed: bool,
-}
-
 impl Turns {
     /// The rows of an assistant's run among these, as [`Turns::found`] looks for those of others.
     pub(super) fn found_assisted(&self, turn: &Turn, rows: &[Row<'_>], whole: bool) -> bool {
         let Some(stream) = turn.stream() else { return false };
-        let place = self.place_of(turn, &stream);
-        if place.waits {
-            return false;
-        }
         let from = turn.begun.at.saturating_sub(BEHIND).unwrap_or(Timestamp::MIN);
         let used = self.inner.used.lock();
         let own = |row: &&Row<'_>| {
@@ -43,7 +29,8 @@ impl Turns {
             return false;
         }
         let due = turn.calls_due();
-        let calls = match place.followed {
+        // What comes after that may be a later run's.
+        let calls = match self.any_beside(turn, |other| other.begun.at > turn.begun.at) {
             true => ledger.nameless.get(..due).unwrap_or(&ledger.nameless),
             false => &ledger.nameless,
         };
@@ -58,17 +45,18 @@ impl Turns {
         end.is_some()
     }
 
-    fn place_of(&self, turn: &Turn, stream: &Arc<str>) -> Place {
+    /// Whether an earlier run of the same conversation waits for its rows: the next ones are those.
+    pub(super) fn is_behind(&self, turn: &Turn) -> bool {
         let now = self.parts().clock.tick();
+        self.any_beside(turn, |other| other.begun.at < turn.begun.at && other.awaits_rows(now).is_some())
+    }
+
+    /// Whether this holds for another run in the conversation of this one.
+    fn any_beside(&self, turn: &Turn, holds: impl Fn(&Turn) -> bool) -> bool {
+        let Some(stream) = turn.stream().filter(|_| turn.begun.assistant) else { return false };
         let book = self.inner.book.lock();
-        let others = || {
-            let same = book.of_stream(&turn.caller.user, stream).iter();
-            same.filter(|other| other.begun.assistant && other.id != turn.id)
-        };
-        Place {
-            waits: others().any(|other| other.begun.at < turn.begun.at && other.awaits_rows(now).is_some()),
-            followed: others().any(|other| other.begun.at > turn.begun.at),
-        }
+        let mut same = book.of_stream(&turn.caller.user, &stream).iter();
+        same.any(|other| other.begun.assistant && other.id != turn.id && holds(other))
     }
 
     /// Whether one of these was written when the run had ended: its own are. What came before may be somebody else's, come late.

@@ -19,7 +19,7 @@ use crate::policy::RuleId;
 use crate::policy::charge::Charge;
 use crate::policy::limits::Terms;
 use crate::store::StoreError;
-use crate::store::counters::{Answer, Counters, Draw, Hold, Lack, Reading, Use};
+use crate::store::counters::{Answer, Counters, Draw, Hold, Lack, Reading, Use, Vacated};
 
 mod asking;
 mod circuit;
@@ -29,6 +29,7 @@ pub mod rebuild;
 mod receipt;
 mod share;
 pub mod tokens;
+mod vacating;
 pub mod window;
 
 use asking::{Asking, Silence};
@@ -196,6 +197,19 @@ impl Meter {
     /// [`MeterError::Full`].
     pub fn reopen(&self, hold: Hold) -> Result<Receipt, MeterError> {
         Ok(self.desk.place()?.asking(hold.clone()).taken(hold))
+    }
+
+    /// [`Receipt::vacate`] for a hold whose receipt is gone, or was made by another process.
+    pub fn vacate(&self, hold: &Hold) {
+        self.desk.vacating().vacate(hold);
+    }
+
+    /// The same, waited for: who asks next finds the places free where somebody else has not taken them.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store does not answer.
+    pub async fn vacate_now(&self, hold: &Hold) -> Result<Vacated, StoreError> {
+        self.asking.vacate(hold).await.map_err(StoreError::from)
     }
 
     /// Takes from this replica's own share, where all limits have one. None where one of them refuses what cannot be counted.

@@ -66,6 +66,7 @@ impl Following {
             diary: Some(diary),
             recorder: known.recorder.clone(),
             clock: known.clock.clone(),
+            shared: known.settings.redis.is_some(),
             pace: Pace { look: timeouts.turn_status, rows: timeouts.turn_usage, open: OPEN },
             open: known.metrics.turns_open.clone(),
             settled: known.metrics.settles_total.clone(),

@@ -90,7 +90,7 @@ impl<U: Upstream> Spine<U> {
         asked.targets.extend(self.targets_of_specs(visit, &head, &asked, bearer).await?);
         asked.targets = self.look_into_agents(&visit.policy, asked.targets).await?;
         self.judge(visit, caller, &asked.targets, about_turn(&asked))?;
-        let asking = Asking { head: &head, caller, bearer, run: Some(Runs::Assistant) };
+        let asking = Asking { head: &head, caller, bearer, run: Some(Runs::Assistant), alone: None };
         let held = self.charge(visit, asking, &mut asked).await?;
         visit.start_turn(&asked);
         let sent = self.follow(visit, &asked, held, None).await?;

@@ -16,15 +16,15 @@ use http::response::Parts as ResponseParts;
 use http::{HeaderMap, StatusCode, header};
 use jiff::Timestamp;
 
-use super::Spine;
 use super::exceeded::Exceeded;
 use super::expected::Asking;
 use super::passage::{Upstream, UpstreamFault};
 use super::quota::Standing;
 use super::refusal::Refusal;
 use super::reply::Watch;
-use super::turns::{Claim, Estimate, LIVES, Pending, Spent};
+use super::turns::{Alone, Claim, Estimate, LIVES, Pending, RUNNING, Spent, terms_of_place};
 use super::visit::Visit;
+use super::{Spine, SpineParts};
 use crate::identity::Bearer;
 use crate::librechat::balance::{self, Balance};
 use crate::librechat::prompt::overrides_conversation;
@@ -32,7 +32,7 @@ use crate::librechat::running::status_of;
 use crate::librechat::selection::TurnRequest;
 use crate::librechat::unreadable::Unreadable;
 use crate::meter::{Receipt, Taken};
-use crate::policy::charge::Charge;
+use crate::policy::charge::{Charge, Window};
 use crate::policy::charges::Tokens;
 use crate::policy::{Ask, Caller, Part, RuleId, Snapshot, Target};
 use crate::store::counters::{Lack, Use};
@@ -136,9 +136,19 @@ impl<U: Upstream> Spine<U> {
     }
 
     /// Takes all that is due, or nothing.
-    pub(super) async fn take_due(&self, visit: &mut Visit<'_>, asking: &Asking<'_>, due: Due) -> Result<Held, Refusal> {
+    pub(super) async fn take_due(
+        &self,
+        visit: &mut Visit<'_>,
+        asking: &Asking<'_>,
+        mut due: Due,
+    ) -> Result<Held, Refusal> {
         if due.enforced.is_empty() && due.shadow.is_empty() {
             return Ok(Held::default());
+        }
+        if !due.enforced.is_empty()
+            && let Some(place) = asking.alone.and_then(Alone::place)
+        {
+            due.enforced.insert(0, place);
         }
         let (enforced, standing) = self.take_enforced(visit, asking, &due).await?;
         let shadow = self.take_shadow(visit, &due.shadow).await;
@@ -199,13 +209,21 @@ impl<U: Upstream> Spine<U> {
         if due.is_empty() {
             return Ok((None, None));
         }
-        match self
-            .parts
-            .meter
-            .take(due, |rule| policy.terms(rule), LIVES)
-            .await
-            .map_err(|error| Refusal::uncounted(&error))?
+        let terms = |rule: &RuleId| policy.terms(rule).or_else(|| terms_of_place(rule));
+        let take = async || {
+            self.parts.meter.take(due, terms, LIVES).await.map_err(|error| Refusal::uncounted(&error))
+        };
+        let mut taken = take().await?;
+        if let Taken::Short { lacks, .. } = &taken
+            && lacks.iter().all(|lack| due.get(lack.draw).is_some_and(|charge| charge.window == Window::Open))
         {
+            // Perhaps it is the place of a turn that has just ended.
+            let SpineParts { turns, upstream, identity, .. } = &self.parts;
+            if turns.make_room(&asking.caller.user, upstream, identity).await {
+                taken = take().await?;
+            }
+        }
+        match taken {
             Taken::All { receipt, uses } => {
                 let receipt = receipt.unsent();
                 let at = receipt.hold().map_or(visit.at, |hold| hold.at);
@@ -218,6 +236,7 @@ impl<U: Upstream> Spine<U> {
                 let standing = Standing::of(due, &uses, |charge| policy.terms(&charge.rule), at);
                 Ok((Some(receipt), standing))
             }
+            Taken::Short { lacks, .. } if lacks.iter().any(|lack| is_place(due, lack)) => Err(Refusal::Running),
             Taken::Short { at, lacks } => Err(exceeded(policy, all, &lacks, at)),
         }
     }
@@ -368,6 +387,11 @@ async fn give_back(receipt: Receipt) {
     if let Err(error) = receipt.release().await {
         tracing::debug!(%error, "what a refused turn had taken is given back later");
     }
+}
+
+/// Whether what is missing is the place of the conversation.
+fn is_place(due: &[Charge], lack: &Lack) -> bool {
+    due.get(lack.draw).is_some_and(|charge| charge.rule.as_str() == RUNNING)
 }
 
 /// The refusal for what has no room.

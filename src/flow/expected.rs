@@ -10,7 +10,7 @@ use super::charges::Runs;
 use super::estimate::{Given, briefs, estimate};
 use super::passage::Upstream;
 use super::refusal::Refusal;
-use super::turns::Spent;
+use super::turns::{Alone, Spent};
 use super::visit::Visit;
 use crate::identity::Bearer;
 use crate::librechat::prompt::history::History;
@@ -31,6 +31,8 @@ pub(super) struct Asking<'a> {
     pub(super) bearer: &'a Bearer,
     /// What runs in the answer itself; none for a chat turn.
     pub(super) run: Option<Runs>,
+    /// That no other turn goes to its conversation meanwhile; none where that is not asked for.
+    pub(super) alone: Option<&'a Alone>,
 }
 
 /// What is known of a request before it runs.

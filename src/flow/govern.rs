@@ -60,8 +60,8 @@ impl<U: Upstream> Spine<U> {
             asked.targets = Box::pin(self.look_into_agents(&visit.policy, asked.targets)).await?;
         }
         self.judge(visit, &caller, &asked.targets, about_turn(&asked))?;
-        let _alone = self.alone(visit, &asked, bearer).await?;
-        let asking = Asking { head: &head, caller: &caller, bearer, run: None };
+        let alone = self.alone(visit, &asked, bearer).await?;
+        let asking = Asking { head: &head, caller: &caller, bearer, run: None, alone: alone.as_ref() };
         let held = self.charge(visit, asking, &mut asked).await?;
         visit.start_turn(&asked);
         let sent = self.follow(visit, &asked, held, Some(bearer)).await?;

@@ -6,6 +6,7 @@ use http::StatusCode;
 use super::exceeded::Exceeded;
 use super::gate::GateFault;
 use super::passage::{BodyFault, UpstreamFault};
+use super::turns::RUNNING;
 use crate::identity::{KeyFault, TokenFault};
 use crate::librechat::agents;
 use crate::librechat::assistants::Part as AssistantsPart;
@@ -164,7 +165,7 @@ impl Refusal {
                 Shortage::Open { .. } => "limits.concurrent",
                 Shortage::Funds { .. } => "limits.funds",
             },
-            Self::Running => "turns.running",
+            Self::Running => RUNNING,
             Self::Uncounted(_) => "limits.unavailable",
             Self::Unbounded { .. } => "limits.unbounded",
             Self::Upstream(UpstreamFault::Timeout) => "upstream.timeout",

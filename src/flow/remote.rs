@@ -100,7 +100,7 @@ impl<U: Upstream> Spine<U> {
         }
         asked.targets = self.look_into_agents(&visit.policy, asked.targets).await?;
         self.judge(visit, caller, &asked.targets, about_turn(&asked))?;
-        let asking = Asking { head: &head, caller, bearer, run: Some(Runs::Agent) };
+        let asking = Asking { head: &head, caller, bearer, run: Some(Runs::Agent), alone: None };
         let held = self.charge(visit, asking, &mut asked).await?;
         visit.start_turn(&asked);
         // A key is for these routes alone: with it LibreChat cannot be asked how far a turn is.

@@ -9,6 +9,7 @@
 //!                                       -> nobody knows: the same, by the conversation's id; without one at the estimate
 //! ```
 //!
+//! What it holds among the turns that run at a time is given back as soon as it has ended ([`over`]), before anybody knows what it used.
 //! What a turn is charged for is decided in [`rule`], and put on the counters in [`settle`], by one task ([`follow`]). What that
 //! task does is written to a file first ([`diary`]): a turn that is open when Tollgate ends, be it by `kill -9`, is settled by
 //! the next one that starts with the same data directory, once. Where none starts, what was taken expires.
@@ -38,6 +39,7 @@ mod diary;
 mod follow;
 mod found;
 mod open;
+mod over;
 mod pending;
 mod progress;
 mod rows;
@@ -46,7 +48,7 @@ mod run;
 mod settle;
 mod tap;
 
-pub(super) use alone::Alone;
+pub(super) use alone::{Alone, RUNNING, terms_of_place};
 use book::Book;
 pub(super) use claim::{Claim, Estimate, Spent};
 pub use follow::Follower;
@@ -77,6 +79,8 @@ pub struct TurnsParts {
     pub recorder: Recorder,
     /// Where the time comes from.
     pub clock: Clock,
+    /// Whether other Tollgates count on the same counters: then those hold the places of conversations, too.
+    pub shared: bool,
     /// How long things are waited for.
     pub pace: Pace,
     /// How many turns are open.
@@ -177,7 +181,7 @@ impl Turns {
             return;
         }
         let now = self.parts().clock.tick();
-        self.inner.book.lock().of(user).for_each(|turn| turn.look_at(now));
+        self.inner.book.lock().of(user).for_each(|turn| turn.may_be_stopped(now));
         self.inner.look.notify_one();
     }
 

@@ -12,7 +12,7 @@ use super::meters::MeterMeters;
 use crate::clock::Clock;
 use crate::metrics::IntGauge;
 use crate::store::StoreError;
-use crate::store::counters::{Answer, Counters, Draw, Hold, Reading, Settled};
+use crate::store::counters::{Answer, Counters, Draw, Hold, Reading, Settled, Vacated};
 
 /// The counters that all replicas share, and whether they are worth asking.
 pub(super) struct Asking {
@@ -55,6 +55,12 @@ impl Asking {
         let settled = self.asked(self.counters.release(hold)).await?;
         self.found(settled != Settled::Lost);
         Ok(settled)
+    }
+
+    pub(super) async fn vacate(&self, hold: &Hold) -> Result<Vacated, Silence> {
+        let vacated = self.asked(self.counters.vacate(hold)).await?;
+        self.found(vacated != Vacated::Lost);
+        Ok(vacated)
     }
 
     pub(super) async fn read(&self, draws: &[Draw]) -> Result<Option<Reading>, Silence> {

@@ -20,14 +20,15 @@ use tokio::time::sleep;
 use super::MeterError;
 use super::asking::{Asking, Silence};
 use super::share::Share;
+use super::vacating::{Vacant, Vacating, vacating};
 use crate::store::StoreError;
 use crate::store::counters::{Hold, Settled};
 
 /// The pause before the store is asked again, at first and at most.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+pub(super) const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
 /// So many of those that nobody settled are settled at the same time.
-const AT_ONCE: usize = 16;
+pub(super) const AT_ONCE: usize = 16;
 
 /// What was taken. Settled once: by [`Receipt::settle`] or [`Receipt::release`], and at the estimate where it is dropped.
 #[must_use = "dropping it settles at the estimate"]
@@ -35,6 +36,7 @@ pub struct Receipt {
     /// None once the store has settled it.
     open: Option<(Task, OwnedPermit<Task>)>,
     asking: Arc<Asking>,
+    vacating: Vacating,
 }
 
 /// What is to be settled, and at what.
@@ -68,6 +70,7 @@ enum Used {
 /// The queue of receipts that nobody settled. Somebody has to run it.
 pub struct Unsettled {
     queue: Receiver<Task>,
+    vacant: Vacant,
     asking: Arc<Asking>,
 }
 
@@ -76,18 +79,22 @@ pub struct Unsettled {
 pub(super) struct Desk {
     queue: Sender<Task>,
     asking: Arc<Asking>,
+    vacating: Vacating,
 }
 
 /// A place in the queue for a receipt to come.
 pub(super) struct Place {
     permit: OwnedPermit<Task>,
     asking: Arc<Asking>,
+    vacating: Vacating,
 }
 
 /// A desk, and the queue behind it with room for so many.
 pub(super) fn desk(asking: Arc<Asking>, most: usize) -> (Desk, Unsettled) {
     let (sender, receiver) = channel(most.max(1));
-    (Desk { queue: sender, asking: Arc::clone(&asking) }, Unsettled { queue: receiver, asking })
+    let (vacating, vacant) = vacating(Arc::clone(&asking), most);
+    let desk = Desk { queue: sender, asking: Arc::clone(&asking), vacating };
+    (desk, Unsettled { queue: receiver, vacant, asking })
 }
 
 // === impl Desk ===
@@ -99,7 +106,12 @@ impl Desk {
         let permit = self.queue.clone().try_reserve_owned().map_err(|error| match error {
             TrySendError::Full(_) | TrySendError::Closed(_) => MeterError::Full(most),
         })?;
-        Ok(Place { permit, asking: Arc::clone(&self.asking) })
+        Ok(Place { permit, asking: Arc::clone(&self.asking), vacating: self.vacating.clone() })
+    }
+
+    /// Where places are given back.
+    pub(super) fn vacating(&self) -> &Vacating {
+        &self.vacating
     }
 }
 
@@ -108,7 +120,8 @@ impl Desk {
 impl Place {
     /// The receipt for what is about to be asked for. Until the answer is there, dropping it gives back what may have been taken.
     pub(super) fn asking(self, hold: Hold) -> Receipt {
-        Receipt { open: Some((Task { hold, used: Used::Nothing, own: None }, self.permit)), asking: self.asking }
+        let task = Task { hold, used: Used::Nothing, own: None };
+        Receipt { open: Some((task, self.permit)), asking: self.asking, vacating: self.vacating }
     }
 }
 
@@ -160,6 +173,23 @@ impl Receipt {
         if let Some((task, _)) = &mut self.open {
             task.used = Used::Estimate;
         }
+    }
+
+    /// Gives back the places that it holds among what runs at a time, and nothing else: what it was for has ended, and what it used is
+    /// not known yet. This replica's own share has them back at once; the store in the background, as soon as it answers. To say it
+    /// again changes nothing, and settling gives nothing back twice.
+    pub fn vacate(&self) {
+        let Some((task, _)) = &self.open else { return };
+        if let Some(own) = &task.own {
+            if let Err(error) = own.share.vacate(&own.hold) {
+                tracing::error!(%error, hold = %own.hold.id, "the places of a turn could not be given back before it is settled");
+            }
+            if !own.asked {
+                // The store has never heard of it.
+                return;
+            }
+        }
+        self.vacating.vacate(&task.hold);
     }
 
     /// Settles nothing, and gives nothing back: somebody else does, or it expires.
@@ -304,6 +334,10 @@ impl Unsettled {
             task.settle_in_the_end(asking).await;
             asking.waiting().dec();
         };
-        tasks.for_each_concurrent(AT_ONCE, settle).await;
+        // Apart from each other, so that neither waits for what the other repeats. What is settled has given back its places.
+        tokio::select! {
+            () = tasks.for_each_concurrent(AT_ONCE, settle) => {}
+            () = async { self.vacant.run().await; std::future::pending().await } => {}
+        }
     }
 }

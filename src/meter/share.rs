@@ -9,7 +9,7 @@ use crate::policy::RuleId;
 use crate::policy::charge::Charge;
 use crate::policy::limits::{OnFailure, Terms};
 use crate::store::StoreError;
-use crate::store::counters::{Answer, Draw, Hold, Rebuilt, Settled};
+use crate::store::counters::{Answer, Draw, Hold, Rebuilt, Settled, Vacated};
 use crate::store::memory::Memory;
 
 /// Counters of this process alone. They are never emptied: what a window's share has let through before an outage ended
@@ -36,6 +36,11 @@ impl Share {
     /// Counts what was used, or nothing. Never waits: also called where a receipt is dropped.
     pub(super) fn end(&self, hold: &Hold, used: Option<&[u64]>) -> Result<Settled, StoreError> {
         self.0.end(hold, used)
+    }
+
+    /// Gives back the places of a hold. Never waits.
+    pub(super) fn vacate(&self, hold: &Hold) -> Result<Vacated, StoreError> {
+        self.0.free(hold)
     }
 }
 

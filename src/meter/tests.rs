@@ -56,6 +56,10 @@ impl Counters for Flaky {
         self.through(self.memory.release(hold)).await
     }
 
+    async fn vacate(&self, hold: &Hold) -> Result<Vacated, StoreError> {
+        self.through(self.memory.vacate(hold)).await
+    }
+
     async fn read(&self, draws: &[Draw]) -> Result<Option<Reading>, StoreError> {
         self.memory.read(draws).await
     }
@@ -286,3 +290,4 @@ async fn lost_counters_are_told() {
 
 mod clocks;
 mod outages;
+mod places;

@@ -9,7 +9,8 @@
 //!   corrects it by what was used more or less.
 //! - [`Measure::Open`]: counts the holds themselves.
 //!
-//! A hold is settled or released once, whoever tries, also after it expired, until [`LATE`] later; then nobody can.
+//! A hold is settled or released once, whoever tries, also after it expired, until [`LATE`] later; then nobody can. Before that
+//! its places, which are its draws of [`Measure::Open`], may be given back by themselves ([`Counters::vacate`]).
 //!
 //! Time is the store's. A store that has lost its counters, or never had any, counts nothing before [`Counters::rebuild`].
 
@@ -152,6 +153,17 @@ pub enum Settled {
     Lost,
 }
 
+/// What giving back the places of a hold did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vacated {
+    /// They are given back, at this moment by the store's clock.
+    Now(Timestamp),
+    /// There were none: the hold was never taken, has none, or has given them back, has ended or has expired.
+    Nothing,
+    /// The store has no counters, or lost them, and with them all places.
+    Lost,
+}
+
 /// How counters stand at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
@@ -193,6 +205,13 @@ pub trait Counters: Send + Sync {
     /// [`StoreError`] where the store cannot answer; may be repeated.
     async fn release(&self, hold: &Hold) -> Result<Settled, StoreError>;
 
+    /// Gives back the places of a hold, which are its draws of [`Measure::Open`], and nothing else: the rest stays held, and the
+    /// hold is settled or released later as if this had not been.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot answer; may be repeated.
+    async fn vacate(&self, hold: &Hold) -> Result<Vacated, StoreError>;
+
     /// How the counters of these draws stand; nothing is taken. None where the store has lost its counters.
     ///
     /// # Errors
@@ -206,6 +225,15 @@ pub trait Counters: Send + Sync {
     /// # Errors
     /// [`StoreError`] where the store cannot answer; may be repeated.
     async fn rebuild(&self, known: &[Draw]) -> Result<Rebuilt, StoreError>;
+}
+
+// === impl Hold ===
+
+impl Hold {
+    /// The draws that count the hold itself.
+    pub(crate) fn places(&self) -> impl Iterator<Item = &Draw> {
+        self.draws.iter().filter(|draw| draw.measure == Measure::Open)
+    }
 }
 
 // === helpers ===

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::StoreError;
-use super::counters::{Answer, Counters, Draw, Hold, Reading, Rebuilt, Settled, fault_in, fault_of_life};
+use super::counters::{Answer, Counters, Draw, Hold, Reading, Rebuilt, Settled, Vacated, fault_in, fault_of_life};
 use crate::clock::Clock;
 
 mod books;
@@ -130,6 +130,21 @@ impl Memory {
         }
         Ok(settled)
     }
+
+    /// [`Counters::vacate`], at once.
+    ///
+    /// # Errors
+    /// [`StoreError`] as there.
+    pub(crate) fn free(&self, hold: &Hold) -> Result<Vacated, StoreError> {
+        let now = now(&self.clock);
+        let mut kept = self.kept.lock();
+        let vacated = kept.books.vacating(hold, now);
+        if let Vacated::Now(_) = vacated {
+            let counters = hold.places().map(|draw| draw.counter.clone()).collect();
+            Self::change(&mut kept, Change::Vacate { id: hold.id, counters })?;
+        }
+        Ok(vacated)
+    }
 }
 
 #[async_trait]
@@ -144,6 +159,10 @@ impl Counters for Memory {
 
     async fn release(&self, hold: &Hold) -> Result<Settled, StoreError> {
         self.end(hold, None)
+    }
+
+    async fn vacate(&self, hold: &Hold) -> Result<Vacated, StoreError> {
+        self.free(hold)
     }
 
     async fn read(&self, draws: &[Draw]) -> Result<Option<Reading>, StoreError> {

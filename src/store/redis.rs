@@ -30,7 +30,8 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::counters::{
-    Answer, Counters, Draw, Hold, KEPT, LATE, Measure, Reading, Rebuilt, Settled, Standing, fault_in, fault_of_life,
+    Answer, Counters, Draw, Hold, KEPT, LATE, Measure, Reading, Rebuilt, Settled, Standing, Vacated, fault_in,
+    fault_of_life,
 };
 
 mod faults;
@@ -71,6 +72,7 @@ pub struct Redis {
 struct Scripts {
     take: Script,
     end: Script,
+    vacate: Script,
     read: Script,
     rebuild: Script,
 }
@@ -121,6 +123,7 @@ impl Redis {
         let scripts = Scripts {
             take: script!("redis/take.lua"),
             end: script!("redis/end.lua"),
+            vacate: script!("redis/vacate.lua"),
             read: script!("redis/read.lua"),
             rebuild: script!("redis/rebuild.lua"),
         };
@@ -260,6 +263,22 @@ impl Counters for Redis {
 
     async fn release(&self, hold: &Hold) -> Result<Settled, StoreError> {
         self.end(hold, None).await
+    }
+
+    async fn vacate(&self, hold: &Hold) -> Result<Vacated, StoreError> {
+        let places: Vec<Draw> = hold.places().cloned().collect();
+        let mut call = self.call(&self.scripts.vacate, Some(hold.id), &places);
+        call.arg(hold.id.to_string()).arg(hold.expires.as_microsecond()).arg(micros(KEPT));
+        for draw in &places {
+            call.arg(draw.amount.to_string());
+        }
+        let told: Told = self.ask(&call).await?;
+        match told.word.as_str() {
+            "now" => Ok(Vacated::Now(told.at)),
+            "nothing" => Ok(Vacated::Nothing),
+            "lost" => Ok(Vacated::Lost),
+            _ => Err(self.faults.strange()),
+        }
     }
 
     async fn read(&self, draws: &[Draw]) -> Result<Option<Reading>, StoreError> {

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 
 use super::progress::Progress;
-use super::rule::End;
 use super::{Turn, Turns};
 use crate::flow::passage::{Outgoing, Passage, Upstream};
 use crate::flow::reply::hold;
@@ -58,8 +57,7 @@ impl<U: Upstream> Asker<'_, U> {
         match told {
             Told::Runs(progress) => turn.is_at(progress, now, &parts.pace),
             Told::Over(kept) => {
-                turn.is_over_at_librechat(kept, End::Gone, now);
-                self.turns.wake();
+                self.turns.over_at_librechat(turn, kept);
                 return true;
             }
             Told::Nothing => turn.unasked(false, now, &parts.pace),

@@ -1,7 +1,7 @@
 //! What is written down of an open turn, so that whoever starts after a crash settles it, once.
 //!
-//! A few lines: that it may go to LibreChat, that LibreChat took it, what is charged for it, and that it is done. Each is
-//! written before the step that it is about. A turn without charges is not written down: there is nothing to settle.
+//! Its lines: that it may go to LibreChat, that LibreChat took it, how it ended, what is charged for it, and that it is done. Each
+//! is written before the step that it is about. A turn without charges is not written down: there is nothing to settle.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::claim::{Claim, Estimate, Spent};
-use super::rule::Bill;
+use super::rule::{Bill, End};
 use super::{Turn, Turns};
 use crate::policy::{Caller, Part, Target, Unjudged};
 use crate::record::entry::{Source, TurnOutcome, Usage};
@@ -88,6 +88,7 @@ pub(super) struct Billed {
 enum Line {
     Begun(Box<Begun>),
     Started(Started),
+    Ended(End),
     Billed(Billed),
 }
 
@@ -97,6 +98,7 @@ enum Line {
 enum Writing<'a> {
     Begun(&'a Begun),
     Started(&'a Started),
+    Ended(End),
     Billed(&'a Billed),
 }
 
@@ -105,6 +107,8 @@ enum Writing<'a> {
 pub(super) struct Found {
     pub(super) begun: Begun,
     pub(super) started: Option<Started>,
+    /// How it ended, where that was known.
+    pub(super) ended: Option<End>,
     pub(super) billed: Option<Billed>,
 }
 
@@ -202,6 +206,11 @@ pub(super) fn started(turns: &Turns, turn: &Turn, started: &Started) {
     }
 }
 
+/// Writes how it ended.
+pub(super) fn end(diary: &Diary, id: Uuid, end: End) -> Result<(), StoreError> {
+    diary.append(id, &Writing::Ended(end))
+}
+
 /// Writes what is charged for it.
 pub(super) fn bill(diary: &Diary, id: Uuid, billed: &Billed) -> Result<(), StoreError> {
     diary.append(id, &Writing::Billed(billed))
@@ -215,10 +224,13 @@ pub(super) fn read(lines: &[Box<RawValue>]) -> Result<Option<Found>, serde_json:
     let mut found: Option<Found> = None;
     for line in lines {
         match (serde_json::from_str(line.get())?, &mut found) {
-            (Line::Begun(begun), _) => found = Some(Found { begun: *begun, started: None, billed: None }),
+            (Line::Begun(begun), _) => {
+                found = Some(Found { begun: *begun, started: None, ended: None, billed: None });
+            }
             (Line::Started(started), Some(found)) => found.started = Some(started),
+            (Line::Ended(end), Some(found)) => found.ended = Some(end),
             (Line::Billed(billed), Some(found)) => found.billed = Some(billed),
-            (Line::Started(_) | Line::Billed(_), None) => {}
+            (Line::Started(_) | Line::Ended(_) | Line::Billed(_), None) => {}
         }
     }
     Ok(found)

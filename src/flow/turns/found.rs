@@ -14,7 +14,8 @@ impl Turns {
     ///
     /// LibreChat cannot be asked about these turns, since the caller's token was never written down: its rows are waited for where
     /// its database is configured, until the turn has been open for as long as turns may be; without it they are settled at once,
-    /// at the estimate. So is one of which it is not known whether LibreChat has it and under which id.
+    /// at the estimate. So is one of which it is not known whether LibreChat has it and under which id. One that is known to have ended
+    /// gives back its places, and its rows are waited for no longer than if nothing had happened.
     pub fn take_over(&self, lines: &Lines, policy: &Arc<Snapshot>) {
         let mut found = 0_usize;
         for (id, lines) in lines {
@@ -35,7 +36,7 @@ impl Turns {
     }
 
     fn resume(&self, id: uuid::Uuid, found: Found, policy: &Arc<Snapshot>) {
-        let Found { begun, started, billed } = found;
+        let Found { begun, started, ended, billed } = found;
         let (caller, targets) = (Arc::new(begun.caller()), begun.targets());
         let now = self.parts().clock.tick();
         let started = started.unwrap_or_else(|| diary::Started {
@@ -50,8 +51,13 @@ impl Turns {
         let turn = Arc::new(turn);
         let stream = started.stream.clone();
         turn.start(started, now, &self.parts().pace);
-        if let Some(billed) = billed {
-            turn.was_billed(billed, now);
+        match (billed, ended) {
+            (Some(billed), _) => turn.was_billed(billed, now),
+            (None, Some(end)) => {
+                turn.ended(end, now);
+                turn.vacate(&self.parts().meter);
+            }
+            (None, None) => {}
         }
         self.add(&turn);
         if let Some(stream) = stream {

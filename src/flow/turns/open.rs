@@ -12,7 +12,7 @@ use super::diary::{Begun, Billed, Started};
 use super::progress::Progress;
 use super::rule::{End, Seen};
 use crate::identity::Bearer;
-use crate::meter::Receipt;
+use crate::meter::{Meter, Receipt};
 use crate::policy::{Caller, Snapshot, Target};
 use crate::record::entry::TurnOutcome;
 use crate::store::counters::LATE;
@@ -72,6 +72,8 @@ struct State {
     mute: bool,
     /// Another turn has taken its name at LibreChat: what that says of the name says nothing of this one.
     superseded: bool,
+    /// Its user has stopped something since it was last known to run.
+    doubted: bool,
     /// How often its stream was opened.
     reads: u32,
     /// The provider's own word, where the answer had it.
@@ -188,6 +190,7 @@ impl Turn {
             silent: facts.bearer.is_none() || !facts.begun.holds(),
             mute: false,
             superseded: false,
+            doubted: false,
             reads: 0,
             told: None,
             beside: 0,
@@ -289,21 +292,21 @@ impl Turn {
     pub(super) fn is_at(&self, progress: Progress, now: Instant, pace: &Pace) {
         let mut state = self.state.lock();
         state.furthest.or_further(progress);
-        (state.alive, state.look) = (now, now + pace.look);
+        (state.alive, state.look, state.doubted) = (now, now + pace.look, false);
     }
 
     /// LibreChat says that nothing runs under its name; what was `kept` of it, where that is known. Of a turn whose name another one has
-    /// taken that says nothing.
-    pub(super) fn is_over_at_librechat(&self, kept: Option<Progress>, end: End, now: Instant) {
+    /// taken that says nothing. Whether that is news, as in [`Turn::ended`].
+    pub(super) fn is_over_at_librechat(&self, kept: Option<Progress>, end: End, now: Instant) -> bool {
         let mut state = self.state.lock();
         if state.superseded {
-            return;
+            return false;
         }
         if let Some(progress) = kept {
             state.furthest.or_further(progress);
         }
         drop(state);
-        self.ended(end, now);
+        self.ended(end, now)
     }
 
     /// Another turn has taken its name at LibreChat. It is followed by what readers see of it and by rows, else until nothing has been
@@ -319,9 +322,16 @@ impl Turn {
         state.silent &= !self.begun.holds();
     }
 
-    /// It is asked about at once, where nobody reads it.
-    pub(super) fn look_at(&self, now: Instant) {
-        self.state.lock().look = now;
+    /// Its user has just stopped something: it is asked about at once, where nobody reads it, and is not believed to run.
+    pub(super) fn may_be_stopped(&self, now: Instant) {
+        let mut state = self.state.lock();
+        (state.look, state.doubted) = (now, true);
+    }
+
+    /// Whether its user has stopped something since it was last known to run.
+    pub(super) fn is_doubted(&self) -> bool {
+        let state = self.state.lock();
+        state.doubted && matches!(state.phase, Phase::Running { .. })
     }
 
     /// Whether LibreChat is to be asked how far it is.
@@ -330,12 +340,12 @@ impl Turn {
         matches!(state.phase, Phase::Running { .. }) && state.readers.is_empty() && now >= state.look && state.askable()
     }
 
-    /// Whether it runs, without asking: somebody reads it, or LibreChat has just been sent it, has not answered, and may be about to
+    /// Whether it runs, without asking: somebody reads it and nobody has just stopped anything, or LibreChat has just been sent it, has not answered, and may be about to
     /// begin it.
     pub(super) fn runs_for_sure(&self, now: Instant, pace: &Pace) -> bool {
         let state = self.state.lock();
         let answered = state.started.as_ref().is_some_and(|started| started.outcome == TurnOutcome::Started);
-        !state.readers.is_empty() || (!answered && now < state.opened + pace.look)
+        (!state.readers.is_empty() && !state.doubted) || (!answered && now < state.opened + pace.look)
     }
 
     /// LibreChat could not be asked, now or (`mute`) any more.
@@ -345,16 +355,33 @@ impl Turn {
         state.look = now + pace.look;
     }
 
-    /// It is over. Only the first one to say so is believed, unless he did not know how it ended.
-    pub(super) fn ended(&self, end: End, now: Instant) {
+    /// It is over. Only the first one to say so is believed, unless he did not know how it ended. Whether that is news.
+    pub(super) fn ended(&self, end: End, now: Instant) -> bool {
         let mut state = self.state.lock();
         match &mut state.phase {
             Phase::Running { .. } => {
                 let rows = Rows { next: now, pause: ROWS.0, found: 0 };
                 state.phase = Phase::Ended { end, since: now, rows };
+                true
             }
-            Phase::Ended { end: earlier, .. } if *earlier == End::Gone => *earlier = end,
-            Phase::Ended { .. } | Phase::Dropped | Phase::Billed { .. } | Phase::Over => {}
+            Phase::Ended { end: earlier, .. } if *earlier == End::Gone && end != End::Gone => {
+                *earlier = end;
+                true
+            }
+            Phase::Ended { .. } | Phase::Dropped | Phase::Billed { .. } | Phase::Over => false,
+        }
+    }
+
+    /// Its places are given back, in the background; the rest of what was taken stays taken until it is settled.
+    pub(super) fn vacate(&self, meter: &Meter) {
+        let state = self.state.lock();
+        let Receipts { main, shadow } = &state.receipts;
+        for (receipt, hold) in [(main, &self.begun.hold), (shadow, &self.begun.shadow)] {
+            match (receipt, hold) {
+                (Some(receipt), _) => receipt.vacate(),
+                (None, Some(hold)) => meter.vacate(hold),
+                (None, None) => {}
+            }
         }
     }
 

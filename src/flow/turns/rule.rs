@@ -2,12 +2,14 @@
 //!
 //! Unknown is not zero, and an explicit zero is zero.
 
+use serde::{Deserialize, Serialize};
+
 use super::claim::Spent;
 use crate::policy::charges::Tokens;
 use crate::record::entry::Source;
 
 /// How a turn ended, as far as is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum End {
     /// With its answer.
     Finished,

@@ -90,8 +90,7 @@ impl Drop for Run {
             // LibreChat ends the run when its caller leaves (CONTRACT.md G.2).
             (false, _) => End::Aborted,
         };
-        self.turn.ended(end, now);
-        self.turns.wake();
+        self.turns.over(&self.turn, end);
     }
 }
 

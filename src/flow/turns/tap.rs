@@ -44,8 +44,7 @@ impl Watch for Tap {
         });
         drop(progress);
         if let Some(end) = end {
-            turn.ended(end, self.turns.parts().clock.tick());
-            self.turns.wake();
+            self.turns.over(turn, end);
         }
     }
 }

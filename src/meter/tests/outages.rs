@@ -236,6 +236,7 @@ enum Step {
     Settle(usize, u64),
     Release(usize),
     Drop(usize),
+    Vacate(usize),
     /// The next so many answers fail: before the store has done anything, or after.
     Fail(usize),
     FailAfter(usize),
@@ -248,6 +249,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (any::<usize>(), 0..40_u64).prop_map(|(at, used)| Step::Settle(at, used)),
         1 => any::<usize>().prop_map(Step::Release),
         1 => any::<usize>().prop_map(Step::Drop),
+        1 => any::<usize>().prop_map(Step::Vacate),
         1 => (1..8_usize).prop_map(Step::Fail),
         1 => (1..4_usize).prop_map(Step::FailAfter),
         1 => Just(Step::Mend),
@@ -269,7 +271,7 @@ proptest! {
                     Step::Fail(times) => bench.counters.fail.store(times, Ordering::SeqCst),
                     Step::FailAfter(times) => bench.counters.fail_after.store(times, Ordering::SeqCst),
                     Step::Mend => bench.mends(),
-                    Step::Settle(..) | Step::Release(_) | Step::Drop(_) if open.is_empty() => {}
+                    Step::Settle(..) | Step::Release(_) | Step::Drop(_) | Step::Vacate(_) if open.is_empty() => {}
                     Step::Settle(at, amount) => {
                         let (receipt, _) = open.swap_remove(at % open.len());
                         used += amount;
@@ -279,6 +281,7 @@ proptest! {
                         let (receipt, _) = open.swap_remove(at % open.len());
                         drop(receipt.release().await);
                     }
+                    Step::Vacate(at) => open[at % open.len()].0.vacate(),
                     Step::Drop(at) => used += open.swap_remove(at % open.len()).1,
                 }
             }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::holds::Holds;
 use crate::store::counters::gcra::Bucket;
-use crate::store::counters::{Answer, Draw, Hold, KEPT, LATE, Measure, Settled, Standing};
+use crate::store::counters::{Answer, Draw, Hold, KEPT, LATE, Measure, Settled, Standing, Vacated};
 
 /// Below so many counters and holds nothing is swept.
 const WORTH_SWEEPING: usize = 4_096;
@@ -69,6 +69,8 @@ pub(super) enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         used: Option<Vec<u64>>,
     },
+    /// The hold gives back its places, which are on these counters.
+    Vacate { id: Uuid, counters: Vec<Box<str>> },
     /// Counting begins with what was known.
     Rebuild { at: Timestamp, known: Vec<Draw> },
 }
@@ -124,6 +126,15 @@ impl Books {
         }
     }
 
+    /// What giving back the places of the hold would do.
+    pub(super) fn vacating(&self, hold: &Hold, now: Timestamp) -> Vacated {
+        if !self.counts {
+            return Vacated::Lost;
+        }
+        let held = |draw: &Draw| self.counters.get(&draw.counter).is_some_and(|counter| counter.held.has(hold.id));
+        if now < hold.expires && hold.places().any(held) { Vacated::Now(now) } else { Vacated::Nothing }
+    }
+
     /// What counts against a draw's ceiling now.
     pub(super) fn standing(&self, draw: &Draw, now: Timestamp) -> Standing {
         let counter = self.counters.get(&draw.counter);
@@ -151,6 +162,13 @@ impl Books {
                     counter.keep(draw, at, hold.expires);
                 }
                 self.holds.insert(hold.id, State::Ended { expires: hold.expires });
+            }
+            Change::Vacate { id, counters } => {
+                for name in &counters {
+                    if let Some(counter) = self.counters.get_mut(name) {
+                        counter.held.remove(id);
+                    }
+                }
             }
             Change::Rebuild { at, known } => {
                 self.counts = true;

@@ -37,6 +37,11 @@ impl Holds {
         expired.filter_map(|(_, id)| Some((*id, self.held.get(id)?.amount)))
     }
 
+    /// Whether this hold is here and has not been dropped.
+    pub(super) fn has(&self, id: Uuid) -> bool {
+        self.held.contains_key(&id)
+    }
+
     /// Holds this much until then.
     pub(super) fn insert(&mut self, id: Uuid, amount: u64, expires: Timestamp) {
         self.remove(id);

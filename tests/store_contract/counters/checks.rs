@@ -4,7 +4,7 @@ use jiff::ToSpan;
 use tollgate::meter::plan;
 use tollgate::policy::RuleId;
 use tollgate::policy::charge::{Charge, Window};
-use tollgate::store::counters::{LATE, LONGEST_HOLD, LONGEST_WINDOW, MOST_DRAWS, Settled};
+use tollgate::store::counters::{LATE, LONGEST_HOLD, LONGEST_WINDOW, MOST_DRAWS, Settled, Vacated};
 
 use super::*;
 
@@ -50,6 +50,9 @@ contract![
     names_are_names,
     any_number_of_holds_expires_at_once,
     what_counts_for_ever_is_spend_without_an_end,
+    places_are_given_back_before_a_hold_is_settled,
+    places_are_given_back_once,
+    what_has_expired_or_was_never_taken_has_no_places,
 ];
 
 fn is_now(settled: Settled) -> bool {
@@ -404,4 +407,88 @@ async fn any_number_of_holds_expires_at_once(bench: &dyn Bench) {
     assert!(bench.uses(&draws(0)).await.iter().all(|tally| tally.used == 0));
     bench.taken(&draws(2_000)).await;
     assert_eq!(bench.lacks(&draws(1)).await.len(), 2);
+}
+
+async fn places_are_given_back_before_a_hold_is_settled(bench: &dyn Bench) {
+    bench.begin().await;
+    let draws =
+        [spend("a", 60, 100), open("b", 1, 1), rate("c", 60, 100, LONGEST_WINDOW), open("d", 2, 3), open("e", 1, 9)];
+    let used = async || bench.uses(&draws).await.iter().map(|tally| tally.used).collect::<Vec<_>>();
+    let other = bench.taken(&[open("e", 5, 9)]).await;
+    let hold = bench.taken(&draws).await;
+    assert_eq!(used().await, [60, 1, 60, 2, 6]);
+    let Vacated::Now(at) = bench.counters().vacate(&hold).await.unwrap() else { panic!("nothing was given back") };
+    assert!(at >= hold.at && at < hold.expires, "{at}");
+    assert_eq!(used().await, [60, 0, 60, 0, 5], "the rest stays held, and so does what others hold");
+    // There is room for the next one among what runs at a time, and for no more.
+    let next = bench.taken(&[open("b", 1, 1), open("d", 3, 3)]).await;
+    let lacks = bench.lacks(&draws).await;
+    assert_eq!(lacks.iter().map(|lack| lack.draw).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    // The step that is repeated does not take the places again.
+    assert!(matches!(bench.counters().take(&draws, hold.id, MINUTE).await.unwrap(), Answer::Taken { .. }));
+    assert_eq!(used().await, [60, 1, 60, 3, 5]);
+    assert!(is_now(bench.counters().settle(&hold, &[7, 1, 7, 2, 1]).await.unwrap()));
+    assert_eq!(used().await, [7, 1, 7, 3, 5], "settled as usual, and nothing of others is given back");
+    assert!(matches!(bench.counters().vacate(&other).await.unwrap(), Vacated::Now(_)));
+    assert!(is_now(bench.counters().release(&next).await.unwrap()));
+    assert!(is_now(bench.counters().release(&other).await.unwrap()));
+    assert_eq!(used().await, [7, 0, 7, 0, 0]);
+}
+
+async fn places_are_given_back_once(bench: &dyn Bench) {
+    bench.begin().await;
+    let draws = [spend("a", 10, 100), open("b", 1, 2)];
+    let nothing = async |hold: &Hold| {
+        for _ in 0..2 {
+            assert_eq!(bench.counters().vacate(hold).await.unwrap(), Vacated::Nothing);
+        }
+    };
+    let (settled, released, vacated) =
+        (bench.taken(&draws).await, bench.taken(&draws[..1]).await, bench.taken(&draws).await);
+    assert!(is_now(bench.counters().settle(&settled, &[3, 1]).await.unwrap()));
+    assert!(matches!(bench.counters().vacate(&vacated).await.unwrap(), Vacated::Now(_)));
+    let (one, two) = (bench.taken(&draws).await, bench.taken(&draws).await);
+    // It has none.
+    nothing(&released).await;
+    assert!(is_now(bench.counters().release(&released).await.unwrap()));
+    for hold in [&settled, &released, &vacated] {
+        nothing(hold).await;
+    }
+    assert!(is_now(bench.counters().settle(&vacated, &[4, 1]).await.unwrap()));
+    nothing(&vacated).await;
+    assert_eq!(bench.lacks(&draws[1..]).await, [Lack { draw: 0, left: 0, resets: None }]);
+    for hold in [&one, &two] {
+        assert!(is_now(bench.counters().release(hold).await.unwrap()));
+    }
+    assert_eq!(bench.uses(&draws).await.iter().map(|tally| tally.used).collect::<Vec<_>>(), [7, 0]);
+}
+
+async fn what_has_expired_or_was_never_taken_has_no_places(bench: &dyn Bench) {
+    let draws = [spend("a", 10, 100), open("b", 1, 2)];
+    let at = "2026-11-21T15:47:04Z".parse().unwrap();
+    let never =
+        Hold { id: Uuid::new_v4(), draws: draws.to_vec(), at, expires: "2099-01-01T00:00:00Z".parse().unwrap() };
+    assert_eq!(bench.counters().vacate(&never).await.unwrap(), Vacated::Lost);
+    bench.begin().await;
+    assert_eq!(bench.counters().vacate(&never).await.unwrap(), Vacated::Nothing);
+    let life = Duration::from_millis(30);
+    let taken = async || match bench.counters().take(&draws, Uuid::new_v4(), life).await.unwrap() {
+        Answer::Taken { hold, .. } => hold,
+        other => panic!("{other:?}"),
+    };
+    let (early, late) = (taken().await, taken().await);
+    // A machine that is busy may be too late for it: then it is as the other.
+    let vacated = bench.counters().vacate(&early).await.unwrap();
+    assert!(matches!(vacated, Vacated::Now(at) if at < early.expires) || bench.now().await >= early.expires);
+    bench.pass(life).await;
+    for hold in [&early, &late] {
+        assert_eq!(bench.counters().vacate(hold).await.unwrap(), Vacated::Nothing);
+    }
+    assert!(bench.uses(&draws).await.iter().all(|tally| tally.used == 0));
+    // They are settled late, as if nobody had asked.
+    for (nth, hold) in [(1, &early), (2, &late)] {
+        assert!(matches!(bench.counters().settle(hold, &[3, 1]).await.unwrap(), Settled::Late(_)));
+        bench.taken(&draws[1..]).await;
+        assert_eq!(bench.uses(&draws).await.iter().map(|tally| tally.used).collect::<Vec<_>>(), [3 * nth, nth]);
+    }
 }

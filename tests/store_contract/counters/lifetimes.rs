@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use tollgate::store::counters::Settled;
+use tollgate::store::counters::{Settled, Vacated};
 
 use super::*;
 
@@ -156,6 +156,36 @@ async fn a_new_process_goes_on_where_the_last_one_ended() {
     }
     let uses = open_again().read(&draws()).await.unwrap().unwrap().uses;
     assert_eq!((uses[0].used, uses[2].used), (settled + 10, 0));
+}
+
+#[tokio::test]
+async fn places_that_were_given_back_stay_free_in_a_new_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Clock::manual("2026-11-21T15:47:04Z".parse().unwrap());
+    let open_again = || Memory::open(directory.path(), clock.clone()).unwrap();
+    open_again().rebuild(&[]).await.unwrap();
+    let (draws, mut holds) = ([spend("spent", 9, 1_000), open("open", 1, 10)], Vec::new());
+    for turn in 0..10 {
+        // One process takes it and the next one, which reads the journal, gives it back.
+        let Answer::Taken { hold, .. } = open_again().take(&draws, Uuid::new_v4(), MINUTE).await.unwrap() else {
+            panic!("{turn}")
+        };
+        if turn % 2 == 0 {
+            assert!(matches!(open_again().vacate(&hold).await.unwrap(), Vacated::Now(_)), "{turn}");
+        }
+        holds.push(hold);
+    }
+    let used = async || {
+        let uses = open_again().read(&draws).await.unwrap().unwrap().uses;
+        uses.iter().map(|tally| tally.used).collect::<Vec<_>>()
+    };
+    assert_eq!(used().await, [90, 5]);
+    for (turn, hold) in holds.iter().enumerate() {
+        let vacated = open_again().vacate(hold).await.unwrap();
+        assert_eq!(vacated == Vacated::Nothing, turn % 2 == 0, "{turn}: {vacated:?}");
+        assert!(matches!(open_again().settle(hold, &[1, 1]).await.unwrap(), Settled::Now(_)), "{turn}");
+    }
+    assert_eq!(used().await, [10, 0]);
 }
 
 #[tokio::test]

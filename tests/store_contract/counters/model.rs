@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tollgate::store::counters::{LATE, Settled};
+use tollgate::store::counters::{LATE, Settled, Vacated};
 
 use super::*;
 
@@ -133,6 +133,19 @@ impl Model {
     }
 }
 
+impl Model {
+    /// Gives back the places of a hold. Whether there were any.
+    fn vacate(&mut self, hold: &Hold, at: Timestamp) -> bool {
+        let is_place = |name: &str| {
+            let mut places = hold.draws.iter().filter(|draw| draw.measure == Measure::Open);
+            places.any(|draw| &*draw.counter == name)
+        };
+        let (before, open) = (self.held.len(), |expires: Timestamp| at < expires);
+        self.held.retain(|held| !(held.1 == hold.id && is_place(&held.0) && open(held.3)));
+        self.held.len() < before
+    }
+}
+
 fn resets(draw: &Draw, at: Timestamp, over: i128) -> Option<Timestamp> {
     match draw.measure {
         Measure::Spend { until, .. } => Some(until),
@@ -197,7 +210,7 @@ async fn no_answer_differs(bench: &dyn Bench, runs: usize, seed: u64) {
             if chance.next(4) == 0 {
                 bench.pass(Duration::from_millis(chance.next(6))).await;
             }
-            match chance.next(10) {
+            match chance.next(11) {
                 0..6 => {
                     let id = match ids.len() as u64 {
                         known @ 1.. if chance.next(15) == 0 => ids[chance.next(known) as usize],
@@ -244,6 +257,19 @@ async fn no_answer_differs(bench: &dyn Bench, runs: usize, seed: u64) {
                     *seen.entry(word).or_default() += 1;
                     now = now.max(at);
                 }
+                9 if !holds.is_empty() => {
+                    let hold = &holds[chance.next(holds.len() as u64) as usize];
+                    let vacated = bench.counters().vacate(hold).await.unwrap();
+                    let (word, at) = match vacated {
+                        Vacated::Now(at) => ("vacated", at),
+                        // At which moment is not told: what is open later was open then.
+                        Vacated::Nothing => ("not vacated", bench.now().await),
+                        Vacated::Lost => panic!("{place}: lost"),
+                    };
+                    assert_eq!(word == "vacated", model.vacate(hold, at), "{place}: {hold:?}");
+                    *seen.entry(word).or_default() += 1;
+                    now = now.max(at);
+                }
                 _ => {
                     let draws = draws(&mut chance, now, run);
                     let reading = bench.counters().read(&draws).await.unwrap().unwrap();
@@ -254,7 +280,7 @@ async fn no_answer_differs(bench: &dyn Bench, runs: usize, seed: u64) {
         }
     }
     if runs >= 100 {
-        for word in ["taken", "again", "short", "moved", "ended", "settled", "late", "already"] {
+        for word in ["taken", "again", "short", "moved", "ended", "settled", "late", "already", "vacated", "not vacated"] {
             assert!(seen.get(word).copied().unwrap_or(0) >= runs / 20, "{word} too seldom: {seen:?}");
         }
     }

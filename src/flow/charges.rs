@@ -210,9 +210,7 @@ impl<U: Upstream> Spine<U> {
             return Ok((None, None));
         }
         let terms = |rule: &RuleId| policy.terms(rule).or_else(|| terms_of_place(rule));
-        let take = async || {
-            self.parts.meter.take(due, terms, LIVES).await.map_err(|error| Refusal::uncounted(&error))
-        };
+        let take = async || self.parts.meter.take(due, terms, LIVES).await.map_err(|error| Refusal::uncounted(&error));
         let mut taken = take().await?;
         if let Taken::Short { lacks, .. } = &taken
             && lacks.iter().all(|lack| due.get(lack.draw).is_some_and(|charge| charge.window == Window::Open))

@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Open, get, open, post_json};
 use crate::world::{Plan, World};
 
-mod alone;
+pub(crate) mod alone;
 mod asked;
 mod assisted;
 mod charged;
 mod many_rows;
+mod places;
 
 pub(crate) const CHAT: &str = "/api/agents/chat/openAI";
 

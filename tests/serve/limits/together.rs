@@ -7,6 +7,10 @@ use uuid::Uuid;
 
 use super::*;
 use crate::crash::number;
+use crate::turns::alone::{say_in, stop};
+
+/// A turn that runs until it is stopped.
+const LONG: &str = "hello [[words=4000 delay=20]]";
 
 /// The test's Redis, in a database that no other test has. None where there is none.
 #[expect(clippy::disallowed_methods, reason = "where the test's server is, not a setting of the product")]
@@ -73,6 +77,101 @@ async fn race(count: usize, turns: usize, redis: &str) {
     assert_eq!(called.iter().sum::<usize>(), room, "{called:?}");
     for world in &worlds {
         assert_eq!(limit(world, "Bob", &id).await["used"], room, "all tell the same");
+    }
+}
+
+/// Two of them before the LibreChat of the first, where `id` is a limit. One that nobody reads is asked about only when a minute is
+/// over.
+async fn two_before_one_librechat(id: &str, redis: &str) -> [World; 2] {
+    let policy = limits(&format!(
+        "      - {{ id: {id}, output_tokens: 10M, per: user, window: month }}\n      - {{ id: {id}-open, concurrent: 9, per: user }}"
+    ));
+    let plan = || {
+        let settings = "timeouts: { limits: 10s, turn_status: 60s }";
+        World::with(&policy).settings(settings).variable("TOLLGATE_REDIS", redis)
+    };
+    let counted =
+        async |world: &mut World| get(world.addr, MINE, &[("authorization", &world.bearer("Bob"))]).await.status == 200;
+    let mut first = plan().start().await;
+    let mut second = plan().upstream(&format!("http://{}", first.stand_in.addr())).start().await;
+    first.until("limits are counted", counted).await;
+    second.until("limits are counted", counted).await;
+    [first, second]
+}
+
+fn assert_waits(answer: &Answer) {
+    let body = answer.json();
+    assert_eq!((answer.status.as_u16(), &body["rule"]), (429, &json!("turns.running")), "{body}");
+    assert_eq!((&body["type"], &body["limit"], answer.header("retry-after")), (&json!("concurrent"), &json!(1), "5"));
+}
+
+#[tokio::test]
+async fn a_second_turn_of_a_conversation_waits_for_the_first_of_another_tollgate() {
+    let Some(redis) = redis() else { return };
+    let (id, conversation) = (fresh(), Uuid::now_v7().to_string());
+    let [mut first, mut second] = two_before_one_librechat(&id, &redis).await;
+    let answer = say_in(&first, &conversation, LONG).await;
+    assert_started(&answer);
+    let headers: Vec<_> = ["ratelimit-policy", "tollgate-limits-near"].map(|name| answer.header(name)).into();
+    assert!(headers.iter().all(|header| !header.contains("running")), "{headers:?}");
+    let taken = limit(&first, "Bob", &id).await["used"].clone();
+    for world in [&mut second, &mut first] {
+        let refused = say_in(world, &conversation, LONG).await;
+        assert_waits(&refused);
+        let entry = world.entry_of(&refused.json()).await;
+        assert_eq!(entry["rules"], json!(["turns.running"]), "{entry}");
+    }
+    // They have taken nothing, and have not come to a model.
+    assert_eq!((&limit(&second, "Bob", &id).await["used"], first.stand_in.calls().len()), (&taken, 1));
+    assert_eq!(limit(&second, "Bob", &format!("{id}-open")).await["used"], 1);
+    // In another conversation, and of somebody else, there is room.
+    assert_started(&say_in(&second, &Uuid::now_v7().to_string(), LONG).await);
+    stop(&first, &conversation).await;
+    let free = async |second: &mut World| say_in(second, &conversation, LONG).await.status == 200;
+    second.until("there is room for the next", free).await;
+    assert_waits(&say_in(&first, &conversation, LONG).await);
+    assert_eq!(first.stand_in.calls().len(), 3);
+}
+
+#[tokio::test]
+async fn of_turns_that_are_sent_to_one_conversation_over_two_tollgates_one_runs() {
+    let Some(redis) = redis() else { return };
+    let worlds = two_before_one_librechat(&fresh(), &redis).await;
+    for round in 1..=3 {
+        let conversation = Uuid::now_v7().to_string();
+        let all = (0..8).map(|at| say_in(&worlds[at % 2], &conversation, LONG));
+        let answers = futures_util::future::join_all(all).await;
+        let (taken, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+        assert_eq!((taken.len(), refused.len()), (1, 7), "round {round}");
+        refused.into_iter().for_each(assert_waits);
+        assert_eq!(worlds[0].stand_in.calls().len(), round);
+    }
+}
+
+/// What LibreChat refuses has no place in its conversation.
+#[tokio::test]
+async fn a_turn_that_librechat_refuses_leaves_room_for_that_of_another_tollgate() {
+    let Some(redis) = redis() else { return };
+    let fake = Fake::start(|mut socket, head| async move {
+        if head.starts_with("POST") {
+            let body = r#"{"error":"no"}"#;
+            let head = format!(
+                "HTTP/1.1 500 Internal Server Error\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
+            return socket.write_all(format!("{head}{body}").as_bytes()).await.is_ok().then_some(socket);
+        }
+        None
+    })
+    .await;
+    let policy = limits(&format!("      - {{ id: {}, requests: 9, per: user, window: 30d }}", fresh()));
+    let plan = || World::with(&policy).upstream(&fake.url()).settings("timeouts: { limits: 10s }");
+    let plan = || plan().variable("TOLLGATE_REDIS", &redis);
+    let worlds = [plan().start().await, plan().start().await];
+    let conversation = Uuid::now_v7().to_string();
+    for at in 0..4 {
+        let answer = say_in(&worlds[at % 2], &conversation, "hi").await;
+        assert_eq!(answer.status, 500, "{at}: {}", answer.text());
     }
 }
 

@@ -22,7 +22,7 @@ roles:
 /// LibreChat is asked about a turn by itself only when a minute is over.
 const LATE: &str = "timeouts: { turn_status: 60s, turn_usage: 2s }";
 
-pub(super) async fn say_in(world: &World, conversation: &str, text: &str) -> Answer {
+pub(crate) async fn say_in(world: &World, conversation: &str, text: &str) -> Answer {
     let body = json!({
         "text": text, "endpoint": "openAI", "model": "gpt-4o-mini", "conversationId": conversation,
         "parentMessageId": "00000000-0000-0000-0000-000000000000",
@@ -30,7 +30,7 @@ pub(super) async fn say_in(world: &World, conversation: &str, text: &str) -> Ans
     post_json(world.addr, CHAT, &[("authorization", &world.bearer(who(world)))], &body).await
 }
 
-pub(super) async fn stop(world: &World, stream: &str) {
+pub(crate) async fn stop(world: &World, stream: &str) {
     let bob = world.bearer(who(world));
     let body = json!({"streamId": stream});
     let stopped = post_json(world.addr, "/api/agents/chat/abort", &[("authorization", &bob)], &body).await;

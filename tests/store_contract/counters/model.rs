@@ -280,7 +280,9 @@ async fn no_answer_differs(bench: &dyn Bench, runs: usize, seed: u64) {
         }
     }
     if runs >= 100 {
-        for word in ["taken", "again", "short", "moved", "ended", "settled", "late", "already", "vacated", "not vacated"] {
+        for word in
+            ["taken", "again", "short", "moved", "ended", "settled", "late", "already", "vacated", "not vacated"]
+        {
             assert!(seen.get(word).copied().unwrap_or(0) >= runs / 20, "{word} too seldom: {seen:?}");
         }
     }

@@ -1,11 +1,17 @@
 //! A place among the turns that run at a time is free when a turn has ended, and not when it is known what that used.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::Barrier;
 
 use super::alone::{CONVERSATION, say_in, stop};
-use super::{listen, used};
+use super::{CHAT, listen, used};
+use crate::fake::Fake;
 use crate::mongo::with_directory;
 use crate::mongod::with_mongod;
+use crate::support::post_json;
 use crate::world::World;
 
 /// One turn at a time, and a month's output.
@@ -66,6 +72,46 @@ async fn who_stops_a_turn_may_ask_again_at_once_though_no_rows_come() {
         assert_eq!(world.stand_in.calls().len(), 8);
     })
     .await;
+}
+
+/// LibreChat says how far a turn is when it is asked a second time meanwhile: who comes at once asks by itself, and does not go by what
+/// is found out in the background.
+#[tokio::test]
+async fn who_comes_before_it_is_known_that_the_stopped_turn_is_over_is_not_refused_for_it() {
+    let asked = Arc::new(Barrier::new(2));
+    let fake = Fake::start(move |mut socket, head| {
+        let asked = Arc::clone(&asked);
+        async move {
+            let stream = if head.contains("x-nth: 1") { conversation(1) } else { conversation(0) };
+            let body = if head.starts_with("GET /api/agents/chat/status/") {
+                asked.wait().await;
+                json!({"active": false})
+            } else if head.starts_with("POST /api/agents/chat/abort") {
+                json!({"success": true, "aborted": stream})
+            } else {
+                json!({"streamId": stream, "conversationId": stream, "status": "started"})
+            };
+            let body = body.to_string();
+            let length = body.len();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n");
+            socket.write_all(format!("{head}{body}").as_bytes()).await.is_ok().then_some(socket)
+        }
+    })
+    .await;
+    let world = World::with(ONE).settings(PATIENT).upstream(&fake.url()).start().await;
+    let say = async |nth: usize| {
+        let bob = world.bearer("Bob");
+        let body =
+            json!({"text": "hi", "endpoint": "openAI", "model": "gpt-4o-mini", "conversationId": conversation(nth)});
+        post_json(world.addr, CHAT, &[("authorization", &bob), ("x-nth", &nth.to_string())], &body).await
+    };
+    assert_eq!(say(0).await.status, 200);
+    assert_eq!(say(1).await.status, 429, "it runs, as far as anybody knows");
+    assert!(!fake.heads().iter().any(|head| head.starts_with("GET")), "nobody has stopped anything");
+    stop(&world, &conversation(0)).await;
+    let next = say(1).await;
+    assert_eq!(next.status, 200, "{}", next.text());
+    assert_eq!(used(&world, "open").await, 1);
 }
 
 #[tokio::test]

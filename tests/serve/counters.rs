@@ -1,6 +1,6 @@
 //! The store of limits as the program has it: told by `/readyz` and metrics, away and back, of one process alone.
 
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -10,17 +10,27 @@ use crate::support::get;
 use crate::world::{World, free_address};
 
 /// A Redis of one test's own.
-struct Server {
+pub(crate) struct Server {
     port: u16,
     directory: TempDir,
     process: Child,
 }
 
 impl Server {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let (port, directory) = (free_address().port(), tempfile::tempdir().unwrap());
         let process = run(port, &directory);
         Self { port, directory, process }
+    }
+
+    /// Where it is, with the password.
+    pub(crate) fn uri(&self) -> String {
+        format!("redis://:s3cret@127.0.0.1:{}/0", self.port)
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
     }
 
     fn kill(&mut self) {
@@ -55,7 +65,7 @@ fn run(port: u16, directory: &TempDir) -> Child {
 }
 
 #[expect(clippy::disallowed_methods, reason = "whether services are there, not a setting of the product")]
-fn without_redis() -> bool {
+pub(crate) fn without_redis() -> bool {
     std::env::var("TOLLGATE_TEST_REDIS_URI").is_err() && {
         assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "TOLLGATE_TEST_REDIS_URI is not set");
         true
@@ -74,8 +84,7 @@ async fn a_redis_that_is_lost_and_comes_back_empty_is_told_and_rebuilt() {
         return;
     }
     let mut server = Server::start();
-    let uri = format!("redis://:s3cret@127.0.0.1:{}/0", server.port);
-    let mut world = World::with(POLICY).variable("REDIS_URI", &uri).start().await;
+    let mut world = World::with(POLICY).variable("REDIS_URI", &server.uri()).start().await;
     for _ in 0..2 {
         assert_eq!(readyz(&world).await, (200, "ok".to_owned()));
         assert_eq!(world.metric("tollgate_limits_degraded").await, "0");
@@ -106,8 +115,7 @@ async fn a_redis_that_is_away_does_not_keep_the_program_from_its_end() {
         return;
     }
     let mut server = Server::start();
-    let uri = format!("redis://:s3cret@127.0.0.1:{}/0", server.port);
-    let world = World::with(POLICY).variable("TOLLGATE_REDIS", &uri).start().await;
+    let world = World::with(POLICY).variable("TOLLGATE_REDIS", &server.uri()).start().await;
     server.kill();
     assert!(world.stop().await.0.success());
 }

@@ -1,5 +1,5 @@
 //! `kill -9` in the middle of turns: the next Tollgate with the same data settles what is open, once, and the counters are what
-//! the record says.
+//! the record says, wherever they are kept.
 //!
 //! `TOLLGATE_CRASH_KILLS` says how often each point is killed at (2 where it does not), and `TOLLGATE_CRASH_TURNS` how many turns
 //! the mixed run has (200).
@@ -17,7 +17,9 @@ use crate::mongo::with_directory;
 use crate::mongod::{Mongod, with_mongod};
 use crate::support::{Open, get, patiently, post_json};
 use crate::turns::{CHAT, POLICY, SOON, body, charged, listen, plan, start, used, who};
-use crate::world::World;
+use crate::world::{Plan, World};
+
+mod in_redis;
 
 /// A number from the environment.
 #[expect(clippy::disallowed_methods, reason = "how long a test runs, not a setting of the product")]
@@ -109,63 +111,70 @@ async fn assert_settled(world: &mut World, record: &mut Record, turns: usize) {
     }
 }
 
+/// An installation whose LibreChat writes down what turns use.
+fn with_rows(mongod: &Mongod) -> Plan {
+    with_directory(POLICY, mongod, &mongod.uri).settings(SOON)
+}
+
 #[tokio::test]
 async fn a_turn_is_settled_once_wherever_tollgate_is_killed() {
-    with_mongod(async |mongod| {
-        let kills = number("TOLLGATE_CRASH_KILLS", 2);
-        let mut world = with_directory(POLICY, mongod, &mongod.uri).settings(SOON).start().await;
-        let (mut record, mut turns) = (Record::default(), 0);
-        for round in 0..i64::try_from(kills).expect("not so many") {
-            let (prompt, completion) = (100 + round, 10 + round);
+    with_mongod(async |mongod| killed_at_every_point(mongod, with_rows(mongod)).await).await;
+}
 
-            // LibreChat has it, and has named its stream.
-            let stream = start(&world, "hello [[words=3 delay=1]]").await;
-            kill(&mut world, &mut record).await;
-            spend(mongod, &world, &stream, "a-response", prompt, completion).await;
-            world.start_again().await;
-            turns += 1;
-            assert_settled(&mut world, &mut record, turns).await;
-            assert_rows(&record, &stream, prompt, completion);
+/// Kills Tollgate at each point of a turn, as often as is asked for.
+async fn killed_at_every_point(mongod: &Mongod, plan: Plan) {
+    let kills = number("TOLLGATE_CRASH_KILLS", 2);
+    let mut world = plan.start().await;
+    let (mut record, mut turns) = (Record::default(), 0);
+    for round in 0..i64::try_from(kills).expect("not so many") {
+        let (prompt, completion) = (100 + round, 10 + round);
 
-            // Its stream is read.
-            let stream = start(&world, "hello [[words=50 delay=5]]").await;
-            let mut reader = listen(&world, &stream).await;
-            for _ in 0..5 {
-                reader.next().await.expect("a piece");
-            }
-            let response = response_so_far(&world, &stream).await;
-            kill(&mut world, &mut record).await;
-            drop(reader);
-            world.start_again().await;
-            // It goes on at LibreChat, and ends there.
-            spend(mongod, &world, &stream, &response, prompt, completion).await;
-            turns += 1;
-            assert_settled(&mut world, &mut record, turns).await;
-            assert_rows(&record, &stream, prompt, completion);
+        // LibreChat has it, and has named its stream.
+        let stream = start(&world, "hello [[words=3 delay=1]]").await;
+        kill(&mut world, &mut record).await;
+        spend(mongod, &world, &stream, "a-response", prompt, completion).await;
+        world.start_again().await;
+        turns += 1;
+        assert_settled(&mut world, &mut record, turns).await;
+        assert_rows(&record, &stream, prompt, completion);
 
-            // It has ended, and is not settled: LibreChat's rows are waited for.
-            let stream = start(&world, "hello [[words=3 delay=1]]").await;
-            let response = self::response(listen(&world, &stream).await).await;
-            kill(&mut world, &mut record).await;
-            spend(mongod, &world, &stream, &response, prompt, completion).await;
-            world.start_again().await;
-            turns += 1;
-            assert_settled(&mut world, &mut record, turns).await;
-            assert_rows(&record, &stream, prompt, completion);
-
-            // It is being settled, or has just been.
-            let stream = start(&world, "hello [[words=3 delay=1]]").await;
-            let response = self::response(listen(&world, &stream).await).await;
-            spend(mongod, &world, &stream, &response, prompt, completion).await;
-            tokio::time::sleep(std::time::Duration::from_millis(u64::try_from(round).unwrap_or(0) * 17 % 700)).await;
-            kill(&mut world, &mut record).await;
-            world.start_again().await;
-            turns += 1;
-            assert_settled(&mut world, &mut record, turns).await;
-            assert_rows(&record, &stream, prompt, completion);
+        // Its stream is read.
+        let stream = start(&world, "hello [[words=50 delay=5]]").await;
+        let mut reader = listen(&world, &stream).await;
+        for _ in 0..5 {
+            reader.next().await.expect("a piece");
         }
-    })
-    .await;
+        let response = response_so_far(&world, &stream).await;
+        kill(&mut world, &mut record).await;
+        drop(reader);
+        world.start_again().await;
+        // It goes on at LibreChat, and ends there.
+        spend(mongod, &world, &stream, &response, prompt, completion).await;
+        turns += 1;
+        assert_settled(&mut world, &mut record, turns).await;
+        assert_rows(&record, &stream, prompt, completion);
+
+        // It has ended, and is not settled: LibreChat's rows are waited for.
+        let stream = start(&world, "hello [[words=3 delay=1]]").await;
+        let response = self::response(listen(&world, &stream).await).await;
+        kill(&mut world, &mut record).await;
+        spend(mongod, &world, &stream, &response, prompt, completion).await;
+        world.start_again().await;
+        turns += 1;
+        assert_settled(&mut world, &mut record, turns).await;
+        assert_rows(&record, &stream, prompt, completion);
+
+        // It is being settled, or has just been.
+        let stream = start(&world, "hello [[words=3 delay=1]]").await;
+        let response = self::response(listen(&world, &stream).await).await;
+        spend(mongod, &world, &stream, &response, prompt, completion).await;
+        tokio::time::sleep(std::time::Duration::from_millis(u64::try_from(round).unwrap_or(0) * 17 % 700)).await;
+        kill(&mut world, &mut record).await;
+        world.start_again().await;
+        turns += 1;
+        assert_settled(&mut world, &mut record, turns).await;
+        assert_rows(&record, &stream, prompt, completion);
+    }
 }
 
 fn assert_rows(record: &Record, stream: &str, prompt: i64, completion: i64) {
@@ -177,20 +186,16 @@ fn assert_rows(record: &Record, stream: &str, prompt: i64, completion: i64) {
 /// What was taken and not sent, as far as anybody can know, pays the estimate: LibreChat may have it.
 #[tokio::test]
 async fn a_turn_of_which_nobody_knows_whether_librechat_has_it_pays_the_estimate_once() {
+    killed_before_librechat_answers(plan()).await;
+}
+
+async fn killed_before_librechat_answers(plan: Plan) {
     let kills = number("TOLLGATE_CRASH_KILLS", 2);
     let hole = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut world = plan().upstream(&format!("http://{}", hole.local_addr().unwrap())).start().await;
+    let mut world = plan.upstream(&format!("http://{}", hole.local_addr().unwrap())).start().await;
     let (mut record, mut turns) = (Record::default(), 0);
     for _ in 0..kills {
-        let (addr, bearer) = (world.addr, world.bearer("Bob"));
-        let mut asking = TcpStream::connect(addr).await.unwrap();
-        let text = body("hi").to_string();
-        let head = format!(
-            "POST {CHAT} HTTP/1.1\r\nhost: t\r\nauthorization: {bearer}\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\n\r\n{text}",
-            text.len()
-        );
-        asking.write_all(head.as_bytes()).await.unwrap();
+        let asking = ask(&world).await;
         // LibreChat has it and says nothing.
         let reached = async {
             loop {
@@ -213,11 +218,28 @@ async fn a_turn_of_which_nobody_knows_whether_librechat_has_it_pays_the_estimate
     assert_eq!(record.sums[2], kills, "each is one request");
 }
 
+/// Sends a turn of Bob's and waits for nothing: the answer may never come.
+async fn ask(world: &World) -> TcpStream {
+    let mut asking = TcpStream::connect(world.addr).await.unwrap();
+    let (text, bearer) = (body("hi").to_string(), world.bearer("Bob"));
+    let head = format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: t\r\nauthorization: {bearer}\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{text}",
+        text.len()
+    );
+    asking.write_all(head.as_bytes()).await.unwrap();
+    asking
+}
+
 /// Turns of all kinds, one in twenty stopped, some of them not read, and Tollgate killed after every hundred.
 #[tokio::test]
 async fn after_many_turns_the_counters_are_what_the_record_says() {
+    many_turns(plan()).await;
+}
+
+async fn many_turns(plan: Plan) {
     let turns = usize::try_from(number("TOLLGATE_CRASH_TURNS", 200)).expect("a number");
-    let mut world = plan().start().await;
+    let mut world = plan.start().await;
     let mut record = Record::default();
     for first in (0..turns).step_by(100) {
         let last = turns.min(first + 100);

@@ -46,7 +46,7 @@ pub(crate) fn who(world: &World) -> &'static str {
     if world.stand_in.options().people.iter().any(|person| person.name == "Bob") { "Bob" } else { "User" }
 }
 
-async fn say(world: &World, text: &str) -> Answer {
+pub(crate) async fn say(world: &World, text: &str) -> Answer {
     post_json(world.addr, CHAT, &[("authorization", &world.bearer(who(world)))], &body(text)).await
 }
 

@@ -1,5 +1,6 @@
-//! Counters in memory that outlive their process: ended in order, and killed at every point of a turn.
+//! Counters that outlive their process: ended in order, and killed at every point of a turn.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -23,16 +24,21 @@ fn used(turn: u64) -> u64 {
 #[expect(clippy::disallowed_methods, reason = "how the test tells its process what to do")]
 #[expect(clippy::print_stdout, reason = "how the process tells the test what it did")]
 async fn worker() {
-    let directory = std::env::var("TOLLGATE_TEST_DIRECTORY").expect("run by another test");
-    let memory = Memory::open(Path::new(&directory), Clock::system()).unwrap();
-    memory.rebuild(&[]).await.unwrap();
+    let counters: Box<dyn Counters> =
+        match (std::env::var("TOLLGATE_TEST_DIRECTORY"), std::env::var("TOLLGATE_TEST_PREFIX")) {
+            (Ok(directory), _) => Box::new(Memory::open(Path::new(&directory), Clock::system()).unwrap()),
+            (_, Ok(prefix)) => Box::new(Redis::connect(&server().unwrap(), &prefix, PATIENT).await.unwrap()),
+            _ => panic!("run by another test"),
+        };
+    let lives = Duration::from_millis(sized("TOLLGATE_TEST_LIVES", 60_000) as u64);
+    counters.rebuild(&[]).await.unwrap();
     println!("\nREADY");
     for turn in 0.. {
-        let answer = memory.take(&draws(), Uuid::new_v4(), MINUTE).await.unwrap();
+        let answer = counters.take(&draws(), Uuid::new_v4(), lives).await.unwrap();
         let Answer::Taken { hold, .. } = answer else { panic!("{answer:?}") };
         println!("TAKEN {}", serde_json::to_string(&hold).unwrap());
         std::io::stdout().flush().unwrap();
-        memory.settle(&hold, &[used(turn), used(turn), 1]).await.unwrap();
+        counters.settle(&hold, &[used(turn), used(turn), 1]).await.unwrap();
         println!("SETTLED {turn}");
         std::io::stdout().flush().unwrap();
     }
@@ -47,11 +53,12 @@ enum Point {
     Anywhere,
 }
 
-/// What a process said before it was killed: the last hold, and how many turns were settled.
-fn run_and_kill(directory: &Path, point: Point, after: u64) -> (Option<Hold>, u64) {
+/// What a process that counts there said before it was killed: the last hold, and how many turns were settled.
+fn run_and_kill(place: (&str, &OsStr), lives: Duration, point: Point, after: u64) -> (Option<Hold>, u64) {
     let mut process = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "counters::lifetimes::worker", "--ignored", "--nocapture"])
-        .env("TOLLGATE_TEST_DIRECTORY", directory)
+        .env(place.0, place.1)
+        .env("TOLLGATE_TEST_LIVES", lives.as_millis().to_string())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -88,7 +95,8 @@ async fn what_was_told_survives_a_kill_and_nothing_counts_twice() {
         for kill in 0..sized("TOLLGATE_METER_KILLS", 50) as u64 {
             let place = format!("{point:?} {kill}");
             let directory = tempfile::tempdir().unwrap();
-            let (hold, settled) = run_and_kill(directory.path(), point, kill % 17);
+            let (hold, settled) =
+                run_and_kill(("TOLLGATE_TEST_DIRECTORY", directory.path().as_os_str()), MINUTE, point, kill % 17);
             // Opened by a clock that has not moved since, holds are open as they were.
             let (draws, clock) = (draws(), Clock::system());
             let memory = Memory::open(directory.path(), clock).unwrap();
@@ -97,7 +105,7 @@ async fn what_was_told_survives_a_kill_and_nothing_counts_twice() {
             let sum = |turns: u64| (0..turns).map(used).sum::<u64>();
             if let Some(hold) = &hold {
                 // The last turn: taken and told, perhaps settled, perhaps told so. Whichever it is, it counts once.
-                let last = if settled > 0 && sum(settled) == memory_spent(&read().await) && !is_open(&read().await) {
+                let last = if settled > 0 && sum(settled) == spent_of(&read().await) && !is_open(&read().await) {
                     settled - 1
                 } else {
                     settled
@@ -106,7 +114,7 @@ async fn what_was_told_survives_a_kill_and_nothing_counts_twice() {
                     let ended = memory.settle(hold, &[used(last), used(last), 1]).await.unwrap();
                     assert!(matches!(ended, Settled::Now(_) | Settled::Already), "{place}: {ended:?}");
                 }
-                let spent = memory_spent(&read().await);
+                let spent = spent_of(&read().await);
                 // A turn may have been taken after the last that was told; it has used nothing.
                 assert!(spent == sum(settled) || spent == sum(settled + 1), "{place}: {spent} after {settled} turns");
             }
@@ -122,7 +130,42 @@ async fn what_was_told_survives_a_kill_and_nothing_counts_twice() {
     }
 }
 
-fn memory_spent(uses: &Option<Vec<Use>>) -> u64 {
+/// In Redis, by its own time: what a process that was killed had taken and not settled is held until it expires. Then nothing of it
+/// is held, nothing was spent, and all that was settled is. `TOLLGATE_METER_KILLS` times at each of four points (5).
+#[tokio::test]
+async fn what_a_killed_process_had_taken_expires_in_redis_and_was_never_spent() {
+    if server().is_none() {
+        return;
+    }
+    // Longer than a process needs from a take to its settling, on a machine that is busy.
+    let lives = Duration::from_millis(500);
+    let mut open = 0;
+    for point in [Point::BeforeATake, Point::AfterATake, Point::AfterASettle, Point::Anywhere] {
+        for kill in 0..sized("TOLLGATE_METER_KILLS", 5) as u64 {
+            let (place, prefix) = (format!("{point:?} {kill}"), prefix());
+            let (hold, settled) = run_and_kill(("TOLLGATE_TEST_PREFIX", prefix.as_ref()), lives, point, kill % 17);
+            let bench: &dyn Bench = &RedisBench(Redis::connect(&server().unwrap(), &prefix, PATIENT).await.unwrap());
+            let (draws, sum) = (draws(), |turns: u64| (0..turns).map(used).sum::<u64>());
+            let held = bench.uses(&draws).await;
+            open += held[2].used;
+            assert!(held[2].used <= 1, "{place}: one is taken after the other");
+            if let Some(hold) = hold {
+                assert_eq!(hold.expires.as_microsecond() - hold.at.as_microsecond(), 500_000, "{place}");
+            }
+            // Nobody settles anything: time alone passes.
+            bench.pass(lives).await;
+            let uses = bench.uses(&draws).await;
+            assert_eq!(uses[2].used, 0, "{place}: a hold is still open");
+            // The last turn may have been settled without a chance to say so.
+            let spent = uses[0].used;
+            assert!(spent == sum(settled) || spent == sum(settled + 1), "{place}: {spent} after {settled} turns");
+            assert_eq!(spent, spent_of(&Some(held)), "{place}: an end of holding spends nothing");
+        }
+    }
+    assert!(open > 0, "none was killed with a hold open");
+}
+
+fn spent_of(uses: &Option<Vec<Use>>) -> u64 {
     // What an open hold holds is nine, with one in the counter of open turns.
     uses.as_ref().map_or(0, |uses| uses[0].used - 9 * uses[2].used)
 }

@@ -1,11 +1,11 @@
-//! Several of Tollgate that count in one Redis admit together what one would.
+//! Several of Tollgate that count in one Redis admit together what one would, of requests and of money.
 //!
 //! `TOLLGATE_RACE_ROUNDS` says how often each race is run (3 where it does not), and `TOLLGATE_RACE_TURNS` how many turns run in
 //! it at once (100); a tenth of them has room.
 
 use uuid::Uuid;
 
-use super::*;
+use super::{number as number_of, *};
 use crate::crash::number;
 use crate::turns::alone::{say_in, stop};
 
@@ -24,13 +24,14 @@ fn redis() -> Option<String> {
     server.map(|server| format!("{}/11", server.trim_end_matches('/')))
 }
 
-/// So many installations with this policy, one Redis and the same people.
-async fn together(count: usize, policy: &str, redis: &str) -> Vec<World> {
+/// So many installations with this policy and the same people, and one Redis, or each with counters of its own.
+async fn together(count: usize, policy: &str, redis: Option<&str>) -> Vec<World> {
     // A machine with much to do answers late; what is shown here is not how soon.
-    let patient = || World::with(policy).settings("timeouts: { limits: 10s }").variable("TOLLGATE_REDIS", redis);
+    let patient = || World::with(policy).settings("timeouts: { limits: 10s, turn_status: 30s }");
+    let plan = || redis.into_iter().fold(patient(), |plan, redis| plan.variable("TOLLGATE_REDIS", redis));
     let mut worlds = Vec::new();
     for _ in 0..count {
-        let mut world = patient().start().await;
+        let mut world = plan().start().await;
         let counted = async |world: &mut World| {
             get(world.addr, MINE, &[("authorization", &world.bearer("Bob"))]).await.status == 200
         };
@@ -47,36 +48,82 @@ fn fresh() -> String {
     format!("t-{}", Uuid::now_v7().simple())
 }
 
+/// How often each race is run, and how many turns run in it.
+fn races() -> (u64, usize) {
+    let turns = number("TOLLGATE_RACE_TURNS", 100);
+    (number("TOLLGATE_RACE_ROUNDS", 3), usize::try_from(turns).expect("a number"))
+}
+
+/// So many turns with this text at once, spread over the installations: each is taken, or refused with this status. Exactly `room` are
+/// taken, and LibreChat hears of no other.
+async fn race(worlds: &[World], turns: usize, text: &str, room: usize, refused: u16) {
+    let mut asked = JoinSet::new();
+    for world in worlds.iter().cycle().take(turns) {
+        let (addr, bearer, body) = (world.addr, world.bearer("Bob"), turn(text));
+        asked.spawn(async move { post_json(addr, CHAT, &[("authorization", &bearer)], &body).await });
+    }
+    let answers = asked.join_all().await;
+    let with = |wanted: u16| answers.iter().filter(|answer| answer.status == wanted).count();
+    let strange = answers.iter().find(|answer| answer.status != 200 && answer.status != refused);
+    assert_eq!((with(200), with(refused)), (room, turns - room), "{} processes; {strange:?}", worlds.len());
+    let called: Vec<_> = worlds.iter().map(|world| world.stand_in.calls().len()).collect();
+    assert_eq!(called.iter().sum::<usize>(), room, "{called:?}");
+}
+
 #[tokio::test]
 async fn one_process_and_three_with_one_redis_admit_exactly_what_the_limit_is() {
     let Some(redis) = redis() else { return };
-    let (rounds, turns) = (number("TOLLGATE_RACE_ROUNDS", 3), number("TOLLGATE_RACE_TURNS", 100));
-    let turns = usize::try_from(turns).expect("a number");
+    let (rounds, turns) = races();
     for count in [1, 3] {
         for _ in 0..rounds {
-            race(count, turns, &redis).await;
+            let (id, room) = (fresh(), turns / 10);
+            let policy = limits(&format!("      - {{ id: {id}, requests: {room}, per: user, window: 30d }}"));
+            let worlds = together(count, &policy, Some(&redis)).await;
+            race(&worlds, turns, "hi", room, 429).await;
+            for world in &worlds {
+                assert_eq!(limit(world, "Bob", &id).await["used"], room, "all tell the same");
+            }
         }
     }
 }
 
-/// So many turns at once, for a tenth of which there is room.
-async fn race(count: usize, turns: usize, redis: &str) {
-    let (id, room) = (fresh(), turns / 10);
-    let policy = limits(&format!("      - {{ id: {id}, requests: {room}, per: user, window: 30d }}"));
-    let worlds = together(count, &policy, redis).await;
-    let mut asked = JoinSet::new();
-    for at in 0..turns {
-        let world = &worlds[at % count];
-        let (addr, bearer) = (world.addr, world.bearer("Bob"));
-        asked.spawn(async move { post_json(addr, CHAT, &[("authorization", &bearer)], &turn("hi")).await });
-    }
-    let statuses: Vec<_> = asked.join_all().await.iter().map(|answer| answer.status.as_u16()).collect();
-    let with = |wanted: u16| statuses.iter().filter(|status| **status == wanted).count();
-    assert_eq!((with(200), with(429)), (room, turns - room), "{count}");
-    let called: Vec<_> = worlds.iter().map(|world| world.stand_in.calls().len()).collect();
-    assert_eq!(called.iter().sum::<usize>(), room, "{called:?}");
-    for world in &worlds {
-        assert_eq!(limit(world, "Bob", &id).await["used"], room, "all tell the same");
+/// A turn that does not end while a race is run, so that none gives anything back.
+const ENDLESS: &str = "hello [[words=9 delay=3600000]]";
+
+/// A limit of so many millionths of a US dollar. In a month of the calendar nothing comes back while a race is run.
+fn budget(id: &str, micros: u64) -> String {
+    let (dollars, rest) = (micros / 1_000_000, micros % 1_000_000);
+    limits(&format!("      - {{ id: {id}, cost: {dollars}.{rest:06} USD, per: user, window: month }}"))
+}
+
+/// What an endless turn is taken to cost, in millionths of a US dollar.
+async fn price() -> u64 {
+    let world = World::with(&budget("it", 1_000_000)).start().await;
+    let answer = say(&world, "Bob", &turn(ENDLESS)).await;
+    assert_started(&answer);
+    let price = number_of(&answer, "ratelimit-limit") - number_of(&answer, "ratelimit-remaining");
+    assert!((1_000..10_000).contains(&price), "a prompt, and the allowance for an answer: {price}");
+    price
+}
+
+#[tokio::test]
+async fn of_money_one_process_and_three_with_one_redis_admit_exactly_what_fits() {
+    let (Some(redis), price, (rounds, turns)) = (redis(), price().await, races()) else { return };
+    let room = turns / 10;
+    for (count, redis) in [(1, None), (1, Some(redis.as_str())), (3, Some(redis.as_str()))] {
+        for round in 0..rounds {
+            // So much that the last one fits exactly, and so much that one more lacks a millionth of a dollar.
+            let spare = if round % 2 == 0 { 0 } else { price - 1 };
+            let (id, fits) = (fresh(), price * room as u64);
+            let worlds = together(count, &budget(&id, fits + spare), redis).await;
+            race(&worlds, turns, ENDLESS, room, 402).await;
+            for world in &worlds {
+                let told = limit(world, "Bob", &id).await;
+                let micros =
+                    |name: &str| told[name].as_str().and_then(|told| Some((told.parse::<f64>().ok()? * 1e6).round()));
+                assert_eq!((micros("used"), micros("remaining")), (Some(fits as f64), Some(spare as f64)), "{told}");
+            }
+        }
     }
 }
 

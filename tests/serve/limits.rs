@@ -17,6 +17,7 @@ use crate::world::{World, free_address};
 mod given_back;
 mod kept;
 mod money;
+mod near;
 mod together;
 
 const CHAT: &str = "/api/agents/chat/openAI";

@@ -87,8 +87,8 @@ async fn one_process_and_three_with_one_redis_admit_exactly_what_the_limit_is() 
     }
 }
 
-/// A turn that does not end while a race is run, so that none gives anything back.
-const ENDLESS: &str = "hello [[words=9 delay=3600000]]";
+/// A turn that does not end while a test runs, so that it gives nothing back.
+pub(super) const ENDLESS: &str = "hello [[words=9 delay=3600000]]";
 
 /// A limit of so many millionths of a US dollar. In a month of the calendar nothing comes back while a race is run.
 fn budget(id: &str, micros: u64) -> String {
@@ -97,7 +97,7 @@ fn budget(id: &str, micros: u64) -> String {
 }
 
 /// What an endless turn is taken to cost, in millionths of a US dollar.
-async fn price() -> u64 {
+pub(super) async fn price() -> u64 {
     let world = World::with(&budget("it", 1_000_000)).start().await;
     let answer = say(&world, "Bob", &turn(ENDLESS)).await;
     assert_started(&answer);

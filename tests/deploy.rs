@@ -447,6 +447,11 @@ fn every_policy_that_is_mounted_compiles() {
         ("deploy/kubernetes.yaml", cluster),
         ("deploy/compose.yaml", directory(&deploy(mounted))),
         ("loadtest/policy", directory(&deploy("../loadtest/policy"))),
+        // What the load test with limits puts together.
+        (
+            "loadtest/policy, loadtest/limits",
+            [directory(&deploy("../loadtest/policy")), directory(&deploy("../loadtest/limits"))].concat(),
+        ),
     ];
     for (name, sources) in policies {
         assert!(!sources.is_empty(), "{name}: no policy");

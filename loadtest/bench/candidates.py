@@ -1,8 +1,10 @@
 """The programs that are compared: how each is configured, started and told apart."""
 
+import http.client
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +14,10 @@ from .scenarios import ALLOWED, ALL_MODELS, SECRET, Scenario, token
 
 HOME = Path(__file__).parent.parent
 MODULES = [Path("/usr/lib/nginx/modules"), Path("/usr/lib64/nginx/modules"), Path("/usr/share/nginx/modules")]
+# The ids of limits/limits.yaml.
+LIMITS = {"minute", "day", "month", "parallel"}
+# Seconds in which the turns of a measurement are settled, at the latest.
+SETTLED = 120
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 
 
@@ -83,11 +89,24 @@ class Candidate:
     says = ""
     # Whether it judges requests; one that does not takes part only in what needs no judgement.
     judges = True
+    # Whether it counts limits; one that does takes part in the chat requests alone, which take from them.
+    counts = False
 
     def __init__(self, bench: Bench):
         self.bench = bench
         self.port = 0
         self.program: Program | None = None
+
+    def takes(self, scenario: Scenario) -> bool:
+        """Whether it takes part in this."""
+        return scenario.counted if self.counts else self.judges or not scenario.judged
+
+    def cpu(self) -> int:
+        """Nanoseconds on a processor, of all that it needs."""
+        return self.program.cpu()
+
+    def finish(self) -> None:
+        """Waits, when a measurement is over, for what it has begun, and checks that it did what it says."""
 
     def missing(self) -> str:
         """What is not installed, or nothing."""
@@ -126,6 +145,7 @@ class Nginx(Candidate):
 
 class Tollgate(Candidate):
     name, says = "tollgate", "Tollgate with token, directory, policy and records on, as its image has it (deploy/build)"
+    admin_port = 0
 
     @property
     def binary(self) -> Path:
@@ -155,7 +175,16 @@ class Tollgate(Candidate):
             if done.returncode != 0:
                 raise Trouble(f"`{' '.join(command)}` ended with {done.returncode}: {done.stderr.strip()}")
 
+    def policies(self) -> Path:
+        """The directory of its policy."""
+        return HOME / "policy"
+
+    def environment(self) -> dict[str, str]:
+        """Its secret, and nothing that this machine's own environment says of a Redis."""
+        return {"JWT_SECRET": SECRET, "TOLLGATE_REDIS": "off"}
+
     def launch(self) -> Program:
+        self.admin_port = free_port()
         command = [
             str(self.binary),
             "serve",
@@ -164,16 +193,16 @@ class Tollgate(Candidate):
             "--listen",
             f"127.0.0.1:{self.port}",
             "--admin",
-            f"127.0.0.1:{free_port()}",
+            f"127.0.0.1:{self.admin_port}",
             "--upstream",
             f"http://127.0.0.1:{self.bench.upstream_port}",
             "--policies",
-            str(HOME / "policy"),
+            str(self.policies()),
             "--data",
             str(self.bench.run / f"{self.name}-data"),
         ]
         # Its records go to standard output, a line each, which nobody reads here.
-        return self.bench.start(self.name, command, 0, environment={"JWT_SECRET": SECRET}, quiet=True)
+        return self.bench.start(self.name, command, 0, environment=self.environment(), quiet=True)
 
 
 class Untrained(Tollgate):
@@ -182,6 +211,69 @@ class Untrained(Tollgate):
     @property
     def binary(self) -> Path:
         return self.bench.untrained
+
+
+class Limits(Tollgate):
+    name, says, counts = "limits", "the same Tollgate with four limits for each user, counted in its data directory", True
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.policies().mkdir()
+        for part in [HOME / "policy" / "load.yaml", HOME / "limits" / "limits.yaml"]:
+            shutil.copy(part, self.policies())
+
+    def policies(self) -> Path:
+        return self.bench.run / f"{self.name}-policy"
+
+    def finish(self) -> None:
+        """Until all turns are settled; the counters of the first person are to say so."""
+        end = time.monotonic() + SETTLED
+        while "\ntollgate_turns_open 0\n" not in self.get(self.admin_port, "/metrics"):
+            if time.monotonic() > end:
+                raise Trouble(f"{self.name}: turns are still open after {SETTLED} s (log: {self.program.log})")
+            time.sleep(0.05)
+        told = self.get(self.port, "/api/v1/me/limits")
+        used = {limit["id"]: float(limit["used"]) for limit in json.loads(told)["limits"]}
+        # A rate leaks; what is spent in a day and in a month stays.
+        if set(used) != LIMITS or not used["day"] or not used["month"] or used["parallel"]:
+            raise Trouble(f"{self.name} has not counted: {told}")
+
+    def get(self, port: int, path: str) -> str:
+        """An answer of Tollgate's own."""
+        token = (self.bench.run / "tokens.txt").read_text().split("\n", 1)[0]
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", path, None, {"Authorization": f"Bearer {token}"})
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        if answer.status != 200:
+            raise Trouble(f"{self.name} answers {path} with {answer.status}: {text[:300]}")
+        return text
+
+
+class LimitsRedis(Limits):
+    name, says = "limits+redis", "the same, counted in a Redis on the same core, whose time is counted, too"
+
+    def __init__(self, bench: Bench):
+        super().__init__(bench)
+        self.redis: Program | None = None
+        self.redis_port = 0
+
+    def missing(self) -> str:
+        return super().missing() or ("" if shutil.which("redis-server") else "redis-server")
+
+    def environment(self) -> dict[str, str]:
+        return {**super().environment(), "TOLLGATE_REDIS": f"redis://127.0.0.1:{self.redis_port}"}
+
+    def launch(self) -> Program:
+        self.redis_port = free_port()
+        arguments = ["--port", str(self.redis_port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        arguments += ["--dir", str(self.bench.run)]
+        self.redis = self.bench.start("redis", ["redis-server", *arguments], 0)
+        return super().launch()
+
+    def cpu(self) -> int:
+        return super().cpu() + self.redis.cpu()
 
 
 class Njs(Candidate):
@@ -210,4 +302,4 @@ class Haproxy(Candidate):
         return self.bench.start("haproxy", [shutil.which("haproxy"), "-db", "-f", str(config)], 0)
 
 
-ALL = [Direct, Nginx, Tollgate, Untrained, Njs, Haproxy]
+ALL = [Direct, Nginx, Tollgate, Limits, LimitsRedis, Untrained, Njs, Haproxy]

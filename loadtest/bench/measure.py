@@ -67,9 +67,10 @@ def wrk(bench: Bench, candidate: Candidate, scenario: Scenario, connections: int
 def rate(bench: Bench, candidate: Candidate, scenario: Scenario, seconds: int) -> dict:
     """Requests per second at 64 connections, and processor time of the candidate for each, in microseconds."""
     probe(bench, candidate, scenario)
-    before = candidate.program.cpu()
+    before = candidate.cpu()
     result = wrk(bench, candidate, scenario, 64, seconds)
-    spent = candidate.program.cpu() - before
+    candidate.finish()
+    spent = candidate.cpu() - before
     probe(bench, candidate, scenario)
     return {
         "rate": result["requests"] / (result["duration"] / 1e6),
@@ -82,6 +83,7 @@ def rate(bench: Bench, candidate: Candidate, scenario: Scenario, seconds: int) -
 def latency(bench: Bench, candidate: Candidate, scenario: Scenario, seconds: int) -> dict:
     """Percentiles in microseconds at about 300 requests a second over 8 connections."""
     result = wrk(bench, candidate, scenario, 8, seconds, pause=26)
+    candidate.finish()
     return {
         "p50": result["p50"],
         "p99": result["p99"],

@@ -20,6 +20,8 @@ pub(in crate::flow) struct Assisted {
     reader: Reader,
     /// Something of it was too long to be looked at.
     unseen: bool,
+    /// It has come to its end.
+    whole: bool,
 }
 
 // === impl Assisted ===
@@ -28,18 +30,13 @@ impl Assisted {
     pub(super) fn new(turns: Turns, turn: Arc<Turn>) -> Self {
         let progress = turn.read();
         progress.lock().from_start = true;
-        Self { turns, turn, progress, reader: Reader::default(), unseen: false }
-    }
-
-    fn is_over(&self, end: End) {
-        self.turn.ended(end, self.turns.parts().clock.tick());
-        self.turns.wake();
+        Self { turns, turn, progress, reader: Reader::default(), unseen: false, whole: false }
     }
 }
 
 impl Watch for Assisted {
     fn chunk(&mut self, chunk: &Bytes) {
-        let Self { turns, turn, progress, reader, unseen } = self;
+        let Self { turns, turn, progress, reader, unseen, .. } = self;
         let mut progress = progress.lock();
         let runs = turn.runs();
         // The answer does not say which of several models writes: of those it is the dearest.
@@ -59,19 +56,30 @@ impl Watch for Assisted {
             turns.learn(turn, &conversation);
         }
         match ending {
-            Some(Ending::Finished) if !*unseen => self.is_over(End::Finished),
-            Some(Ending::Finished | Ending::Failed) => self.is_over(End::Cut),
-            Some(Ending::Refused) => self.is_over(End::Refused),
+            Some(Ending::Finished) if !*unseen => turns.over(turn, End::Finished),
+            Some(Ending::Finished | Ending::Failed) => turns.over(turn, End::Cut),
+            Some(Ending::Refused) => turns.over(turn, End::Refused),
             None => {}
         }
+    }
+
+    fn end(&mut self) {
+        self.whole = true;
     }
 }
 
 impl Drop for Assisted {
     fn drop(&mut self) {
-        let parts = self.turns.parts();
-        self.turn.unread(&self.progress, parts.clock.tick(), &parts.pace);
-        // Without a last event it was stopped, or nobody reads on: LibreChat ends it some seconds later then.
-        self.is_over(End::Cut);
+        let Self { turns, turn, progress, whole, .. } = self;
+        let parts = turns.parts();
+        let now = parts.clock.tick();
+        turn.unread(progress, now, &parts.pace);
+        if *whole {
+            // Without a last event it was stopped.
+            return turns.over(turn, End::Cut);
+        }
+        // Nobody reads on, and LibreChat ends it some seconds later: until it is settled it keeps its place among those that run.
+        turn.ended(End::Cut, now);
+        turns.wake();
     }
 }

@@ -129,11 +129,11 @@ async fn write(mongod: &Mongod, world: &World, conversation: &str, tokens: [i64;
     mongod.librechat.collection::<Document>("transactions").insert_many(rows).await.expect("rows");
 }
 
-/// The turn is open while its rows are looked for several times.
+/// A turn is not settled while its rows are looked for several times.
 async fn still_waits(world: &mut World) {
     let begun = tokio::time::Instant::now();
     let waits = async |world: &mut World| {
-        assert_eq!(used(world, "open").await, 1);
+        assert_eq!(world.metric("tollgate_turns_open").await, "1");
         begun.elapsed() > Duration::from_millis(1_200)
     };
     world.until("its rows were looked for", waits).await;
@@ -259,6 +259,30 @@ async fn the_rows_of_a_picture_are_not_all_that_a_run_used() {
         write(mongod, &world, "picture-1", [3_000, 40]).await;
         let entry = its_use(&mut world, "picture-1").await;
         assert_eq!(tokens(&entry), ("transactions", [3_800, 120]), "{entry}");
+    })
+    .await;
+}
+
+/// What has ended makes room for the next turn at once; what its caller has left goes on at LibreChat for a while.
+#[tokio::test]
+async fn a_run_keeps_its_place_until_it_has_told_its_end_or_is_settled() {
+    with_mongod(async |mongod| {
+        let fake = librechat().await;
+        let mut world =
+            with_directory(POLICY, mongod, &mongod.uri).settings(PATIENT).upstream(&fake.url()).start().await;
+        for mark in ["finished-8", "failed-8", "stopped-8"] {
+            hear(&world, mark, None).await;
+            world.until("its place is free", async |world| used(world, "open").await == 0).await;
+            assert_eq!(world.metric("tollgate_turns_open").await, "1", "{mark} is not settled yet");
+            its_use(&mut world, mark).await;
+        }
+        let mut left = run(&world, "endless-8", None).await;
+        left.next().await.expect("a piece");
+        drop(left);
+        still_waits(&mut world).await;
+        assert_eq!(used(&world, "open").await, 1);
+        its_use(&mut world, "endless-8").await;
+        assert_eq!(used(&world, "open").await, 0);
     })
     .await;
 }

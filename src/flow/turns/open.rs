@@ -74,6 +74,8 @@ struct State {
     superseded: bool,
     /// Its user has stopped something since it was last known to run.
     doubted: bool,
+    /// Its places are given back, or about to be.
+    vacant: bool,
     /// How often its stream was opened.
     reads: u32,
     /// The provider's own word, where the answer had it.
@@ -191,6 +193,7 @@ impl Turn {
             mute: false,
             superseded: false,
             doubted: false,
+            vacant: false,
             reads: 0,
             told: None,
             beside: 0,
@@ -374,7 +377,8 @@ impl Turn {
 
     /// Its places are given back, in the background; the rest of what was taken stays taken until it is settled.
     pub(super) fn vacate(&self, meter: &Meter) {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
+        state.vacant = true;
         let Receipts { main, shadow } = &state.receipts;
         for (receipt, hold) in [(main, &self.begun.hold), (shadow, &self.begun.shadow)] {
             match (receipt, hold) {
@@ -383,6 +387,11 @@ impl Turn {
                 (None, None) => {}
             }
         }
+    }
+
+    /// Whether its places are given back, or about to be.
+    pub(super) fn is_vacant(&self) -> bool {
+        self.state.lock().vacant
     }
 
     /// Whether it is known to be over.

@@ -45,9 +45,10 @@ impl Turns {
             if turn.is_doubted() {
                 asker.ask(&turn).await;
             }
-            turn.is_over() && self.free_now(&turn).await
+            turn.is_vacant() && self.free_now(&turn).await
         };
-        stream::iter(open).map(end).buffer_unordered(AT_ONCE).any(async |free| free).await
+        // All of them, not only the first: that one may have been free before.
+        stream::iter(open).map(end).buffer_unordered(AT_ONCE).fold(false, async |any, free| any | free).await
     }
 
     /// What it holds of places is given back, in the background.

@@ -179,6 +179,30 @@ async fn a_run_in_a_new_conversation_is_charged_by_librechats_rows() {
     .await;
 }
 
+/// A run whose caller leaves goes on for some time. Who then asks again gets no place for it, though one is missing.
+#[tokio::test]
+async fn who_leaves_a_run_gets_no_place_for_it() {
+    with_mongod(async |mongod| {
+        let fake = librechat().await;
+        let one = POLICY.replace("concurrent: 50", "concurrent: 1");
+        let plan = with_directory(&one, mongod, &mongod.uri).upstream(&fake.url());
+        let mut world = plan.settings("timeouts: { turn_usage: 60s }\nbalance: { check: off }").start().await;
+        let mut left = run(&world, "endless-7", None).await;
+        left.next().await.expect("a piece");
+        drop(left);
+        // That the caller has left is known when rows are looked for.
+        still_waits(&mut world).await;
+        let bearer = world.bearer("User");
+        let body = json!({"endpoint": "assistants", "model": "gpt-4o-mini", "assistant_id": "asst_x", "text": "hello"});
+        let headers = [("authorization", bearer.as_str()), ("user-agent", "finished-7")];
+        for _ in 0..2 {
+            let refused = post_json(world.addr, ASSISTANTS, &headers, &body).await;
+            assert_eq!((refused.status.as_u16(), used(&world, "open").await), (429, 1), "{}", refused.text());
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_run_without_rows_is_charged_by_its_text_and_one_that_broke_off_by_no_less_than_the_estimate() {
     let fake = librechat().await;

@@ -21,9 +21,9 @@ mod charged;
 pub mod counters;
 pub mod diary;
 pub mod embedded;
-mod lock;
 pub mod memory;
 pub mod mongo;
+pub mod own;
 pub mod redis;
 mod subject;
 

@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
@@ -14,14 +14,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::{StoreError, lock};
+use super::StoreError;
+use super::own::{self, DiskFault};
 
 /// The file in the data directory.
 const FILE: &str = "turns.diary";
-/// Where it is written anew.
-const NEXT: &str = "turns.diary.new";
 /// Locked by the process whose turns they are.
 const LOCK: &str = "turns.lock";
+/// What faults call this store.
+const STORE: &str = "turns";
 /// So many bytes make a file long: it is emptied, or written anew with what is still open.
 const LONG: u64 = 16 << 20;
 
@@ -63,14 +64,11 @@ impl Diary {
     /// # Errors
     /// [`StoreError`] where the file cannot be used, is damaged, or is another process's.
     pub fn open(directory: &Path) -> Result<(Self, Found), StoreError> {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(directory).map_err(|error| fault(directory, &error))?;
-        let lock = claim(directory)?;
+        own::make_directory(directory).map_err(|error| fault(directory, &error))?;
+        let taken = "another process keeps its open turns here; give each its own --data";
+        let lock = own::claim(&directory.join(LOCK), taken).map_err(|fault| fault.of(STORE))?;
         let path = directory.join(FILE);
-        let mut file = create(&path, false).map_err(|error| fault(&path, &error))?;
+        let mut file = own::create(&path, false).map_err(|error| fault(&path, &error))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(|error| fault(&path, &error))?;
         let (found, open) = read(&path, &bytes)?;
@@ -132,18 +130,11 @@ impl Inner {
 
     /// Begins a new file with what is open. It gets its name when it is whole.
     fn write_anew(&mut self) -> Result<(), StoreError> {
-        let (path, next) = (self.directory.join(FILE), self.directory.join(NEXT));
         let mut all: Vec<&[u8]> = self.open.values().map(Vec::as_slice).collect();
         // By the ids, which hold the time in their first bytes, as they were begun.
         all.sort_unstable();
         let bytes = all.concat();
-        let written = create(&next, true).and_then(|mut file| {
-            file.write_all(&bytes)?;
-            file.sync_all()?;
-            Ok(file)
-        });
-        let file = written.map_err(|error| fault(&next, &error))?;
-        fs::rename(&next, &path).map_err(|error| fault(&path, &error))?;
+        let file = own::replace(&self.directory.join(FILE), &bytes).map_err(|fault| fault.of(STORE))?;
         (self.file, self.length, self.broken) = (file, bytes.len() as u64, false);
         Ok(())
     }
@@ -154,28 +145,6 @@ impl Inner {
 }
 
 // === helpers ===
-
-/// A file of this name for the owner alone.
-fn create(path: &Path, truncate: bool) -> std::io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(truncate);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
-/// Keeps other processes away.
-fn claim(directory: &Path) -> Result<File, StoreError> {
-    let path = directory.join(LOCK);
-    let file = create(&path, false).map_err(|error| fault(&path, &error))?;
-    match lock::lock(&file) {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(because(&path, &"another process keeps its open turns here; give each its own --data", true))
-        }
-        Err(TryLockError::Error(error)) => Err(fault(&path, &error)),
-    }
-}
 
 /// What is open in these bytes. A last line without its end was being written when the process ended, and nobody was told of it.
 fn read(path: &Path, bytes: &[u8]) -> Result<(Found, HashMap<Uuid, Vec<u8>>), StoreError> {
@@ -207,23 +176,17 @@ fn read(path: &Path, bytes: &[u8]) -> Result<(Found, HashMap<Uuid, Vec<u8>>), St
 }
 
 fn fault(path: &Path, error: &std::io::Error) -> StoreError {
-    let (advice, transient) = match error.kind() {
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            ("; the directory and its files must be writable by the user that runs tollgate", false)
-        }
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ("; make room on the disk", true),
-        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => ("; name another directory with --data", false),
-        _ => ("", true),
-    };
-    because(path, &format_args!("{error}{advice}"), transient)
+    DiskFault::new(path, error).of(STORE)
 }
 
 fn because(path: &Path, why: &dyn Display, transient: bool) -> StoreError {
-    StoreError { store: "turns", message: format!("{}: {why}", path.display()), transient }
+    DiskFault::because(path, why, transient).of(STORE)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, OpenOptions};
+
     use super::*;
 
     fn texts(found: &Found) -> Vec<(Uuid, Vec<&str>)> {
@@ -267,7 +230,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let first = Diary::open(directory.path()).unwrap();
         let ending = std::thread::spawn(move || {
-            std::thread::sleep(lock::LOOK * 5);
+            std::thread::sleep(own::LOOK * 5);
             drop(first);
         });
         Diary::open(directory.path()).unwrap();

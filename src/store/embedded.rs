@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::counters::Draw;
-use super::{Directory, Holder, Ledger, Person, StoreError, Subject};
+use super::{Directory, Holder, Ledger, Person, StoreError, Subject, own};
 use crate::record::Entry;
 
 mod charged;
@@ -180,13 +180,8 @@ fn connect(file: &Path) -> Result<Connection, StoreError> {
     opened.map_err(|error| fault(file, &error))
 }
 
-/// Makes the directory. Who uses what is nobody else's business, so a new one is for its owner alone.
 fn make_directory(dir: &Path) -> Result<(), StoreError> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir).map_err(|error| {
+    own::make_directory(dir).map_err(|error| {
         faults::because(dir, &format_args!("the directory cannot be made: {error}; name another with --data"), false)
     })
 }

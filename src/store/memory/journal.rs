@@ -5,7 +5,7 @@
 //! that cannot be read is damage, and damage is an error: counting on would forget spend.
 
 use std::fmt::Display;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -14,14 +14,15 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::books::{Books, Change};
-use crate::store::{StoreError, lock};
+use crate::store::StoreError;
+use crate::store::own::{self, DiskFault};
 
 /// The file in the data directory.
 const FILE: &str = "counters.journal";
-/// Where it is written anew.
-const NEXT: &str = "counters.journal.new";
 /// Locked by the process that counts.
 const LOCK: &str = "counters.lock";
+/// What faults call this store.
+const STORE: &str = "memory";
 /// The form of the lines.
 const VERSION: u32 = 1;
 /// So many bytes of changes make a journal long.
@@ -59,8 +60,9 @@ struct First<B> {
 impl Journal {
     /// Opens the journal, reads the books out of it, and writes it anew with these as its beginning.
     pub(super) fn open(directory: &Path, now: Timestamp) -> Result<(Self, Books), StoreError> {
-        make_directory(directory)?;
-        let lock = claim(directory)?;
+        own::make_directory(directory).map_err(|error| fault(directory, &error))?;
+        let taken = "another process counts in this directory; two that are to count together need Redis";
+        let lock = own::claim(&directory.join(LOCK), taken).map_err(|fault| fault.of(STORE))?;
         let mut books = match File::open(directory.join(FILE)) {
             Ok(file) => read(&directory.join(FILE), file)?,
             Err(error) if error.kind() == ErrorKind::NotFound => Books::default(),
@@ -68,6 +70,7 @@ impl Journal {
         };
         books.sweep(now);
         let (file, first) = begin(directory, &books)?;
+        name_is_kept(directory)?;
         let journal = Self { directory: directory.to_owned(), file, length: first, first, broken: false, _lock: lock };
         Ok((journal, books))
     }
@@ -98,11 +101,11 @@ impl Journal {
         self.length - self.first > LONG.max(self.first)
     }
 
-    /// Begins a new file with the books as they are. Where that fails the old one goes on.
+    /// Begins a new file with the books as they are. Where it cannot be written the old one goes on.
     pub(super) fn restart(&mut self, books: &Books) -> Result<(), StoreError> {
         let (file, first) = begin(&self.directory, books)?;
         (self.file, self.first, self.length, self.broken) = (file, first, first, false);
-        Ok(())
+        name_is_kept(&self.directory)
     }
 
     /// A handle on what was written so far.
@@ -123,38 +126,6 @@ impl Written {
 }
 
 // === helpers ===
-
-/// Makes the directory. Who uses what is nobody else's business, so a new one is for its owner alone.
-fn make_directory(directory: &Path) -> Result<(), StoreError> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(directory).map_err(|error| fault(directory, &error))
-}
-
-/// A file of this name for the owner alone.
-fn create(path: &Path, truncate: bool) -> std::io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(truncate);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
-fn claim(directory: &Path) -> Result<File, StoreError> {
-    let path = directory.join(LOCK);
-    let file = create(&path, false).map_err(|error| fault(&path, &error))?;
-    match lock::lock(&file) {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(because(
-            &path,
-            &"another process counts in this directory; two that are to count together need Redis",
-            true,
-        )),
-        Err(TryLockError::Error(error)) => Err(fault(&path, &error)),
-    }
-}
 
 fn read(path: &Path, file: File) -> Result<Books, StoreError> {
     let mut lines = BufReader::new(file);
@@ -192,35 +163,26 @@ fn read(path: &Path, file: File) -> Result<Books, StoreError> {
 
 /// Writes a journal of these books alone beside the one there is, and puts it in its place.
 fn begin(directory: &Path, books: &Books) -> Result<(File, u64), StoreError> {
-    let (path, next) = (directory.join(FILE), directory.join(NEXT));
+    let path = directory.join(FILE);
     let mut line =
-        serde_json::to_vec(&First { counters: VERSION, books }).map_err(|error| because(&next, &error, false))?;
+        serde_json::to_vec(&First { counters: VERSION, books }).map_err(|error| because(&path, &error, false))?;
     line.push(b'\n');
-    let written = create(&next, true).and_then(|mut file| {
-        file.write_all(&line)?;
-        file.sync_all()?;
-        fs::rename(&next, &path)?;
-        // The new name is on the disk once the directory is.
-        File::open(directory)?.sync_all()?;
-        Ok(file)
-    });
-    Ok((written.map_err(|error| fault(&next, &error))?, line.len() as u64))
+    let file = own::replace(&path, &line).map_err(|fault| fault.of(STORE))?;
+    Ok((file, line.len() as u64))
+}
+
+/// The new file's name is on the disk once the directory is.
+fn name_is_kept(directory: &Path) -> Result<(), StoreError> {
+    let path = directory.join(FILE);
+    own::sync_parent(&path).map_err(|error| fault(&path, &error))
 }
 
 fn fault(path: &Path, error: &std::io::Error) -> StoreError {
-    let (advice, transient) = match error.kind() {
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            ("; the directory and its files must be writable by the user that runs tollgate", false)
-        }
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ("; make room on the disk", true),
-        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => ("; name another directory with --data", false),
-        _ => ("", true),
-    };
-    because(path, &format_args!("{error}{advice}"), transient)
+    DiskFault::new(path, error).of(STORE)
 }
 
 fn because(path: &Path, why: &dyn Display, transient: bool) -> StoreError {
-    StoreError { store: "memory", message: format!("{}: {why}", path.display()), transient }
+    DiskFault::because(path, why, transient).of(STORE)
 }
 
 #[cfg(test)]

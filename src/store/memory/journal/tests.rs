@@ -1,5 +1,6 @@
 //! What a journal keeps, and what it takes for damage.
 
+use std::fs::{self, OpenOptions};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -151,7 +152,7 @@ fn a_process_that_is_just_ending_is_waited_for() {
     let directory = tempfile::tempdir().unwrap();
     let first = Journal::open(directory.path(), at(0)).unwrap();
     let ending = std::thread::spawn(move || {
-        sleep(lock::LOOK * 5);
+        sleep(own::LOOK * 5);
         drop(first);
     });
     Journal::open(directory.path(), at(0)).unwrap();

@@ -11,6 +11,7 @@ pub mod recorder;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod sinks;
+pub mod spool;
 
 pub use entry::{Audit, Category, Decision, Entry, Severity, Spent, Usage};
 pub use line::{Kind, Line};

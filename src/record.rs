@@ -3,15 +3,19 @@
 //! [`Recorder::record`] never waits: entries go into a bounded queue, a worker takes them in batches to the sinks. What does
 //! not fit is dropped and counted, never silently.
 
+pub mod chain;
 pub mod entry;
+pub mod heads;
 mod lane;
 pub mod line;
+pub mod link;
 pub mod meters;
 pub mod recorder;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod sinks;
 pub mod spool;
+pub mod verify;
 
 pub use entry::{Audit, Category, Decision, Entry, Severity, Spent, Usage};
 pub use line::{Kind, Line};

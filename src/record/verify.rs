@@ -1,0 +1,202 @@
+//! Verification: whether a record is what was written. It reads each line once, in the order of its chain, and keeps nothing of an entry but what the next one is held
+//! against: memory grows with heads (some 100 bytes each, of one instance at a time) and not with entries.
+//!
+//! For each instance, in ascending order: its heads by number, its audit entries by seq, its usage entries by seq.
+//!
+//! What vouches for an entry is a signed head at or after it, and an unbroken chain from it to there. What no head vouches for counts as nothing: an event that
+//! tells of a gap or of an erasure is believed only where a head covers it.
+
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use super::heads::Public;
+use super::line::{Kind, Line};
+use super::link::Hash;
+
+mod erasures;
+mod files;
+mod finding;
+mod heads;
+mod instance;
+mod item;
+mod missing;
+mod report;
+mod walk;
+
+use erasures::Erasures;
+use finding::Findings;
+use instance::Instance;
+use missing::Missing;
+
+pub use files::{Files, FilesFault};
+pub use finding::{Finding, What};
+pub use report::{Chained, Report};
+
+/// An entry's time is when its request arrived, and it is written when its turn is settled: up to a day after, and some hours for holds. What is missing about the
+/// time from which entries expire is taken as expired within this span.
+const DISORDER: SignedDuration = SignedDuration::from_hours(30);
+/// From so long after the first entry on there must be a head.
+const GRACE: SignedDuration = SignedDuration::from_hours(1);
+/// A head is due every 1,000 entries; from so many on that no head vouches for, heads were removed.
+const UNSIGNED: u64 = 2_000;
+
+/// What is believed from the start.
+#[derive(Clone, Debug, Default)]
+pub struct Trust {
+    /// The public keys of all whose heads count: those of earlier keys too.
+    pub keys: Vec<Public>,
+    /// Heads that are known from elsewhere (the log): they must be there.
+    pub seen: Vec<Seen>,
+}
+
+/// A head as the log told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Whose head.
+    pub instance: Uuid,
+    /// Its number.
+    pub number: u64,
+    /// SHA-256 of its text.
+    pub hash: Hash,
+}
+
+/// For how long lines of each kind are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Keep {
+    /// Audit entries.
+    pub audit: Expiry,
+    /// Usage entries.
+    pub usage: Expiry,
+    /// Heads.
+    pub heads: Expiry,
+}
+
+/// What may be missing because of its age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// Nothing.
+    Never,
+    /// What is older than this, as heads tell.
+    After(SignedDuration),
+    /// The beginning of each chain, however long: an export has a part of the record.
+    Unknown,
+}
+
+/// Verifies one record.
+pub struct Verifier {
+    facts: Facts,
+    at: Option<Instance>,
+    notes: Notes,
+    report: Report,
+}
+
+/// What is noted on the way.
+#[derive(Default)]
+struct Notes {
+    findings: Findings,
+    erasures: Erasures,
+    /// Of one instance.
+    missing: Missing,
+}
+
+/// What stays the same during a verification.
+#[derive(Debug)]
+struct Facts {
+    keys: HashMap<Box<str>, Public>,
+    seen: Vec<Seen>,
+    keep: Keep,
+    now: Timestamp,
+}
+
+// === impl Verifier ===
+
+impl Verifier {
+    /// Begins; `now` is the time at which what is missing must have been expired.
+    pub fn new(trust: Trust, keep: Keep, now: Timestamp) -> Self {
+        let keys = trust.keys.into_iter().map(|key| (key.id().into(), key)).collect();
+        Self {
+            facts: Facts { keys, seen: trust.seen, keep, now },
+            at: None,
+            notes: Notes::default(),
+            report: Report::default(),
+        }
+    }
+
+    /// Goes on to the next instance: a higher one than all before.
+    pub fn instance(&mut self, instance: Uuid) {
+        self.close();
+        let seen = self.facts.seen.iter().filter(|seen| seen.instance == instance).copied().collect();
+        self.at = Some(Instance::new(instance, seen));
+    }
+
+    /// Takes the instance's next line: first heads by number, then audit entries, then usage entries by seq. A line before the first instance
+    /// belongs to no chain, and is a finding.
+    pub fn take(&mut self, line: &Line) {
+        match &mut self.at {
+            Some(instance) => instance.take(line, &self.facts, &mut self.notes),
+            None => self.unreadable(Some(line), "it is of no instance"),
+        }
+    }
+
+    /// Takes a line that cannot be read: what it is and where it stands.
+    pub fn unreadable(&mut self, line: Option<&Line>, why: &str) {
+        let mut finding = Finding::new(What::Unreadable, why.to_owned());
+        finding.kind = line.map(|line| line.kind);
+        finding.id = line.map(|line| line.id);
+        finding.at = line.map(|line| line.at);
+        self.notes.findings.push(finding);
+    }
+
+    /// Ends, and says what was found.
+    pub fn finish(mut self) -> Report {
+        self.close();
+        let heads = self
+            .facts
+            .seen
+            .iter()
+            .filter(|seen| !self.report.chains.iter().any(|chain| chain.instance == seen.instance));
+        for seen in heads.copied().collect::<Vec<_>>() {
+            self.notes.findings.push(heads::unseen(&seen));
+        }
+        let Notes { findings, erasures, .. } = &mut self.notes;
+        self.report.erasures = erasures.close(&self.facts, self.report.expired() > 0, findings);
+        self.report.take_findings(std::mem::take(findings));
+        self.report
+    }
+
+    fn close(&mut self) {
+        if let Some(instance) = self.at.take() {
+            instance.close(&self.facts, &mut self.notes, &mut self.report);
+        }
+    }
+}
+
+impl Facts {
+    /// What was written until then may have expired; none where nothing may.
+    fn limit(&self, kind: Kind) -> Option<Timestamp> {
+        match self.expiry(kind) {
+            Expiry::Never => None,
+            Expiry::After(time) => Some(
+                self.now
+                    .saturating_sub(time)
+                    .unwrap_or(Timestamp::MIN)
+                    .saturating_add(DISORDER)
+                    .unwrap_or(Timestamp::MAX),
+            ),
+            Expiry::Unknown => Some(Timestamp::MIN),
+        }
+    }
+
+    fn expiry(&self, kind: Kind) -> Expiry {
+        match kind {
+            Kind::Audit => self.keep.audit,
+            Kind::Usage => self.keep.usage,
+            Kind::Head => self.keep.heads,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! One entry as verification sees it: its link, whether it is whole, and what it tells of the record itself.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::super::chain::{statement, tombstone_text};
+use super::super::line::{Kind, Line};
+use super::super::link::{Hash, Link};
+use super::Facts;
+use super::finding::What;
+
+/// What is kept of an entry until the next one is there.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    pub(super) id: Uuid,
+    pub(super) at: Timestamp,
+    pub(super) link: Link,
+    /// What is wrong with it by itself.
+    pub(super) fault: Option<(What, String)>,
+    /// What it tells of the record.
+    pub(super) event: Option<Event>,
+}
+
+/// An event about the record itself.
+#[derive(Clone, Debug)]
+pub(super) enum Event {
+    /// Lines of this instance were lost.
+    Lost { kind: Kind, from: u64, to: u64 },
+    /// Entries were never taken.
+    Dropped { audit: u64, usage: u64 },
+    /// Entries were erased.
+    Erased { count: u64, root: Hash },
+}
+
+#[derive(Deserialize)]
+struct Telling {
+    action: Box<str>,
+    #[serde(default)]
+    about: serde_json::Value,
+}
+
+#[derive(Deserialize)]
+struct Lost {
+    kind: Kind,
+    from: u64,
+    to: u64,
+}
+
+#[derive(Deserialize)]
+struct Dropped {
+    #[serde(default)]
+    audit: u64,
+    #[serde(default)]
+    usage: u64,
+}
+
+#[derive(Deserialize)]
+struct ErasedAbout {
+    count: u64,
+    root: Hash,
+}
+
+// === impl Item ===
+
+impl Item {
+    /// Reads an entry of this chain; why not, where it is none.
+    pub(super) fn read(line: &Line, instance: Uuid, facts: &Facts) -> Result<Self, String> {
+        let read = Line::read(&line.text).map_err(|fault| fault.to_string())?;
+        let link = Link::read(&line.text).map_err(|fault| fault.to_string())?;
+        if link.instance != instance {
+            return Err(format!("it says that it is of instance {}", link.instance));
+        }
+        let mut item = Self { id: read.id, at: read.at, link, fault: None, event: None };
+        item.fault = item.find_fault(line, &read, facts);
+        if item.fault.is_none() && read.kind == Kind::Audit && item.link.erased.is_none() {
+            item.event = Event::read(&line.text);
+        }
+        Ok(item)
+    }
+
+    /// Whether it is as it was kept, as far as itself can tell.
+    pub(super) fn is_whole(&self) -> bool {
+        self.fault.is_none()
+    }
+
+    fn find_fault(&self, line: &Line, read: &Line, facts: &Facts) -> Option<(What, String)> {
+        let edited = |why: &str| Some((What::Edited, why.to_owned()));
+        if (line.kind, line.id, line.at) != (read.kind, read.id, read.at) || *read.text != *line.text {
+            return edited("the store finds it by another kind, id or time than its text has");
+        }
+        if !self.link.holds(read.kind, read.id, read.at) {
+            return edited("it is not what was kept: its hash is another");
+        }
+        let erased = self.link.erased.as_ref()?;
+        let by_hand = |why: String| Some((What::Erased, why));
+        if tombstone_text(line, &self.link, erased.by, &erased.key, &erased.signature) != *line.text {
+            return edited("it is not written as Tollgate writes tombstones");
+        }
+        let Some(key) = facts.keys.get(&erased.key) else {
+            return by_hand(format!("it was erased with the key {}, which is not trusted", erased.key));
+        };
+        if !key.verifies(&statement(erased.by, self.link.hash), &erased.signature) {
+            return by_hand("it was erased, but not by an erasure: the signature is not Tollgate's".to_owned());
+        }
+        None
+    }
+}
+
+impl Event {
+    /// What an entry tells of the record; nearly all tell nothing.
+    fn read(text: &str) -> Option<Self> {
+        memchr::memmem::find(text.as_bytes(), br#""action":"records."#)?;
+        let Telling { action, about } = serde_json::from_str(text).ok()?;
+        match &*action {
+            "records.gap" => match serde_json::from_value::<Lost>(about.clone()) {
+                Ok(Lost { kind, from, to }) => Some(Self::Lost { kind, from, to }),
+                Err(_) => {
+                    serde_json::from_value(about).ok().map(|Dropped { audit, usage }| Self::Dropped { audit, usage })
+                }
+            },
+            "records.erased" => {
+                serde_json::from_value(about).ok().map(|ErasedAbout { count, root }| Self::Erased { count, root })
+            }
+            _ => None,
+        }
+    }
+}

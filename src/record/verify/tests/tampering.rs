@@ -43,6 +43,8 @@ enum Right {
     Entry(Vec<Uuid>),
     /// Exactly these numbers of this kind.
     Numbers(Kind, u64, u64),
+    /// One of these ids, or exactly this number.
+    Either(Vec<Uuid>, Kind, u64),
     /// A stretch that has this number in it and reaches no further than from one head to the next.
     Within(Kind, u64),
     /// This head, by its number, as missing.
@@ -136,6 +138,10 @@ impl Bench {
         match right {
             Right::Entry(ids) => finding.id.is_some_and(|id| ids.contains(&id)),
             Right::Numbers(kind, from, to) => finding.kind == Some(*kind) && finding.seq == Some((*from, *to)),
+            Right::Either(ids, kind, seq) => {
+                finding.id.is_some_and(|id| ids.contains(&id))
+                    || finding.kind == Some(*kind) && finding.seq == Some((*seq, *seq))
+            }
             Right::Head(number) => finding.what == What::HeadsMissing && finding.seq == Some((*number, *number)),
             Right::Within(kind, seq) => {
                 let Some((from, to)) = finding.seq.filter(|_| finding.kind == Some(*kind)) else { return false };
@@ -253,27 +259,9 @@ fn tamper(bench: &Bench, way: usize, chance: &mut Chance) -> (&'static str, Vec<
                 }
             }
             put(&mut rows[row], text.into_iter().collect(), follow);
-            // An edited id is named as it reads now; an edited number or instance leaves a hole where the entry was.
-            let named = vec![id, rows[row].line.id, Line::read(&rows[row].line.text).map_or(id, |line| line.id)];
-            let hole = rows[row].place != was;
-            let right = match kind {
-                _ if !hole => Right::Entry(named),
-                Kind::Head if was.0 == bench.main() && was.2 < bench.last_head => Right::Head(was.2),
-                Kind::Head => Right::Entry(named),
-                kind => Right::Numbers(kind, was.2, was.2),
-            };
-            let report = bench.verify(&rows, &bench.writer.trust());
-            // Where it went to another chain, either end of the way is right.
-            let right = if hole
-                && report
-                    .findings
-                    .first()
-                    .is_some_and(|first| bench.is_right(first, &Right::Entry(vec![id, rows[row].line.id])))
-            {
-                Right::Entry(vec![id, rows[row].line.id])
-            } else {
-                right
-            };
+            // It is named by its id, as it was or as it reads now, or by the number that is not where it was.
+            let ids = vec![id, rows[row].line.id, Line::read(&rows[row].line.text).map_or(id, |line| line.id)];
+            let right = Right::Either(ids, kind, was.2);
             (of, rows, right)
         }
         3 => {
@@ -337,7 +325,14 @@ fn tamper(bench: &Bench, way: usize, chance: &mut Chance) -> (&'static str, Vec<
             rows[plain].line = swap(&one, &two);
             rows[next].line = swap(&two, &one);
             let of = if way == 9 { "two entries are swapped" } else { "two entries are swapped, and their hashes fit" };
-            (of, rows, Right::Entry(vec![one.line.id, two.line.id]))
+            // Where no entry follows, only the head contradicts, and it tells no more than the stretch.
+            let last = !rows.iter().any(|row| row.place == (bench.main(), two.place.1, two.place.2 + 1));
+            let right = if last {
+                Right::Within(one.line.kind, one.place.2)
+            } else {
+                Right::Entry(vec![one.line.id, two.line.id])
+            };
+            (of, rows, right)
         }
         11 => {
             let row = rows[at].clone();

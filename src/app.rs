@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use serde_json::json;
+use tokio::task::JoinHandle;
 
 use crate::admin::Admin;
 use crate::clock::Clock;
-use crate::config::{Settings, SinkKind};
+use crate::config::{Records, Settings, SinkKind};
 use crate::edge::{self, Edge, LibreChat, UpstreamLimits};
 use crate::flow::{Patience, Spine, SpineParts};
 use crate::identity::{Federation, Identity, Keys, Oidc, Pace};
@@ -18,7 +20,7 @@ use crate::metrics::{self, Metrics};
 use crate::policy::mapping::TokenKind;
 use crate::policy::{Mode, Snapshot};
 use crate::provider::{CertificatesFault, Provider};
-use crate::record::{Recorder, RecorderOptions, Sink};
+use crate::record::{Entry, Event, Keeper, OpenFault, Recorder, RecorderOptions, RecorderWorker, Sink};
 use crate::store::embedded::Embedded;
 use crate::store::mongo::Mongo;
 use crate::store::{Accounts, Agents, Directory, StoreError};
@@ -44,6 +46,9 @@ pub enum StartFault {
     /// A store cannot be opened.
     #[error("{0}")]
     Store(#[from] StoreError),
+    /// The record cannot be opened.
+    #[error("{0}")]
+    Record(#[from] OpenFault),
     /// The certificates for the identity provider cannot be used.
     #[error("oidc.ca_file: {0}")]
     Certificates(#[from] CertificatesFault),
@@ -98,8 +103,21 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
     let house = House::open().map_err(|error| StartFault::Machine(format!("no thread can be started: {error}")))?;
     let stores = house.wait_for(stores(settings))?;
     let known = counting::known(settings, &stores.sinks);
-    let (recorder, worker) = recorder(settings, stores.sinks, &metrics);
+    let kept = stores.sinks.iter().filter_map(Sink::kept);
+    let keepers: Vec<_> =
+        kept.map(|kept| house.spawn(Keeper::new(kept, settings.records.keep, &clock).run())).collect();
+    let (recorder, worker) = recorder(settings, stores.sinks, &clock, &metrics)?;
     let working = house.spawn(worker.run());
+    let about = json!({"version": env!("CARGO_PKG_VERSION"), "mode": mode(&policy)});
+    let revision = policy.shared_revision();
+    let event = {
+        let clock = clock.clone();
+        move |action| {
+            let revision = Some(Arc::clone(&revision));
+            Entry::Event(Box::new(Event::of_tollgate(clock.now(), action, revision, &about)))
+        }
+    };
+    recorder.record(event("tollgate.started"));
     let counting =
         Counting::start(settings, &clock, &metrics, &house, Known { kept: known, recorder: recorder.clone() })?;
     let addresses = settings.upstream.iter().map(|at| edge::Address { host: at.host.clone(), port: at.port }).collect();
@@ -176,10 +194,9 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
         tracing::error!("the health pages ended badly");
     }
     house.wait_for(counting.stop());
+    recorder.record(event("tollgate.stopped"));
     house.wait_for(recorder.stop(LAST_WORDS));
-    if let Some(keeping) = keeping {
-        keeping.abort();
-    }
+    keeping.iter().chain(&keepers).for_each(JoinHandle::abort);
     if house.wait_for(working).is_err() {
         tracing::error!("the recorder ended badly: its last entries may be missing");
     }
@@ -218,7 +235,7 @@ async fn stores(settings: &Settings) -> Result<Stores, StartFault> {
         Some(mongo) => Some(Arc::new(Mongo::connect(mongo.uri.reveal(), &mongo.database).await?)),
         None => None,
     };
-    let needs_embedded = mongo.is_none() || settings.sinks.contains(&SinkKind::Embedded);
+    let needs_embedded = mongo.is_none() || settings.records.sinks.contains(&SinkKind::Embedded);
     let embedded = if needs_embedded { Some(Arc::new(Embedded::open(&settings.data)?)) } else { None };
     let directory: Arc<dyn Directory> = match (&mongo, &embedded) {
         (Some(mongo), _) => mongo.clone(),
@@ -226,7 +243,7 @@ async fn stores(settings: &Settings) -> Result<Stores, StartFault> {
         (None, None) => return Err(StartFault::Machine("no directory is configured".to_owned())),
     };
     let mut sinks = Vec::new();
-    for kind in &settings.sinks {
+    for kind in &settings.records.sinks {
         match (kind, &mongo, &embedded) {
             (SinkKind::Stdout, ..) => sinks.push(
                 Sink::stdout().map_err(|error| StartFault::Machine(format!("no thread can be started: {error}")))?,
@@ -241,9 +258,15 @@ async fn stores(settings: &Settings) -> Result<Stores, StartFault> {
     Ok(Stores { directory, agents, accounts, sinks })
 }
 
-fn recorder(settings: &Settings, sinks: Vec<Sink>, metrics: &Metrics) -> (Recorder, crate::record::RecorderWorker) {
-    let options = RecorderOptions { capacity: settings.queue, ..RecorderOptions::default() };
-    Recorder::start(sinks, &metrics.recorder(), options)
+fn recorder(
+    settings: &Settings,
+    sinks: Vec<Sink>,
+    clock: &Clock,
+    metrics: &Metrics,
+) -> Result<(Recorder, RecorderWorker), OpenFault> {
+    let Records { queue, spool, durable, on_full, signing_key, .. } = settings.records.clone();
+    let options = RecorderOptions { queue, spool, durable, on_full, signing_key, ..RecorderOptions::default() };
+    Recorder::start(&settings.data, sinks, clock, &metrics.recorder(), options)
 }
 
 /// The mode as a word for metrics and messages.

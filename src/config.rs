@@ -16,9 +16,11 @@ use crate::report::Report;
 
 mod environment;
 mod reading;
+pub mod records;
 mod written;
 
 pub use environment::{ENVIRONMENT, Environment};
+pub use records::{Records, SinkKind};
 
 /// Shortest `JWT_SECRET` that is accepted, in bytes. LibreChat's own example has 64 hex digits.
 const SHORTEST_SECRET: usize = 16;
@@ -48,10 +50,8 @@ pub struct Settings {
     pub redis: Option<Secret>,
     /// Whether this is one of several replicas that count limits each for itself. Without Redis several have to say so.
     pub replicas: Replicas,
-    /// Where entries are written. Default: MongoDB where it is configured, else the embedded store.
-    pub sinks: Vec<SinkKind>,
-    /// Most entries waiting to be written. Default 8,192.
-    pub queue: usize,
+    /// How decisions and usage are written down and kept.
+    pub records: Records,
     /// Proxies in front whose `X-Forwarded-*` are believed. Default none.
     pub trusted_proxies: Vec<IpNet>,
     /// What happens to unknown paths under `/api`. Default refuse.
@@ -131,17 +131,6 @@ pub struct Timeouts {
     pub write_stall: Duration,
     /// Answers in flight when Tollgate is asked to stop. Default 30 s.
     pub drain: Duration,
-}
-
-/// Where entries are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SinkKind {
-    /// JSON lines on standard output.
-    Stdout,
-    /// The embedded store.
-    Embedded,
-    /// Tollgate's database on MongoDB.
-    Mongo,
 }
 
 /// What is logged (to standard error), and how.

@@ -44,6 +44,7 @@ mod features;
 pub mod gate;
 mod govern;
 mod headers;
+mod kept;
 mod malformed;
 mod mine;
 mod passage;
@@ -66,7 +67,7 @@ pub use turns::{Follower, Pace, Turns, TurnsParts};
 use catalogue::Catalogue;
 use counted::Counted;
 use headers::Client;
-use refusal::Refusal;
+use refusal::{Answer, Refusal};
 use reply::{Unheld, Watch};
 use shares::Shares;
 use turns::Tap;
@@ -172,7 +173,7 @@ impl<U: Upstream> Spine<U> {
                 self.counted.forwarded(visit.class, visit.took());
                 answer
             }
-            Err(refusal) => self.refuse(&mut visit, &refusal),
+            Err(refusal) => self.refuse(&mut visit, &refusal).await,
         }
     }
 
@@ -186,6 +187,7 @@ impl<U: Upstream> Spine<U> {
         let (route, target) = self.route(&head.method, &head.uri, &path)?;
         visit.class = Some(route.class);
         let bearer = self.bearer(visit, route, &head.headers).await?;
+        self.can_be_kept(route.class)?;
         let head = self.towards_librechat(visit, head, target, route.access, bearer.as_deref());
         // The rare ways are boxed, so that a request on a common way does not carry their room.
         match (route.class, bearer) {
@@ -370,10 +372,25 @@ impl<U: Upstream> Spine<U> {
         Ok(answer)
     }
 
-    fn refuse(&self, visit: &mut Visit<'_>, refusal: &Refusal) -> Response<Body<U>> {
+    async fn refuse(&self, visit: &mut Visit<'_>, refusal: &Refusal) -> Response<Body<U>> {
+        let answer = self.answer_of(visit, refusal);
+        let instead = match visit.refused(&answer, refusal.rules()) {
+            Some(entry) => self.keep_refusal(visit, refusal, entry).await,
+            None => None,
+        };
+        match instead {
+            Some(unrecorded) => self.say(visit, &unrecorded, self.answer_of(visit, &unrecorded)),
+            None => self.say(visit, refusal, answer),
+        }
+    }
+
+    fn answer_of(&self, visit: &Visit<'_>, refusal: &Refusal) -> Answer {
         let mut id = [0_u8; uuid::fmt::Hyphenated::LENGTH];
-        let answer = refusal.answer(visit.class, visit.id.hyphenated().encode_lower(&mut id));
-        visit.refused(&answer, refusal.rules());
+        refusal.answer(visit.class, visit.id.hyphenated().encode_lower(&mut id))
+    }
+
+    /// The answer that says this refusal.
+    fn say(&self, visit: &Visit<'_>, refusal: &Refusal, answer: Answer) -> Response<Body<U>> {
         self.counted.refused(visit.class, refusal, visit.took());
         let mut response = Response::new(Reply::whole(answer.body));
         *response.status_mut() = answer.status;

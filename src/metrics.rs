@@ -91,11 +91,17 @@ metrics! {
         pub record_entries_total: IntCounter,
         /// Entries written, by sink.
         pub record_written_total: IntCounterVec["sink"],
-        /// Entries lost, by sink (all: before any sink), kind (audit, usage) and reason (queue_full, noise, stopped, behind, gave_up, refused).
-        pub record_dropped_total: IntCounterVec["sink", "kind", "reason"],
+        /// Entries lost before they were on the disk, by kind (audit, usage) and reason (queue_full, noise, stopped, spool_full, refused).
+        pub record_dropped_total: IntCounterVec["kind", "reason"],
+        /// Entries that a sink refused for good and that were set aside in the data directory, by sink.
+        pub record_aside_total: IntCounterVec["sink"],
+        /// Bytes of the record that are on the disk of this machine and not yet in all sinks, in whole files.
+        pub record_spool_bytes: IntGauge,
+        /// 1 while nothing can be recorded, because the disk is full or broken or sinks have been away for too long; else 0.
+        pub record_full: IntGauge,
         /// Writes of entries that failed, by sink, repetitions included.
         pub record_failures_total: IntCounterVec["sink"],
-        /// Entries that wait for a sink, by sink.
+        /// Entries on the disk that wait for a sink, by sink.
         pub record_waiting: IntGaugeVec["sink"],
         /// 1 for the policy in force, by its revision and mode.
         pub policy_info: IntGaugeVec["revision", "mode"],
@@ -145,6 +151,9 @@ impl Metrics {
             dropped: self.record_dropped_total.clone(),
             failures: self.record_failures_total.clone(),
             queue: self.record_waiting.clone(),
+            aside: self.record_aside_total.clone(),
+            spool: self.record_spool_bytes.clone(),
+            full: self.record_full.clone(),
         }
     }
 }

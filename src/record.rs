@@ -1,24 +1,30 @@
 //! What happened, written down: audit entries for decisions and refusals, usage entries for turns.
 //!
-//! [`Recorder::record`] never waits: entries go into a bounded queue, a worker takes them in batches to the sinks. What does
-//! not fit is dropped and counted, never silently.
+//! [`Recorder::record`] never waits: entries go into a bounded queue, and a few milliseconds later to the disk, bound into a chain that
+//! shows what was changed or taken out since. From there they go to the sinks. What cannot be written is counted, and the record says
+//! so; whether requests go on then is a setting.
 
 pub mod chain;
 pub mod entry;
 pub mod heads;
+pub mod keeper;
 mod lane;
 pub mod line;
 pub mod link;
 pub mod meters;
+pub mod open;
 pub mod recorder;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod sinks;
 pub mod spool;
 pub mod verify;
+mod writer;
 
-pub use entry::{Audit, Category, Decision, Entry, Severity, Spent, Usage};
+pub use entry::{Audit, Category, Decision, Entry, Event, Severity, Spent, Usage};
+pub use keeper::Keeper;
 pub use line::{Kind, Line};
 pub use meters::RecorderMeters;
-pub use recorder::{Recorder, RecorderOptions, RecorderWorker};
+pub use open::{OpenFault, RecorderOptions, RecorderWorker};
+pub use recorder::{Durable, OnFull, Recorder, Unkept};
 pub use sinks::{Kept, Sink};

@@ -7,20 +7,18 @@
 //! What limits count is kept apart ([`counters`]): in [`memory`], with a journal in the embedded store's directory, or in
 //! [`redis`], where several processes count together. These two have a contract suite of their own.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use self::counters::Draw;
-use crate::record::Entry;
-
 pub mod accounts;
 mod charged;
 pub mod counters;
+mod daily;
 pub mod diary;
 pub mod embedded;
+mod facts;
+pub mod ledger;
 pub mod memory;
 pub mod mongo;
 pub mod own;
@@ -28,6 +26,7 @@ pub mod redis;
 mod subject;
 
 pub use accounts::{Accounts, Page};
+pub use ledger::{Daily, ERASED, Erased, Filter, Keep, Ledger, Order, Place, SLACK, Span, Tomb};
 pub use subject::{Holder, Subject, normal_issuer};
 
 /// A person as the directory knows them at the moment of the look-up.
@@ -115,30 +114,6 @@ pub struct ApiKey {
     /// When it stops being accepted; none where it does not.
     pub expires: Option<Timestamp>,
 }
-
-/// Keeps audit and usage entries.
-#[async_trait]
-pub trait Ledger: Send + Sync {
-    /// Appends the entries, in order. Appending an entry again (same id) changes nothing: shipping may be repeated.
-    ///
-    /// # Errors
-    /// [`StoreError`]; none, some or all of the entries may then be stored, and the call can be repeated whole.
-    async fn append(&self, entries: &[Entry]) -> Result<(), StoreError>;
-
-    /// What the appended usage entries have put on counters (`charged`), as far as it still counts at this moment: for each
-    /// counter a draw, in the form that [`counters::Counters::rebuild`] wants. Of a window of the calendar that is the sum, of a
-    /// rolling one what has not been forgotten yet, in begun units. More than 64 bits hold counts as so much. In no order; an
-    /// entry counts once, however often it was appended.
-    ///
-    /// `at` is by the clock of the counters. A window that is over counts for [`SLACK`] longer, since clocks differ.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the store cannot answer; may be repeated.
-    async fn charged(&self, at: Timestamp) -> Result<Vec<Draw>, StoreError>;
-}
-
-/// For how long [`Ledger::charged`] goes on telling what a window held that is over.
-pub const SLACK: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// A store could not do its work.
 #[derive(Clone, Debug, thiserror::Error)]

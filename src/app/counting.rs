@@ -117,7 +117,7 @@ fn counters(
 pub(super) fn known(settings: &Settings, sinks: &[Sink]) -> Option<Kept> {
     let alone = settings.redis.is_none() || settings.replicas.count == 1;
     let has = |kind: SinkKind| {
-        let at = settings.sinks.iter().position(|sink| *sink == kind)?;
+        let at = settings.records.sinks.iter().position(|sink| *sink == kind)?;
         sinks.get(at)?.kept()
     };
     has(SinkKind::Mongo).or_else(|| alone.then(|| has(SinkKind::Embedded)).flatten())

@@ -14,13 +14,16 @@ use serde_saphyr::{Location, Spanned};
 
 use super::environment::Environment;
 use super::written::{Text, Written};
-use super::{Flags, Log, Mongo, SHORTEST_SECRET, Secret, Settings, SinkKind, Timeouts, Upstream};
+use super::{Flags, Log, Mongo, SHORTEST_SECRET, Secret, Settings, Timeouts, Upstream};
 use crate::flow::UnknownRoutes;
 use crate::report::{ByteSpan, Fault, Place, Report, quoted};
+
+mod keep;
 
 mod balance;
 mod counting;
 mod oidc;
+mod records;
 
 /// Where a value came from.
 #[derive(Clone, Debug)]
@@ -124,10 +127,9 @@ impl Reader<'_> {
         let data = self.value(written.store.embedded, "TOLLGATE_DATA", ("--data", path_text(&flags.data)));
         let redis = self.redis(written.store.redis);
         let replicas = self.replicas(written.replicas, !matches!(redis, Some(None)));
-        let sinks = self.sinks(written.records.sinks, mongo.is_some());
+        let records = self.records(written.records, mongo.is_some());
         let trusted = self.trusted(written.trusted_proxies);
         let remember = self.duration("identity.cache", written.identity.cache, 5.0, (0.1, 60.0));
-        let queue = self.number("records.queue", written.records.queue, 8_192, (64, 1_000_000));
         let connections = self.number("limits.connections", written.limits.connections, 10_000, (1, 1_000_000));
         let threads = self.variable(written.threads, "TOLLGATE_THREADS");
         let threads = self.count("threads", threads, default_threads(), (1, 64));
@@ -158,8 +160,7 @@ impl Reader<'_> {
             data: data.map_or_else(|| PathBuf::from("./tollgate-data"), |value| PathBuf::from(value.text)),
             redis: redis?,
             replicas,
-            sinks,
-            queue,
+            records,
             trusted_proxies: trusted,
             unknown_routes,
             balance,
@@ -269,41 +270,6 @@ impl Reader<'_> {
         }
         let database = database.map_or_else(|| "tollgate".to_owned(), |database| database.value);
         Some(Mongo { uri: Secret::new(value.text), database })
-    }
-
-    fn sinks(&mut self, written: Vec<Spanned<String>>, mongo: bool) -> Vec<SinkKind> {
-        let values: Vec<Value> = match self.environment.get("TOLLGATE_RECORDS") {
-            Some(list) => list
-                .split(',')
-                .map(|text| Value { text: text.trim().to_owned(), origin: Origin::Variable("TOLLGATE_RECORDS") })
-                .collect(),
-            None => written.into_iter().map(|spanned| self.in_file(spanned)).collect(),
-        };
-        if values.is_empty() {
-            return vec![if mongo { SinkKind::Mongo } else { SinkKind::Embedded }];
-        }
-        let mut sinks = Vec::new();
-        for value in values {
-            let kind = match value.text.as_str() {
-                "stdout" => SinkKind::Stdout,
-                "embedded" => SinkKind::Embedded,
-                "mongo" if mongo => SinkKind::Mongo,
-                "mongo" => {
-                    let help = "set mongo.uri or MONGO_URI, or take mongo out of records.sinks";
-                    self.blame(&value.origin, "setting-sink", "records: no MongoDB is configured", help);
-                    continue;
-                }
-                other => {
-                    let message = format!("records: {} is no sink", shown(other));
-                    self.blame(&value.origin, "setting-sink", message, "the sinks are stdout, embedded and mongo");
-                    continue;
-                }
-            };
-            if !sinks.contains(&kind) {
-                sinks.push(kind);
-            }
-        }
-        sinks
     }
 
     fn trusted(&mut self, written: Vec<Spanned<String>>) -> Vec<IpNet> {

@@ -1,4 +1,6 @@
 use super::*;
+use crate::record::{Durable, OnFull};
+use crate::store::Keep;
 
 use std::fs;
 
@@ -25,13 +27,21 @@ fn codes(result: Result<Settings, Report>) -> Vec<(&'static str, u32)> {
     report.faults().iter().map(|fault| (fault.code, fault.place.as_ref().map_or(0, |place| place.line))).collect()
 }
 
+fn days(days: u64) -> Option<Duration> {
+    Some(Duration::from_secs(days * 86_400))
+}
+
 #[test]
 fn a_secret_and_a_policy_are_all_that_must_be_said() {
     let settings = read(None, &[SECRET], with_policies()).unwrap();
     assert_eq!(settings.listen.to_string(), "0.0.0.0:8080");
     assert_eq!(settings.admin.to_string(), "127.0.0.1:9090");
     assert_eq!(settings.upstream, [Upstream { host: "127.0.0.1".to_owned(), port: 3080 }]);
-    assert_eq!(settings.sinks, [SinkKind::Embedded]);
+    assert_eq!(settings.records.sinks, [SinkKind::Embedded]);
+    let Records { spool, durable, on_full, signing_key, keep, .. } = settings.records.clone();
+    assert_eq!((spool, on_full, signing_key), (256 << 20, OnFull::Refuse, None));
+    assert_eq!(durable, Durable { refusals: true, admin: true, turns: false });
+    assert_eq!(keep, Keep { audit: days(90), usage: days(400), daily: None, heads: days(400) });
     assert_eq!(settings.unknown_routes, UnknownRoutes::Deny);
     assert!(settings.mongo.is_none() && settings.trusted_proxies.is_empty());
 }
@@ -60,7 +70,14 @@ identity: { jwt_secret: sixteen-bytes-or-more, cache: 2s }
 mongo: { uri: 'mongodb://mongo/LibreChat', database: gate }
 store: { embedded: /var/lib/tollgate, redis: 'redis://:s3cret@redis:6379/1' }
 replicas: { count: 3, independent: false }
-records: { sinks: [stdout, embedded, mongo, stdout], queue: 1000 }
+records:
+  sinks: [stdout, embedded, mongo, stdout]
+  queue: 1000
+  spool: 2GiB
+  durable: [turns, admin]
+  on_full: drop
+  signing_key: /run/secrets/tollgate.key
+  keep: { audit: 30d, usage: forever, daily: 3650d }
 trusted_proxies: [10.0.0.0/8, 192.0.2.7, '2001:db8::/32']
 routes: { unknown: identified }
 timeouts: { head: 10s, body: 20s, connect: 500ms, response: 2m, idle: 1h, write_stall: 15s, drain: 0s, limits: 100ms }
@@ -72,11 +89,16 @@ log: { level: warn, format: json }
     assert_eq!(settings.upstream.len(), 2);
     assert_eq!(settings.remember, Duration::from_secs(2));
     assert_eq!(settings.mongo.as_ref().unwrap().database, "gate");
-    assert_eq!(settings.sinks, [SinkKind::Stdout, SinkKind::Embedded, SinkKind::Mongo]);
+    assert_eq!(settings.records.sinks, [SinkKind::Stdout, SinkKind::Embedded, SinkKind::Mongo]);
     assert_eq!(settings.trusted_proxies.len(), 3);
     assert_eq!(settings.unknown_routes, UnknownRoutes::Identified);
     assert_eq!(settings.timeouts.connect, Duration::from_millis(500));
-    assert_eq!((settings.queue, settings.connections, settings.threads), (1000, 500, 2));
+    assert_eq!((settings.records.queue, settings.connections, settings.threads), (1000, 500, 2));
+    let Records { spool, durable, on_full, signing_key, keep, .. } = settings.records.clone();
+    assert_eq!((spool, on_full), (2 << 30, OnFull::Drop));
+    assert_eq!(durable, Durable { refusals: false, admin: true, turns: true });
+    assert_eq!(signing_key.unwrap().to_str(), Some("/run/secrets/tollgate.key"));
+    assert_eq!(keep, Keep { audit: days(30), usage: None, daily: days(3_650), heads: days(400) });
     assert!(settings.log.json);
     assert_eq!(settings.redis.as_ref().unwrap().reveal(), "redis://:s3cret@redis:6379/1");
     assert_eq!(settings.replicas, Replicas { count: 3, independent: false });
@@ -156,13 +178,32 @@ fn replicas_that_would_count_alone_have_to_be_told_so() {
 }
 
 #[test]
+fn records_that_make_no_sense_are_faults() {
+    for (written, code) in [
+        ("spool: 15MiB", "setting-size"),
+        ("spool: 2TiB", "setting-size"),
+        ("spool: much", "setting-size"),
+        ("spool: 99999999999999999TiB", "setting-size"),
+        ("durable: [refusals, everything]", "setting-choice"),
+        ("on_full: wait", "setting-choice"),
+    ] {
+        let file = format!("records: {{ {written} }}");
+        assert_eq!(codes(read(Some(&file), &[SECRET], with_policies())), [(code, 1)], "{written}");
+    }
+    for written in ["spool: 16777216", "spool: 64 MiB", "durable: []"] {
+        let settings = read(Some(&format!("records: {{ {written} }}")), &[SECRET], with_policies());
+        assert!(settings.is_ok(), "{written}");
+    }
+}
+
+#[test]
 fn all_faults_come_at_once_with_their_lines() {
     let file = "listen: nonsense
 upstream: https://librechat
 trusted_proxies: [10.0.0.0/33]
 timeouts: { drain: forever }
 threads: 0
-records: { sinks: [mongo, kafka] }
+records: { sinks: [mongo, kafka], keep: { audit: 0d, usage: 90, daily: 12h, heads: +1d } }
 routes: { unknown: maybe }
 ";
     let environment = [("JWT_SECRET", "short"), ("MONGO_URI", "postgres://x"), ("TOLLGATE_LISTN", "x")];
@@ -174,6 +215,10 @@ routes: { unknown: maybe }
             ("setting-address", 1),
             ("setting-choice", 7),
             ("setting-duration", 4),
+            ("setting-keep", 6),
+            ("setting-keep", 6),
+            ("setting-keep", 6),
+            ("setting-keep", 6),
             ("setting-missing", 0),
             ("setting-mongo", 0),
             ("setting-network", 3),

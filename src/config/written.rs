@@ -77,6 +77,20 @@ pub(super) struct Replicas {
 pub(super) struct Records {
     pub(super) sinks: Vec<Spanned<String>>,
     pub(super) queue: Text,
+    pub(super) spool: Text,
+    pub(super) durable: Option<Vec<Spanned<String>>>,
+    pub(super) on_full: Text,
+    pub(super) signing_key: Text,
+    pub(super) keep: Keep,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Keep {
+    pub(super) audit: Text,
+    pub(super) usage: Text,
+    pub(super) daily: Text,
+    pub(super) heads: Text,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -164,6 +164,9 @@ impl<U: Upstream> Spine<U> {
         held: Held,
         bearer: Option<&Arc<Bearer>>,
     ) -> Result<Sent, Refusal> {
+        if self.parts.recorder.durable().turns {
+            Box::pin(self.keep_ahead(visit)).await?;
+        }
         if !self.parts.turns.follows(held.0.is_some()) {
             return Ok(Sent::default());
         }

@@ -208,6 +208,9 @@ impl<U: Upstream> Spine<U> {
             visit.decide(&Verdict { outcome: Outcome::Allow, because: vec![RuleId::new(ADMINS)] }, Metadata::default());
         }
         let changes = head.method != Method::GET && head.method != Method::HEAD;
+        if changes && self.parts.recorder.durable().admin {
+            self.keep_ahead(visit).await?;
+        }
         let answer = self.pass(visit, head, body, bearer).await;
         if changes {
             // Whether it answered or not, LibreChat may offer something else from now on.

@@ -25,7 +25,12 @@ impl<U: Upstream> Spine<U> {
         let client = Client::of(peer, &HeaderMap::new(), &[]);
         let policy = self.parts.policy.load_full();
         let mut visit = Visit::arrive(&head, client, policy, &self.parts.clock, &self.parts.recorder);
-        let mut answer = self.refuse(&mut visit, &Refusal::Gate(fault));
+        let refusal = Refusal::Gate(fault);
+        let told = self.answer_of(&visit, &refusal);
+        if let Some(entry) = visit.refused(&told, refusal.rules()) {
+            self.parts.recorder.record(entry);
+        }
+        let mut answer = self.say(&visit, &refusal, told);
         if fault == GateFault::Method {
             answer.headers_mut().insert(ALLOW, METHODS);
         }

@@ -18,7 +18,7 @@ use crate::librechat::routes::{Class, Methods, Unrouted};
 use crate::librechat::unreadable::Unreadable;
 use crate::policy::charge::Charge;
 use crate::policy::{Part, Reason, RuleId};
-use crate::record::{Category, Severity};
+use crate::record::{Category, Severity, Unkept};
 use crate::store::StoreError;
 
 /// The rule that closes the remote-agent API where keys cannot be looked up (policies/README.md).
@@ -90,6 +90,8 @@ pub(super) enum Refusal {
         /// Why not.
         why: Unbounded,
     },
+    /// What is decided cannot be written down.
+    Unrecorded(Unkept),
     /// LibreChat gave no answer.
     Upstream(UpstreamFault),
     /// LibreChat's answer is not what it should be, and would have to be filtered.
@@ -168,6 +170,7 @@ impl Refusal {
             Self::Running => RUNNING,
             Self::Uncounted(_) => "limits.unavailable",
             Self::Unbounded { .. } => "limits.unbounded",
+            Self::Unrecorded(_) => "records.full",
             Self::Upstream(UpstreamFault::Timeout) => "upstream.timeout",
             Self::Upstream(UpstreamFault::Connect(_)) => "upstream.connect",
             Self::Upstream(UpstreamFault::Broken(_) | UpstreamFault::Request(_)) => "upstream.broken",
@@ -339,7 +342,9 @@ impl Refusal {
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::Exceeded(exceeded) => exceeded.shortage.status(),
             Self::Running => ONE_AT_A_TIME.status(),
-            Self::NoDirectory(_) | Self::NoRoom | Self::Uncounted(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoDirectory(_) | Self::NoRoom | Self::Uncounted(_) | Self::Unrecorded(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Upstream(UpstreamFault::Timeout) => StatusCode::GATEWAY_TIMEOUT,
             Self::Upstream(_) | Self::Misshapen(_) | Self::Unfiltered(_) => StatusCode::BAD_GATEWAY,
         }
@@ -371,6 +376,7 @@ impl Refusal {
             Self::Exceeded(exceeded) => exceeded.message.as_str().into(),
             Self::Running => "An answer in this conversation is still being written. Wait for it, or stop it.".into(),
             Self::Uncounted(_) => "Your limits cannot be counted at the moment. Try again shortly.".into(),
+            Self::Unrecorded(_) => "What you do cannot be recorded at the moment. Try again shortly.".into(),
             Self::Unbounded { why, .. } => {
                 format!("You have a strict limit, and this request cannot be held to it: {why}.").into()
             }
@@ -386,6 +392,7 @@ impl Refusal {
             Self::BrokenOff(cause) | Self::Unfiltered(cause) | Self::Uncounted(cause) => Some(cause.as_str().into()),
             Self::Upstream(UpstreamFault::Connect(cause) | UpstreamFault::Broken(cause)) => Some(cause.as_str().into()),
             Self::Misshapen(fault) => Some(fault.to_string().into()),
+            Self::Unrecorded(unkept) => Some(unkept.to_string().into()),
             // What the caller is not told.
             Self::Denied { reason: Reason::Agent { agent, part }, .. } => Some(format!("{agent}: {part}").into()),
             _ => None,

@@ -19,7 +19,7 @@ use crate::identity::Bearer;
 use crate::librechat::routes::{Catalog, Class, Remote};
 use crate::librechat::selection::TurnRequest;
 use crate::policy::{Caller, Feature, Outcome, Part, RuleId, Snapshot, Target, Verdict};
-use crate::record::entry::{Details, Metadata, Response, TurnOutcome};
+use crate::record::entry::{Details, Metadata, Response, TurnOutcome, id_at};
 use crate::record::{Audit, Category, Decision, Entry, Recorder, Severity, Usage};
 
 /// Most bytes of a `User-Agent` that are recorded.
@@ -56,6 +56,10 @@ pub(super) struct Visit<'a> {
     /// Who that is, once looked up.
     pub caller: Option<Arc<Caller>>,
     decided: Option<Decided>,
+    /// The conversation that the request names.
+    conversation: Option<Arc<str>>,
+    /// The decision was written down before the request went on.
+    told: bool,
     turn: Option<TurnFacts>,
     method: Method,
     uri: Uri,
@@ -105,6 +109,8 @@ impl<'a> Visit<'a> {
             key: None,
             caller: None,
             decided: None,
+            conversation: None,
+            told: false,
             turn: None,
             method: head.method.clone(),
             uri: head.uri.clone(),
@@ -123,6 +129,7 @@ impl<'a> Visit<'a> {
             Outcome::Shadowed(_) => Decision::Shadow,
             Outcome::Deny(_) => Decision::Deny,
         };
+        self.conversation.clone_from(&about.conversation_id);
         self.decided = Some(Decided { decision, rules: verdict.because.clone(), about });
     }
 
@@ -167,8 +174,7 @@ impl<'a> Visit<'a> {
     /// The answer to a turn goes to the caller, and is the turn itself.
     pub(super) fn running(&mut self, status: StatusCode, started: bool) {
         let outcome = if started { TurnOutcome::Started } else { TurnOutcome::Refused };
-        let conversation = self.decided.as_ref().and_then(|decided| decided.about.conversation_id.clone());
-        self.finish(status, outcome, conversation);
+        self.finish(status, outcome, self.conversation.clone());
     }
 
     fn finish(&mut self, status: StatusCode, outcome: TurnOutcome, stream: Option<Arc<str>>) {
@@ -182,17 +188,33 @@ impl<'a> Visit<'a> {
             }
             let response = Response { status: status.as_u16(), message: None, time };
             let severity = if decided.decision == Decision::Shadow { Severity::Warning } else { Severity::Info };
-            let category = if self.class == Some(Class::Admin) { Category::Admin } else { Category::Api };
-            self.write_audit(decided, category, severity, response, None);
+            let category = self.category();
+            self.recorder.record(self.audit(decided, category, severity, Some(response), None));
         }
     }
 
-    /// A refusal goes to the caller.
-    pub(super) fn refused(&mut self, answer: &Answer, rules: Vec<RuleId>) {
+    /// The entry of the decision as it stands before LibreChat has answered, where there is one. It is the only one of this visit.
+    pub(super) fn ahead(&mut self) -> Option<Entry> {
+        let decided = self.decided.take()?;
+        self.told = true;
+        let severity = if decided.decision == Decision::Shadow { Severity::Warning } else { Severity::Info };
+        Some(self.audit(decided, self.category(), severity, None, None))
+    }
+
+    /// Of a request that went on.
+    fn category(&self) -> Category {
+        if self.class == Some(Class::Admin) { Category::Admin } else { Category::Api }
+    }
+
+    /// A refusal goes to the caller: its entry, unless the decision has one already.
+    pub(super) fn refused(&mut self, answer: &Answer, rules: Vec<RuleId>) -> Option<Entry> {
         let time = self.answered();
         let status = answer.status.as_u16();
         if let Some(turn) = self.turn.take() {
             self.write_usage(turn, TurnOutcome::Failed, status, time, None);
+        }
+        if self.told {
+            return None;
         }
         let response = Response { status, message: Some(answer.message.clone()), time };
         // A request that the policy allowed and LibreChat did not answer was still decided by the policy.
@@ -205,18 +227,18 @@ impl<'a> Visit<'a> {
                 Decided { decision: Decision::Deny, rules, about }
             }
         };
-        self.write_audit(decided, answer.category, answer.severity, response, answer.told_inside());
+        Some(self.audit(decided, answer.category, answer.severity, Some(response), answer.told_inside()))
     }
 
-    fn write_audit(
+    fn audit(
         &self,
         decided: Decided,
         category: Category,
         severity: Severity,
-        response: Response,
+        response: Option<Response>,
         error: Option<Box<str>>,
-    ) {
-        self.recorder.record(Entry::Audit(Box::new(Audit {
+    ) -> Entry {
+        Entry::Audit(Box::new(Audit {
             id: self.id,
             request_id: self.id,
             timestamp: self.at,
@@ -239,14 +261,13 @@ impl<'a> Visit<'a> {
                 error,
             },
             metadata: decided.about,
-        })));
+        }))
     }
 
     /// Hands over the usage entry of the turn to whoever follows it, as it stands if nothing more is learnt.
     pub(super) fn hand_over(&mut self) -> Option<Box<Usage>> {
         let turn = self.turn.take()?;
-        let conversation = self.decided.as_ref().and_then(|decided| decided.about.conversation_id.clone());
-        self.usage(turn, TurnOutcome::Abandoned, LEFT, 0.0, conversation)
+        self.usage(turn, TurnOutcome::Abandoned, LEFT, 0.0, self.conversation.clone())
     }
 
     /// Takes the usage entry back: the turn is not followed.
@@ -309,7 +330,8 @@ impl Drop for Visit<'_> {
         }
         if let Some(decided) = self.decided.take() {
             let response = Response { status: LEFT, message: None, time };
-            self.write_audit(decided, Category::Api, Severity::Info, response, Some("the caller left".into()));
+            let error = Some("the caller left".into());
+            self.recorder.record(self.audit(decided, Category::Api, Severity::Info, Some(response), error));
         }
     }
 }
@@ -410,13 +432,6 @@ fn action(class: Option<Class>) -> &'static str {
     }
 }
 
-/// A UUIDv7 for this moment (RFC 9562 5.7).
-fn id_at(at: Timestamp) -> Uuid {
-    let seconds = u64::try_from(at.as_second()).unwrap_or(0);
-    let nanoseconds = u32::try_from(at.subsec_nanosecond()).unwrap_or(0);
-    Uuid::new_v7(uuid::Timestamp::from_unix_time(seconds, nanoseconds, 0, 0))
-}
-
 /// At most `longest` bytes as text, with everything that is not printable ASCII escaped, so that no entry can forge another.
 fn printable(bytes: &[u8], longest: usize) -> Box<str> {
     let bytes = bytes.get(..longest).unwrap_or(bytes);
@@ -449,14 +464,5 @@ mod tests {
     fn query_values_are_not_recorded() {
         let uri: Uri = "/api/config?token=secret&context=share&&flag".parse().unwrap();
         assert_eq!(query_names(&uri), ["token".into(), "context".into(), "flag".into()] as [Box<str>; 3]);
-    }
-
-    #[test]
-    fn ids_are_of_version_7_and_hold_the_time() {
-        let at = Timestamp::from_millisecond(1_795_239_489_123).unwrap();
-        let id = id_at(at);
-        assert_eq!(id.get_version_num(), 7);
-        assert_eq!(id.get_timestamp().unwrap().to_unix(), (1_795_239_489, 123_000_000));
-        assert_ne!(id, id_at(at));
     }
 }

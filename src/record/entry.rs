@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::line::{Kind, Line};
@@ -25,6 +26,9 @@ pub enum Entry {
     Audit(Box<Audit>),
     /// A turn that was allowed.
     Usage(Box<Usage>),
+    /// Something that was done to Tollgate itself. Kept among the audit entries.
+    #[serde(rename = "audit")]
+    Event(Box<Event>),
 }
 
 /// A decision of the policy, or a refusal for another reason (identity, form of the request, unknown route).
@@ -65,6 +69,31 @@ pub struct Audit {
     pub metadata: Metadata,
 }
 
+/// Something that was done to Tollgate itself, or befell it: no request was decided.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// Id of this entry, UUIDv7.
+    #[serde(rename = "_id")]
+    pub id: Uuid,
+    /// When it happened (UTC).
+    pub timestamp: Timestamp,
+    /// Who did it, where somebody did: `cli` for a command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Box<str>>,
+    /// What happened: `tollgate.started`, `records.gap` and so on.
+    pub action: &'static str,
+    /// Kind of event.
+    pub category: Category,
+    /// How grave it is.
+    pub severity: Severity,
+    /// Content hash of the policy in force; absent where none is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy_revision: Option<Arc<str>>,
+    /// What there is to say about it, by the action.
+    pub about: Map<String, Value>,
+}
+
 /// The request as it was seen and the answer as it was given. Never bodies, tokens, cookies or query values.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -81,8 +110,9 @@ pub struct Details {
     /// Names of the query parameters, without their values.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub query: Vec<Box<str>>,
-    /// The answer that the caller got.
-    pub response: Response,
+    /// The answer that the caller got; absent where the entry had to be on the disk before the request went on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response: Option<Response>,
     /// What went wrong inside, where something did. Without secrets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Box<str>>,
@@ -229,6 +259,24 @@ pub enum Severity {
     Critical,
 }
 
+// === impl Event ===
+
+impl Event {
+    /// Something that befell Tollgate itself, for information. `about` is an object.
+    pub fn of_tollgate(at: Timestamp, action: &'static str, policy: Option<Arc<str>>, about: &Value) -> Self {
+        Self {
+            id: id_at(at),
+            timestamp: at,
+            actor: None,
+            action,
+            category: Category::System,
+            severity: Severity::Info,
+            policy_revision: policy,
+            about: about.as_object().cloned().unwrap_or_default(),
+        }
+    }
+}
+
 // === impl Entry ===
 
 impl Entry {
@@ -237,14 +285,16 @@ impl Entry {
         match self {
             Self::Audit(audit) => audit.id,
             Self::Usage(usage) => usage.id,
+            Self::Event(event) => event.id,
         }
     }
 
-    /// When the request arrived (UTC).
+    /// When the request arrived, or the event happened (UTC).
     pub fn timestamp(&self) -> Timestamp {
         match self {
             Self::Audit(audit) => audit.timestamp,
             Self::Usage(usage) => usage.timestamp,
+            Self::Event(event) => event.timestamp,
         }
     }
 
@@ -271,7 +321,7 @@ impl Entry {
         text.truncate(text.len().saturating_sub(1));
         let text = String::from_utf8(text).map_err(serde::ser::Error::custom)?;
         let kind = match self {
-            Self::Audit(_) => Kind::Audit,
+            Self::Audit(_) | Self::Event(_) => Kind::Audit,
             Self::Usage(_) => Kind::Usage,
         };
         Ok(Line { kind, id: self.id(), at: self.timestamp(), text: text.into() })
@@ -280,10 +330,19 @@ impl Entry {
     /// The member `kind` of the serialised entry, also a label of metrics.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Audit(_) => "audit",
+            Self::Audit(_) | Self::Event(_) => "audit",
             Self::Usage(_) => "usage",
         }
     }
+}
+
+// === helpers ===
+
+/// A UUIDv7 for this moment (RFC 9562 5.7).
+pub fn id_at(at: Timestamp) -> Uuid {
+    let seconds = u64::try_from(at.as_second()).unwrap_or(0);
+    let nanoseconds = u32::try_from(at.subsec_nanosecond()).unwrap_or(0);
+    Uuid::new_v7(uuid::Timestamp::from_unix_time(seconds, nanoseconds, 0, 0))
 }
 
 #[cfg(test)]

@@ -1,167 +1,252 @@
-//! One sink's lane: batches wait here, are written one after the other, and are tried again while the sink is away.
+//! One sink's lane: reads the spool from where the sink has come to, ships in batches, and tries again for as long as the sink is away.
+//!
+//! Nothing is given up: what waits, waits on the disk. Only what a sink refuses for good is set aside in a file of its own, so that it
+//! does not keep back what comes after it.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use prometheus::{IntCounter, IntGauge};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::meters::{Loss, RecorderMeters};
-use super::recorder::{Mark, RecorderOptions};
-use super::{Entry, Sink};
+use super::meters::RecorderMeters;
+use super::spool::{Reader, SpoolFault};
+use super::{Line, Sink};
 use crate::store::StoreError;
 
-/// How long the writing of a batch may take that is already too old when its turn comes: long enough for a store that has
-/// just come back.
-const LAST_CHANCE: Duration = Duration::from_secs(5);
+/// Entries shipped in one go, at most.
+const MOST: usize = 512;
 
-/// The dealing side of a lane.
-pub(super) struct Feed {
-    jobs: mpsc::UnboundedSender<Job>,
-    /// Entries in the lane, the batch being written included. This side adds, the lane takes away.
-    held: Arc<AtomicUsize>,
-    capacity: usize,
-    books: Books,
+/// Bytes shipped in one go, about.
+const LONGEST: usize = 1 << 20;
+
+/// How long a sink may take for one batch before it counts as away.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a place that a sink has come to is written down. After a crash what was shipped since is shipped again, which
+/// changes nothing in a store; standard output may get it twice.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// How long a lane waits between two attempts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pauses {
+    /// Before the first repetition; it doubles each time.
+    pub(super) first: Duration,
+    /// The longest.
+    pub(super) most: Duration,
 }
 
-/// The writing side of a lane.
+/// What a lane is made of.
+pub(super) struct LaneParts {
+    pub(super) sink: Sink,
+    pub(super) reader: Reader,
+    /// The number of the last frame that the sink has.
+    pub(super) come: u64,
+    /// The number of the last frame in the spool.
+    pub(super) appended: watch::Receiver<u64>,
+    /// When a stop must be over.
+    pub(super) stop: watch::Receiver<Option<Instant>>,
+    /// Where what the sink refuses is set aside.
+    pub(super) aside: PathBuf,
+    pub(super) pauses: Pauses,
+}
+
+/// The lane.
 pub(super) struct Lane {
     sink: Sink,
-    jobs: mpsc::UnboundedReceiver<Job>,
-    held: Arc<AtomicUsize>,
+    /// None while it is lent to a thread that may wait for the disk.
+    reader: Option<Reader>,
+    appended: watch::Receiver<u64>,
     stop: watch::Receiver<Option<Instant>>,
-    options: RecorderOptions,
+    aside: PathBuf,
+    pauses: Pauses,
+    /// How far the sink has come.
+    shipped: watch::Sender<u64>,
     books: Books,
     /// Whether the last write failed: a change is logged, a lasting state is not.
     failing: bool,
 }
 
-enum Job {
-    Batch { entries: Arc<[Entry]>, since: Instant },
-    Mark(Mark),
-}
+/// A lane cannot go on: Tollgate stops, or the disk cannot be read.
+struct Left;
 
 /// The sink's counters.
-#[derive(Clone)]
 struct Books {
     sink: &'static str,
-    meters: RecorderMeters,
     written: IntCounter,
     failures: IntCounter,
-    queue: IntGauge,
-}
-
-/// A lane for this sink. The channel itself has no bound, the count of entries in it does.
-pub(super) fn open(
-    sink: Sink,
-    meters: &RecorderMeters,
-    options: &RecorderOptions,
-    stop: watch::Receiver<Option<Instant>>,
-) -> (Feed, Lane) {
-    let books = Books::new(sink.name(), meters);
-    let held = Arc::new(AtomicUsize::new(0));
-    let (feed, jobs) = mpsc::unbounded_channel();
-    let feed = Feed { jobs: feed, held: held.clone(), capacity: options.capacity, books: books.clone() };
-    (feed, Lane { sink, jobs, held, stop, options: options.clone(), books, failing: false })
-}
-
-// === impl Feed ===
-
-impl Feed {
-    /// Puts a batch into the lane, or counts it as lost where the lane is full.
-    pub(super) fn offer(&self, entries: &Arc<[Entry]>) {
-        // Only this side adds, so the room that is seen here cannot shrink before the addition.
-        let held = self.held.load(Ordering::Acquire).saturating_add(entries.len());
-        if held > self.capacity {
-            return self.books.lost(entries, Loss::Behind);
-        }
-        self.held.fetch_add(entries.len(), Ordering::AcqRel);
-        self.books.queue.add(count(entries.len()));
-        if self.jobs.send(Job::Batch { entries: entries.clone(), since: Instant::now() }).is_err() {
-            self.books.lost(entries, Loss::Stopped);
-        }
-    }
-
-    /// Puts a mark behind the batches.
-    pub(super) fn mark(&self, mark: Mark) {
-        // Where the lane is gone the mark is dropped with the message, which is what passing it means.
-        let _gone = self.jobs.send(Job::Mark(mark));
-    }
+    aside: IntCounter,
+    waiting: IntGauge,
 }
 
 // === impl Lane ===
 
 impl Lane {
-    /// Works off the lane until its feed is gone and it is empty.
+    /// A lane for this sink, and how far it has come.
+    pub(super) fn new(parts: LaneParts, meters: &RecorderMeters) -> (Self, watch::Receiver<u64>) {
+        let LaneParts { sink, reader, come, appended, stop, aside, pauses } = parts;
+        let books = Books::new(sink.name(), meters);
+        let (shipped, heard) = watch::channel(come);
+        let lane = Self { sink, reader: Some(reader), appended, stop, aside, pauses, shipped, books, failing: false };
+        (lane, heard)
+    }
+
+    /// Ships until the writer has ended and everything is shipped, or until a stop has waited as long as it may.
     pub(super) async fn run(mut self) {
-        while let Some(job) = self.jobs.recv().await {
-            match job {
-                Job::Mark(mark) => drop(mark),
-                Job::Batch { entries, since } => {
-                    self.write_batch(&entries, since).await;
-                    self.held.fetch_sub(entries.len(), Ordering::AcqRel);
-                    self.books.queue.sub(count(entries.len()));
+        let mut settled = Instant::now();
+        loop {
+            let appended = *self.appended.borrow_and_update();
+            let come = *self.shipped.borrow();
+            self.books.waiting.set(i64::try_from(appended.saturating_sub(come)).unwrap_or(i64::MAX));
+            if come >= appended {
+                self.settle().await;
+                if self.appended.changed().await.is_err() && *self.shipped.borrow() >= *self.appended.borrow() {
+                    return;
                 }
+                continue;
             }
+            let Ok(last) = self.ship().await else { break };
+            self.shipped.send_replace(last);
+            if settled.elapsed() >= SETTLE {
+                self.settle().await;
+                settled = Instant::now();
+            }
+        }
+        self.settle().await;
+    }
+
+    /// Ships the next batch. The number of its last frame.
+    async fn ship(&mut self) -> Result<u64, Left> {
+        let batch = match self.with_reader(|reader| reader.next(MOST, LONGEST)).await? {
+            Ok(batch) => batch,
+            Err(error) => return self.wait_for_disk(&error).await,
+        };
+        let come = *self.shipped.borrow();
+        let lost = batch.lost.iter().map(|lost| lost.frames.end.saturating_sub(1));
+        let last = batch.frames.iter().map(|(number, _)| *number).chain(lost).max().unwrap_or(come);
+        let mut lines = Vec::with_capacity(batch.frames.len());
+        for (_, payload) in batch.frames {
+            match std::str::from_utf8(&payload).ok().and_then(|text| Line::read(text).ok()) {
+                Some(line) => lines.push(line),
+                None => self.set_aside(&payload),
+            }
+        }
+        self.write(&lines).await?;
+        Ok(last)
+    }
+
+    /// Where the sink has come to is written down, so that the spool can let go of what is before it.
+    async fn settle(&mut self) {
+        let come = *self.shipped.borrow();
+        if let Ok(Err(error)) = self.with_reader(move |reader| reader.done(come)).await {
+            note_failure(self.books.sink, &mut self.failing, &error);
         }
     }
 
-    async fn write_batch(&mut self, entries: &[Entry], since: Instant) {
-        match self.write(entries, since).await {
-            Ok(()) => {}
-            // One entry that the sink will not have must not take the others with it.
-            Err(Loss::Refused) if entries.len() > 1 => {
-                for entry in entries.chunks(1) {
-                    if let Err(loss) = self.write(entry, since).await {
-                        self.books.lost(entry, loss);
+    /// Does something with the reader on a thread that may wait for the disk.
+    async fn with_reader<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Reader) -> T + Send + 'static,
+    ) -> Result<T, Left> {
+        let mut reader = self.reader.take().ok_or(Left)?;
+        let done = spawn_blocking(move || (work(&mut reader), reader)).await;
+        let (done, reader) = done.map_err(|_| Left)?;
+        self.reader = Some(reader);
+        Ok(done)
+    }
+
+    async fn wait_for_disk(&mut self, error: &SpoolFault) -> Result<u64, Left> {
+        note_failure(self.books.sink, &mut self.failing, error);
+        let over = pin!(out_of_time(self.stop.clone()));
+        tokio::select! {
+            () = over => Err(Left),
+            () = sleep(self.pauses.most) => Ok(*self.shipped.borrow()),
+        }
+    }
+
+    /// Writes, again and again while that may help. One line that the sink will not have does not take the others with it.
+    async fn write(&mut self, lines: &[Line]) -> Result<(), Left> {
+        match self.try_for_long(lines).await? {
+            Ok(()) => Ok(()),
+            Err(_) if lines.len() > 1 => {
+                for line in lines.chunks(1) {
+                    if let Err(error) = self.try_for_long(line).await? {
+                        self.refused(line, &error);
                     }
                 }
+                Ok(())
             }
-            Err(loss) => self.books.lost(entries, loss),
+            Err(error) => {
+                self.refused(lines, &error);
+                Ok(())
+            }
         }
     }
 
-    /// Writes, again and again while the sink says that it may help and there is time.
-    async fn write(&mut self, entries: &[Entry], since: Instant) -> Result<(), Loss> {
-        let until = (since + self.options.give_up).max(Instant::now() + LAST_CHANCE.min(self.options.give_up));
-        let mut over = pin!(out_of_time(until, self.stop.clone()));
-        let mut pause = self.options.retry_first;
+    /// The error is one that lasts.
+    async fn try_for_long(&mut self, lines: &[Line]) -> Result<Result<(), StoreError>, Left> {
+        if lines.is_empty() {
+            return Ok(Ok(()));
+        }
+        let mut over = pin!(out_of_time(self.stop.clone()));
+        let mut pause = self.pauses.first;
         loop {
             let written = tokio::select! {
                 biased;
-                written = self.sink.write(entries) => written,
-                loss = &mut over => {
-                    note_failure(self.books.sink, &mut self.failing, &"no answer in time");
-                    return Err(loss);
-                }
+                written = self.sink.write(lines) => written,
+                () = sleep(PATIENCE) => Err(StoreError { store: self.books.sink, message: "no answer in time".into(), transient: true }),
+                () = &mut over => return Err(Left),
             };
-            match written {
-                Ok(()) => {
-                    self.books.written.inc_by(u64::try_from(entries.len()).unwrap_or(u64::MAX));
-                    if std::mem::take(&mut self.failing) {
-                        tracing::info!(sink = self.books.sink, "records are written again");
-                    }
-                    return Ok(());
+            let Err(error) = written else {
+                self.books.written.inc_by(u64::try_from(lines.len()).unwrap_or(u64::MAX));
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!(sink = self.books.sink, "records are written again");
                 }
-                Err(error) => self.failed(&error)?,
+                return Ok(Ok(()));
+            };
+            self.books.failures.inc();
+            if !error.transient {
+                return Ok(Err(error));
             }
+            note_failure(self.books.sink, &mut self.failing, &error);
             tokio::select! {
                 biased;
-                loss = &mut over => return Err(loss),
+                () = &mut over => return Err(Left),
                 () = sleep(pause) => {}
             }
-            pause = (pause * 2).min(self.options.retry_most);
+            pause = (pause * 2).min(self.pauses.most);
         }
     }
 
-    /// Counts and logs a failure; an error where trying again is of no use.
-    fn failed(&mut self, error: &StoreError) -> Result<(), Loss> {
-        self.books.failures.inc();
-        note_failure(self.books.sink, &mut self.failing, error);
-        if error.transient { Ok(()) } else { Err(Loss::Refused) }
+    fn refused(&self, lines: &[Line], error: &StoreError) {
+        for line in lines {
+            tracing::error!(
+                sink = self.books.sink, entry = %line.id, %error, file = %self.aside.display(),
+                "an entry of the record is refused, and set aside"
+            );
+            self.set_aside(line.text.as_bytes());
+        }
+    }
+
+    /// Keeps what this sink does not get.
+    fn set_aside(&self, text: &[u8]) {
+        self.books.aside.inc();
+        let mut options = OpenOptions::new();
+        options.append(true).create(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let kept = options.open(&self.aside).and_then(|mut file| {
+            file.write_all(&[text, b"\n"].concat())?;
+            file.sync_data()
+        });
+        if let Err(error) = kept {
+            tracing::error!(sink = self.books.sink, %error, "an entry that is refused could not be set aside");
+        }
     }
 }
 
@@ -171,44 +256,28 @@ impl Books {
     fn new(sink: &'static str, meters: &RecorderMeters) -> Self {
         Self {
             sink,
-            meters: meters.clone(),
             written: meters.written.with_label_values(&[sink]),
             failures: meters.failures.with_label_values(&[sink]),
-            queue: meters.queue.with_label_values(&[sink]),
-        }
-    }
-
-    fn lost(&self, entries: &[Entry], loss: Loss) {
-        for entry in entries {
-            self.meters.lost(self.sink, entry.kind(), loss);
+            aside: meters.aside.with_label_values(&[sink]),
+            waiting: meters.queue.with_label_values(&[sink]),
         }
     }
 }
 
 // === helpers ===
 
-/// Ends when the batch is too old, or when a stop has waited as long as it may.
-async fn out_of_time(until: Instant, mut stop: watch::Receiver<Option<Instant>>) -> Loss {
-    let stopped = async {
-        let asked = stop.wait_for(Option::is_some).await.ok().and_then(|deadline| *deadline);
-        match asked {
-            Some(deadline) => sleep_until(deadline).await,
-            // Every handle is gone without a stop: only age counts.
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = sleep_until(until) => Loss::GaveUp,
-        () = stopped => Loss::Stopped,
+/// Ends when a stop has waited as long as it may.
+async fn out_of_time(mut stop: watch::Receiver<Option<Instant>>) {
+    let asked = stop.wait_for(Option::is_some).await.ok().and_then(|deadline| *deadline);
+    match asked {
+        Some(deadline) => sleep_until(deadline).await,
+        // Every handle is gone without a stop: then the sinks have all the time that they need.
+        None => std::future::pending().await,
     }
 }
 
 fn note_failure(sink: &'static str, failing: &mut bool, error: &dyn std::fmt::Display) {
     if !std::mem::replace(failing, true) {
-        tracing::warn!(sink, %error, "records cannot be written");
+        tracing::warn!(sink, %error, "records cannot be written; they wait on the disk");
     }
-}
-
-fn count(entries: usize) -> i64 {
-    i64::try_from(entries).unwrap_or(i64::MAX)
 }

@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn an_entry_becomes_a_line_and_is_read_again() {
-        for entry in [samples::refusal(3), samples::turn(4)] {
+        for entry in [samples::refusal(3), samples::turn(4), samples::event(5)] {
             let line = entry.line().unwrap();
             assert_eq!((line.kind.as_str(), line.id, line.at), (entry.kind(), entry.id(), entry.timestamp()));
             assert_eq!(Line::read(&line.text).unwrap(), line);

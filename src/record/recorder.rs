@@ -1,266 +1,306 @@
-//! The handle that never waits, and its worker.
+//! The handle that requests have on the record.
 //!
-//! The road of an entry: [`Recorder::record`] puts it into a bounded queue; the worker takes entries out in batches and
-//! hands each batch to every sink's lane; a lane writes one batch after the other and tries again while its store is
-//! away. Each lane counts what it holds, so a sink that stands still costs a bounded amount of memory and delays nobody.
+//! The road of an entry: [`Recorder::record`] puts it into a bounded queue; the writer ([`super::writer`]) makes it a line of the
+//! chain and appends it to the spool on the disk; for every sink a lane ([`super::lane`]) reads the spool and ships it. Nothing but the
+//! queue is between a request and the disk, nothing but the spool between the disk and the sinks.
 //!
-//! Books are kept: for every sink, `recorded` = `written` + `dropped` once [`Recorder::flush`] has returned.
+//! Books are kept: what was recorded is appended or counted as lost; what is appended reaches every sink, or is set aside and counted.
 
-use std::convert::Infallible;
-use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::future;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use parking_lot::{Condvar, Mutex};
 use prometheus::IntCounter;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep};
 
 use super::Entry;
-use super::lane::{self, Feed, Lane};
 use super::meters::{Loss, RecorderMeters};
-use super::sinks::Sink;
 
-/// How much is held and for how long.
-#[derive(Clone, Debug)]
-pub struct RecorderOptions {
-    /// Entries that may wait in front of the worker, and again in front of each sink. At least 1.
-    pub capacity: usize,
-    /// Entries written in one go, at most. At least 1, at most `capacity`.
-    pub batch: usize,
-    /// How long an entry waits for others to share its batch.
-    pub linger: Duration,
-    /// The pause before the first repetition; it doubles each time.
-    pub retry_first: Duration,
-    /// The longest pause between repetitions.
-    pub retry_most: Duration,
-    /// Age at which a batch that cannot be written is dropped.
-    pub give_up: Duration,
-}
-
-/// Takes entries. Cheap to clone; every clone feeds the same worker.
+/// Takes entries. Cheap to clone; every clone feeds the same writer.
 #[derive(Clone)]
 pub struct Recorder {
     shared: Arc<Shared>,
 }
 
+/// Which entries are on the disk before the request goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Durable {
+    /// Refusals of somebody who is known, before they are answered.
+    pub refusals: bool,
+    /// LibreChat's administration, before it goes to LibreChat.
+    pub admin: bool,
+    /// Turns and all else that starts a model, before it goes to LibreChat.
+    pub turns: bool,
+}
+
+/// What happens to requests while entries cannot be written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFull {
+    /// Those that are decided are refused with 503.
+    Refuse,
+    /// They go on. What is not written is counted, and recorded as a gap as soon as there is room.
+    Drop,
+}
+
+/// An entry could not be written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the record takes no entries: {}", .0.as_str())]
+pub struct Unkept(pub Loss);
+
 /// Entries about nobody (requests without a good token) that are taken each second, once [`NOISE_BURST`] is used up. Anybody can
 /// cause them, so they must not be able to push out the entries about somebody.
-const NOISE_A_SECOND: NonZeroU32 = NonZeroU32::new(100).unwrap();
+const NOISE_A_SECOND: std::num::NonZeroU32 = std::num::NonZeroU32::new(100).unwrap();
 
 /// Entries about nobody that are taken at once.
-const NOISE_BURST: NonZeroU32 = NonZeroU32::new(2_000).unwrap();
+const NOISE_BURST: std::num::NonZeroU32 = std::num::NonZeroU32::new(2_000).unwrap();
 
-/// What all handles share. The worker holds no part of it: when the last handle goes, the queue ends.
+/// What all handles share. The writer holds no part of the queue's sending end: when the last handle goes, the queue ends.
 struct Shared {
     queue: mpsc::Sender<Message>,
-    stopped: AtomicBool,
-    /// Ends the wait for company: somebody waits for what was recorded.
-    hurry: Arc<Notify>,
     noise: DefaultDirectRateLimiter,
-    /// Says when a stop must be over. The worker holds the receivers, so its end can be awaited here.
+    /// Says when a stop must be over. Writer and lanes hold receivers, so their end can be awaited here.
     stop: watch::Sender<Option<Instant>>,
+    stopped: AtomicBool,
+    standing: Arc<Standing>,
+    /// How far each sink has come: frame numbers of the spool.
+    shipped: Vec<watch::Receiver<u64>>,
     recorded: IntCounter,
     meters: RecorderMeters,
+    durable: Durable,
+    on_full: OnFull,
 }
 
-/// The other end of a [`Recorder`]: whoever keeps the process's tasks runs it.
-pub struct RecorderWorker {
-    queue: mpsc::Receiver<Message>,
-    hurry: Arc<Notify>,
-    stop: watch::Receiver<Option<Instant>>,
-    feeds: Vec<Feed>,
-    lanes: Vec<Lane>,
-    options: RecorderOptions,
+/// What writer and handles tell each other beside the queue.
+#[derive(Default)]
+pub(super) struct Standing {
+    /// The spool takes nothing at the moment.
+    pub(super) full: AtomicBool,
+    /// Entries that were lost and are not yet recorded as a gap: audit, usage.
+    pub(super) lost: [AtomicU64; 2],
+    /// Somebody waits for the disk: the writer gathers no more company.
+    hurry: (Mutex<bool>, Condvar),
 }
 
-/// What travels to a lane behind the entries before it. Nothing is ever sent through it: whoever holds the receiver learns
-/// that every copy is gone, that is, that all lanes have passed the mark.
-pub(super) type Mark = mpsc::Sender<Infallible>;
+/// What travels to the writer.
+pub(super) enum Message {
+    /// An entry, and who waits for it to be on the disk.
+    Entry(Entry, Option<oneshot::Sender<Result<(), Unkept>>>),
+    /// Answered with the number of the last frame when everything before it is appended.
+    Mark(oneshot::Sender<u64>),
+    /// It is time for a signed head, if there is anything new.
+    Head,
+}
 
-enum Message {
-    Entry(Entry),
-    Mark(Mark),
+/// Reminds the writer of what is to be done from time to time. Does not keep the recorder open.
+pub(super) struct Beat(mpsc::WeakSender<Message>);
+
+/// The receiving end of the queue, and all that the handles are told by.
+pub(super) struct Ends {
+    pub(super) queue: mpsc::Receiver<Message>,
+    pub(super) stop: watch::Receiver<Option<Instant>>,
+    pub(super) standing: Arc<Standing>,
 }
 
 // === impl Recorder ===
 
 impl Recorder {
-    /// A recorder that writes to all of these sinks, and the worker that does the writing. Nothing is written until the
-    /// worker runs; entries wait in the queue until then.
-    pub fn start(sinks: Vec<Sink>, meters: &RecorderMeters, options: RecorderOptions) -> (Self, RecorderWorker) {
-        let options = options.within_bounds();
+    /// The handle, and what the writer works with.
+    pub(super) fn new(
+        capacity: usize,
+        shipped: Vec<watch::Receiver<u64>>,
+        (stop, stopping): (watch::Sender<Option<Instant>>, watch::Receiver<Option<Instant>>),
+        meters: &RecorderMeters,
+        durable: Durable,
+        on_full: OnFull,
+    ) -> (Self, Ends) {
         meters.open();
-        let (queue, entries) = mpsc::channel(options.capacity);
-        let (stop, stopping) = watch::channel(None);
-        let (feeds, lanes) = sinks.into_iter().map(|sink| lane::open(sink, meters, &options, stopping.clone())).unzip();
-        let hurry = Arc::new(Notify::new());
+        let (queue, entries) = mpsc::channel(capacity.max(1));
+        let standing = Arc::new(Standing::default());
         let shared = Shared {
             queue,
-            stopped: AtomicBool::new(false),
-            hurry: Arc::clone(&hurry),
             noise: RateLimiter::direct(Quota::per_second(NOISE_A_SECOND).allow_burst(NOISE_BURST)),
             stop,
+            stopped: AtomicBool::new(false),
+            standing: Arc::clone(&standing),
+            shipped,
             recorded: meters.recorded.clone(),
             meters: meters.clone(),
+            durable,
+            on_full,
         };
-        let worker = RecorderWorker { queue: entries, hurry, stop: stopping, feeds, lanes, options };
-        (Self { shared: Arc::new(shared) }, worker)
+        (Self { shared: Arc::new(shared) }, Ends { queue: entries, stop: stopping, standing })
     }
 
-    /// Writes this down. Never waits and never fails: an entry that does not fit is dropped and counted.
+    /// What reminds the writer.
+    pub(super) fn beat(&self) -> Beat {
+        Beat(self.shared.queue.downgrade())
+    }
+
+    /// Which entries have to be on the disk before the request goes on.
+    pub fn durable(&self) -> Durable {
+        self.shared.durable
+    }
+
+    /// Whether a request that is going to be decided can be written down.
+    ///
+    /// # Errors
+    /// [`Unkept`] where it cannot, and is to be refused for that.
+    pub fn open(&self) -> Result<(), Unkept> {
+        let refuses = self.shared.on_full == OnFull::Refuse;
+        if refuses && self.shared.standing.full.load(Ordering::Acquire) { Err(Unkept(Loss::SpoolFull)) } else { Ok(()) }
+    }
+
+    /// Writes this down. Never waits and never fails: an entry that does not fit is dropped and counted, and the record says so.
     pub fn record(&self, entry: Entry) {
         let kind = entry.kind();
-        if self.shared.stopped.load(Ordering::Relaxed) {
-            return self.shared.meters.lost_everywhere(kind, Loss::Stopped);
-        }
         if entry.is_about_nobody() && self.shared.noise.check().is_err() {
             return self.shared.meters.lost_everywhere(kind, Loss::Noise);
         }
-        match self.shared.queue.try_send(Message::Entry(entry)) {
-            Ok(()) => self.shared.recorded.inc(),
-            Err(TrySendError::Full(_)) => self.shared.meters.lost_everywhere(kind, Loss::QueueFull),
-            Err(TrySendError::Closed(_)) => self.shared.meters.lost_everywhere(kind, Loss::Stopped),
-        }
+        // Lost and counted there.
+        let _ = self.send(entry, None);
     }
 
-    /// Returns when everything recorded before the call is written, or counted as dropped. The worker must be running.
-    pub async fn flush(&self) {
-        let (mark, mut passed) = mpsc::channel(1);
-        match self.shared.queue.send(Message::Mark(mark)).await {
+    /// Writes this down, and returns when it is on the disk: a loss of power does not lose it.
+    ///
+    /// # Errors
+    /// [`Unkept`] where it is not, and the request is to be refused for that. With [`OnFull::Drop`] there is no error.
+    pub async fn record_durably(&self, entry: Entry) -> Result<(), Unkept> {
+        let refuses = self.shared.on_full == OnFull::Refuse;
+        if refuses && self.shared.standing.full.load(Ordering::Acquire) {
+            self.lose(entry.kind(), Loss::SpoolFull);
+            return Err(Unkept(Loss::SpoolFull));
+        }
+        let (done, kept) = oneshot::channel();
+        let sent = self.send(entry, Some(done));
+        let kept = match sent {
             Ok(()) => {
-                self.shared.hurry.notify_one();
-                passed.recv().await;
+                self.shared.standing.hurry();
+                kept.await.unwrap_or(Err(Unkept(Loss::Stopped)))
             }
-            // The worker takes no more: it has ended, or will when it has written what it holds.
-            Err(_) => self.shared.stop.closed().await,
+            Err(loss) => Err(Unkept(loss)),
+        };
+        if refuses { kept } else { Ok(()) }
+    }
+
+    fn send(&self, entry: Entry, done: Option<oneshot::Sender<Result<(), Unkept>>>) -> Result<(), Loss> {
+        let kind = entry.kind();
+        let sent = match self.shared.stopped.load(Ordering::Relaxed) {
+            true => Err(Loss::Stopped),
+            false => self.shared.queue.try_send(Message::Entry(entry, done)).map_err(|error| match error {
+                TrySendError::Full(_) => Loss::QueueFull,
+                TrySendError::Closed(_) => Loss::Stopped,
+            }),
+        };
+        match sent {
+            Ok(()) => self.shared.recorded.inc(),
+            Err(loss) => self.lose(kind, loss),
+        }
+        sent
+    }
+
+    fn lose(&self, kind: &'static str, loss: Loss) {
+        self.shared.meters.lost_everywhere(kind, loss);
+        self.shared.standing.lost(kind, 1);
+    }
+
+    /// Returns when everything recorded before the call is in the spool: `kill -9` does not lose it from then on.
+    pub async fn kept(&self) {
+        self.mark().await;
+    }
+
+    /// Returns when everything recorded before the call has reached every sink, or was set aside, or was never taken. Waits for sinks
+    /// that are away.
+    pub async fn flush(&self) {
+        let Some(last) = self.mark().await else { return };
+        for shipped in &self.shared.shipped {
+            // An error means that the lane has ended: what is left is shipped by the next start.
+            let mut shipped = shipped.clone();
+            let _ended = shipped.wait_for(|number| *number >= last).await;
         }
     }
 
-    /// The same, for who is about to ask a sink's ledger for sums: all that this process has settled before the call is in
-    /// there, but for what was lost since it began. How many usage entries that are is the answer; the sums lack what they charged.
+    /// The number of the last frame once everything before is appended; none where the writer has ended.
+    async fn mark(&self) -> Option<u64> {
+        let (done, passed) = oneshot::channel();
+        match self.shared.queue.send(Message::Mark(done)).await {
+            Ok(()) => {
+                self.shared.standing.hurry();
+                passed.await.ok()
+            }
+            Err(_) => {
+                self.shared.stop.closed().await;
+                None
+            }
+        }
+    }
+
+    /// The same as [`Self::flush`], for who is about to ask a sink's ledger for sums: all that this process has settled before the call
+    /// is in there, but for what was lost since it began. How many usage entries that are is the answer; the sums lack what they charged.
     pub async fn flushed(&self, sink: &str) -> u64 {
         self.flush().await;
         self.shared.meters.usage_lost(sink)
     }
 
-    /// Ends the recording: what is recorded afterwards is dropped and counted, what was recorded before is written. Returns
-    /// when the sinks have everything, or when `within` has passed and the rest was dropped and counted.
+    /// Ends the recording: what is recorded afterwards is lost and counted, what was recorded before is in the spool. Returns when
+    /// the sinks have everything, or when `within` has passed; the next start ships what is left.
     pub async fn stop(&self, within: Duration) {
         self.shared.stopped.store(true, Ordering::Relaxed);
         self.shared.stop.send_replace(Some(Instant::now() + within));
+        // Wakes the writer, which closes the queue.
+        let _ended = self.shared.queue.send(Message::Head).await;
+        self.shared.standing.hurry();
         self.shared.stop.closed().await;
     }
 }
 
-// === impl RecorderWorker ===
+// === impl Beat ===
 
-impl RecorderWorker {
-    /// Works until [`Recorder::stop`], or until the last handle is gone and everything is written.
-    pub async fn run(self) {
-        let Self { queue, hurry, stop, feeds, lanes, options } = self;
-        // When the dealing ends it drops the feeds, and each lane ends when it has worked off what it holds.
-        let dealing = deal(queue, stop, hurry, feeds, options);
-        tokio::join!(dealing, future::join_all(lanes.into_iter().map(Lane::run)));
-    }
-}
-
-// === impl RecorderOptions ===
-
-impl RecorderOptions {
-    fn within_bounds(mut self) -> Self {
-        self.capacity = self.capacity.max(1);
-        self.batch = self.batch.clamp(1, self.capacity);
-        self
-    }
-}
-
-impl Default for RecorderOptions {
-    fn default() -> Self {
-        Self {
-            capacity: 8192,
-            batch: 256,
-            linger: Duration::from_millis(20),
-            retry_first: Duration::from_millis(100),
-            retry_most: Duration::from_secs(5),
-            give_up: Duration::from_secs(60),
-        }
-    }
-}
-
-// === helpers ===
-
-/// Takes entries from the queue, makes batches of them and gives each batch to all lanes. Never waits for a lane.
-///
-/// While entries gather nobody waits on the queue, so recording one wakes no thread: a wake costs the request several
-/// microseconds, the entry itself a fraction of one.
-async fn deal(
-    mut queue: mpsc::Receiver<Message>,
-    mut stop: watch::Receiver<Option<Instant>>,
-    hurry: Arc<Notify>,
-    feeds: Vec<Feed>,
-    options: RecorderOptions,
-) {
-    let mut messages = Vec::with_capacity(options.batch);
-    let mut open = true;
-    loop {
-        tokio::select! {
-            _ = stop.changed(), if open => {
-                // No more entries from now on; those in the queue still come out of it.
-                open = false;
-                queue.close();
-            }
-            taken = queue.recv_many(&mut messages, options.batch) => if taken == 0 {
+impl Beat {
+    /// Tells the writer, again and again at this pace, that it is time for a signed head. Ends with the recorder.
+    pub(super) async fn run(self, pace: Duration) {
+        loop {
+            sleep(pace).await;
+            let Some(queue) = self.0.upgrade() else { return };
+            if queue.send(Message::Head).await.is_err() {
                 return;
-            },
-        }
-        if open && messages.len() < options.batch {
-            tokio::select! {
-                _ = stop.changed() => {
-                    open = false;
-                    queue.close();
-                }
-                () = hurry.notified() => {}
-                () = sleep(options.linger) => {}
             }
-        }
-        deal_out(&mut queue, &mut messages, &feeds, options.batch);
-    }
-}
-
-/// Deals out these messages and all that have come since, in batches.
-fn deal_out(queue: &mut mpsc::Receiver<Message>, messages: &mut Vec<Message>, feeds: &[Feed], most: usize) {
-    let mut batch = Vec::with_capacity(messages.len());
-    loop {
-        for message in messages.drain(..) {
-            match message {
-                Message::Entry(entry) => batch.push(entry),
-                Message::Mark(mark) => {
-                    hand_over(&mut batch, feeds);
-                    feeds.iter().for_each(|feed| feed.mark(mark.clone()));
-                }
-            }
-        }
-        let more = std::iter::from_fn(|| queue.try_recv().ok());
-        messages.extend(more.take(most.saturating_sub(batch.len())));
-        if batch.len() >= most || messages.is_empty() {
-            hand_over(&mut batch, feeds);
-        }
-        if messages.is_empty() && queue.is_empty() {
-            return;
         }
     }
 }
 
-fn hand_over(batch: &mut Vec<Entry>, feeds: &[Feed]) {
-    if batch.is_empty() {
-        return;
+// === impl Standing ===
+
+impl Standing {
+    /// Counts entries that were lost.
+    pub(super) fn lost(&self, kind: &str, entries: u64) {
+        let [audit, usage] = &self.lost;
+        if kind == "usage" { usage } else { audit }.fetch_add(entries, Ordering::AcqRel);
     }
-    let entries: Arc<[Entry]> = batch.drain(..).collect();
-    feeds.iter().for_each(|feed| feed.offer(&entries));
+
+    /// Takes the counts.
+    pub(super) fn take_lost(&self) -> [u64; 2] {
+        self.lost.each_ref().map(|lost| lost.swap(0, Ordering::AcqRel))
+    }
+
+    fn hurry(&self) {
+        let (hurry, changed) = &self.hurry;
+        *hurry.lock() = true;
+        changed.notify_one();
+    }
+
+    /// Waits for company, but not where somebody waits for the disk.
+    pub(super) fn linger(&self, for_at_most: Duration) {
+        let (hurry, changed) = &self.hurry;
+        let mut hurried = hurry.lock();
+        if !*hurried {
+            changed.wait_for(&mut hurried, for_at_most);
+        }
+        *hurried = false;
+    }
 }
 
 #[cfg(test)]

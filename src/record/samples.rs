@@ -1,10 +1,11 @@
 //! Entries for tests: the same every time but for their ids.
 
 use jiff::Timestamp;
+use serde_json::Map;
 use uuid::Uuid;
 
 use super::entry::{Details, Metadata, Response, TurnOutcome};
-use super::{Audit, Category, Decision, Entry, Severity, Usage};
+use super::{Audit, Category, Decision, Entry, Event, Severity, Usage};
 use crate::policy::RuleId;
 
 /// The n-th refusal.
@@ -28,7 +29,7 @@ pub(crate) fn refusal(n: u128) -> Entry {
             method: "POST".into(),
             path: "/api/agents/chat/openAI".into(),
             query: vec![],
-            response: Response { status: 403, message: Some("No.".into()), time: 0.5 },
+            response: Some(Response { status: 403, message: Some("No.".into()), time: 0.5 }),
             error: None,
         },
         metadata: Metadata { endpoint: Some("openAI".into()), model: Some("gpt-4o".into()), ..Metadata::default() },
@@ -54,6 +55,20 @@ pub(crate) fn turn(n: u128) -> Entry {
         request_bytes: 1024,
         time: 2.25,
         spent: None,
+    }))
+}
+
+/// The n-th event.
+pub(crate) fn event(n: u128) -> Entry {
+    Entry::Event(Box::new(Event {
+        id: Uuid::from_u128(n),
+        timestamp: time(n),
+        actor: None,
+        action: "tollgate.started",
+        category: Category::System,
+        severity: Severity::Info,
+        policy_revision: None,
+        about: Map::from_iter([("mode".to_owned(), "enforce".into())]),
     }))
 }
 

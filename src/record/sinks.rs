@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::Entry;
+use super::Line;
 use crate::store::{Ledger, StoreError};
 
 pub mod lines;
@@ -64,11 +64,11 @@ impl Sink {
         }
     }
 
-    /// Writes the entries, in order.
-    pub(super) async fn write(&self, entries: &[Entry]) -> Result<(), StoreError> {
+    /// Writes the lines, in order.
+    pub(super) async fn write(&self, lines: &[Line]) -> Result<(), StoreError> {
         match self {
-            Self::Lines(lines) => lines.write(entries).await,
-            Self::Ledger { ledger, .. } => ledger.append(entries).await,
+            Self::Lines(out) => out.write(lines).await,
+            Self::Ledger { ledger, .. } => ledger.append(lines).await,
         }
     }
 }

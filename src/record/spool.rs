@@ -46,6 +46,9 @@ pub struct SpoolOptions {
     pub size: u64,
     /// Bytes of a segment; a quarter of the size is the most.
     pub segment: u64,
+    /// How many segments stay although everybody has passed them, as long as there is room: who opens the spool again can see what it
+    /// took last.
+    pub spare: usize,
     /// Names of those who read it. They hold what they have not yet done with.
     pub readers: Vec<Box<str>>,
 }
@@ -146,6 +149,11 @@ impl Spool {
         Some(Reader::new(name, self.shared.clone(), next))
     }
 
+    /// All frames there are, those that every reader has done with included, as long as their segment is there.
+    pub fn replay(&self) -> Replay {
+        Replay::new(self.shared.clone(), self.shared.segments(|segments| segments.oldest())..self.next)
+    }
+
     /// What of these frames is not in the record as lost: see [`Self::recorded`].
     pub fn unrecorded(&self, frames: &Range<u64>) -> Vec<Range<u64>> {
         self.gaps.unknown(frames)
@@ -191,6 +199,9 @@ impl Spool {
             self.begin_segment()?;
             self.settle()?;
         }
+        if self.used() + wanted > self.size {
+            self.shared.prune_all()?;
+        }
         let used = self.used();
         if used + wanted <= self.size {
             return Ok(());
@@ -224,6 +235,6 @@ impl Spool {
 
 impl Default for SpoolOptions {
     fn default() -> Self {
-        Self { size: 256 << 20, segment: 8 << 20, readers: Vec::new() }
+        Self { size: 256 << 20, segment: 8 << 20, spare: 0, readers: Vec::new() }
     }
 }

@@ -11,16 +11,22 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::Connection;
+use uuid::Uuid;
 
 use super::counters::Draw;
-use super::{Directory, Holder, Ledger, Person, StoreError, Subject, own};
-use crate::record::Entry;
+use super::{
+    Daily, Directory, Erased, Filter, Holder, Keep, Ledger, Person, Place, Span, StoreError, Subject, Tomb, own,
+};
+use crate::record::{Kind, Line};
 
 mod charged;
+mod daily;
 mod entries;
+mod erasing;
 mod faults;
 mod people;
 mod schema;
+mod search;
 
 use faults::fault;
 
@@ -39,13 +45,15 @@ pub struct Account {
     pub subject: Box<str>,
 }
 
-/// The embedded store. Cheap to clone; all clones share the same two connections.
+/// The embedded store. Cheap to clone; all clones share the same three connections.
 #[derive(Clone)]
 pub struct Embedded {
     file: Arc<Path>,
     /// One connection for look-ups and one for writing, so that nobody who is asked about waits for a batch of records.
     reader: Arc<Mutex<Connection>>,
     writer: Arc<Mutex<Connection>>,
+    /// And one for searching the record, which may take its time.
+    searcher: Arc<Mutex<Connection>>,
 }
 
 // === impl Embedded ===
@@ -62,8 +70,9 @@ impl Embedded {
         let file: PathBuf = dir.join(FILE);
         let mut writer = connect(&file)?;
         schema::prepare(&mut writer, &file)?;
-        let reader = connect(&file)?;
-        Ok(Self { file: file.into(), reader: Arc::new(Mutex::new(reader)), writer: Arc::new(Mutex::new(writer)) })
+        let share = |connection| Arc::new(Mutex::new(connection));
+        let (reader, searcher) = (share(connect(&file)?), share(connect(&file)?));
+        Ok(Self { file: file.into(), reader, writer: share(writer), searcher })
     }
 
     /// Adds this person or replaces the one with the same id. Blocks: for the command line.
@@ -153,14 +162,66 @@ impl Directory for Embedded {
 
 #[async_trait]
 impl Ledger for Embedded {
-    async fn append(&self, entries: &[Entry]) -> Result<(), StoreError> {
-        let rows = entries::rows(entries)
-            .map_err(|error| faults::because(&self.file, &format_args!("an entry is not JSON: {error}"), false))?;
-        self.with(&self.writer, move |connection| entries::append(connection, &rows)).await
+    async fn append(&self, lines: &[Line]) -> Result<(), StoreError> {
+        let rows = entries::rows(lines)
+            .map_err(|error| faults::because(&self.file, &format_args!("not a line of the record: {error}"), false))?;
+        self.with(&self.writer, move |connection| entries::append(connection, rows)).await
     }
 
     async fn charged(&self, at: Timestamp) -> Result<Vec<Draw>, StoreError> {
-        self.with(&self.reader, move |connection| charged::charged(connection, at)).await
+        self.with(&self.searcher, move |connection| charged::charged(connection, at)).await
+    }
+
+    async fn find(&self, filter: &Filter, after: Option<&Place>, most: usize) -> Result<Vec<Line>, StoreError> {
+        let (filter, after) = (filter.clone(), after.copied());
+        self.with(&self.searcher, move |connection| search::find(connection, &filter, after.as_ref(), most)).await
+    }
+
+    async fn chain(&self, instance: Uuid, kind: Kind, from: u64, most: usize) -> Result<Vec<Line>, StoreError> {
+        self.with(&self.searcher, move |connection| search::chain(connection, instance, kind, from, most)).await
+    }
+
+    async fn instances(&self) -> Result<Vec<Uuid>, StoreError> {
+        self.with(&self.searcher, |connection| search::instances(connection)).await
+    }
+
+    async fn erase(&self, user: &str, tomb: Tomb) -> Result<Erased, StoreError> {
+        let mut erased = Erased::default();
+        for kind in [Kind::Audit, Kind::Usage] {
+            let mut after = None;
+            loop {
+                let (user, tomb) = (user.to_owned(), Arc::clone(&tomb));
+                let step = move |connection: &mut Connection| erasing::step(connection, kind, &user, after, &tomb);
+                let (last, done) = self.with(&self.writer, step).await?;
+                erased.add(done);
+                if last.is_none() {
+                    break;
+                }
+                after = last;
+            }
+        }
+        let user = user.to_owned();
+        erased.days = self.with(&self.writer, move |connection| erasing::forget(connection, &user)).await?;
+        Ok(erased)
+    }
+
+    async fn erasures(&self) -> Result<Vec<Uuid>, StoreError> {
+        self.with(&self.searcher, |connection| search::erasures(connection)).await
+    }
+
+    async fn days(&self, span: &Span, after: Option<&str>, most: usize) -> Result<Vec<Daily>, StoreError> {
+        let (span, after) = (span.clone(), after.map(str::to_owned));
+        self.with(&self.searcher, move |connection| daily::days(connection, &span, after.as_deref(), most)).await
+    }
+
+    async fn add_up(&self, _at: Timestamp) -> Result<bool, StoreError> {
+        // An entry is in the sums with the transaction that keeps it.
+        Ok(false)
+    }
+
+    async fn expire(&self, keep: &Keep, at: Timestamp) -> Result<bool, StoreError> {
+        let keep = *keep;
+        self.with(&self.writer, move |connection| search::expire(connection, &keep, at)).await
     }
 }
 
@@ -175,6 +236,8 @@ fn connect(file: &Path) -> Result<Connection, StoreError> {
     let opened = Connection::open(file).and_then(|connection| {
         connection.busy_timeout(BUSY)?;
         connection.pragma_update(None, "foreign_keys", true)?;
+        // What was deleted or erased is gone from the file, and does not lie on in free pages.
+        connection.pragma_update(None, "secure_delete", true)?;
         Ok(connection)
     });
     opened.map_err(|error| fault(file, &error))

@@ -4,7 +4,7 @@
 //! Look-ups read from the primary with read concern `majority`: the newest role that no failover can take back.
 //! Records are written with write concern `majority`. Errors name hosts, never the connection string.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,17 +13,21 @@ use mongodb::options::{ClientOptions, DatabaseOptions, ReadConcern, ReadPreferen
 use mongodb::{Client, Database};
 use tokio::sync::OnceCell;
 
-use super::counters::Draw;
-use super::{Accounts, Agents, ApiKey, Directory, Fields, Holder, Ledger, Page, Person, StoreError, Subject};
-use crate::record::Entry;
+use super::{Accounts, Agents, ApiKey, Directory, Fields, Holder, Keep, Page, Person, StoreError, Subject};
 
 mod accounts;
 mod agents;
+mod aging;
 mod charged;
+mod daily;
 mod directory;
+mod erasing;
 mod faults;
+mod keeping;
 mod ledger;
+mod lines;
 mod plain;
+mod search;
 
 use faults::Hosts;
 
@@ -54,6 +58,9 @@ pub const APPEND: Duration = Duration::from_secs(10);
 /// How long the sums of what entries have put on counters may take from end to end. Nobody waits for them but a rebuild.
 pub const SUMS: Duration = Duration::from_secs(60);
 
+/// How long a page of lines, or a step of erasing, may take from end to end. Nobody's chat waits for it.
+pub const SEARCH: Duration = Duration::from_secs(20);
+
 /// A client of one MongoDB deployment. Cheap to clone.
 #[derive(Clone)]
 pub struct Mongo {
@@ -62,6 +69,10 @@ pub struct Mongo {
     hosts: Hosts,
     /// Set once the indexes of the own database are there.
     indexed: Arc<OnceCell<()>>,
+    /// The days that are to be added up.
+    pending: Arc<daily::Pending>,
+    /// What the server was last told to keep.
+    kept: Arc<Mutex<Option<Keep>>>,
 }
 
 // === impl Mongo ===
@@ -97,6 +108,8 @@ impl Mongo {
             own: client.database_with_options(own_database, writing),
             hosts,
             indexed: Arc::default(),
+            pending: Arc::default(),
+            kept: Arc::default(),
         })
     }
 }
@@ -145,24 +158,6 @@ impl Agents for Mongo {
             [only] => Ok(Some(only.clone())),
             _ => Err(self.hosts.ambiguous("agentapikeys")),
         }
-    }
-}
-
-#[async_trait]
-impl Ledger for Mongo {
-    async fn append(&self, entries: &[Entry]) -> Result<(), StoreError> {
-        let documents = ledger::documents(entries).map_err(|error| self.hosts.fault(&error))?;
-        let work = async {
-            self.indexed.get_or_try_init(|| ledger::make_indexes(&self.own)).await?;
-            ledger::append(&self.own, &documents).await
-        };
-        let appended = faults::in_time(&self.hosts, APPEND, work).await?;
-        appended.map_err(|error| self.hosts.fault(&error))
-    }
-
-    async fn charged(&self, at: Timestamp) -> Result<Vec<Draw>, StoreError> {
-        let asked = faults::in_time(&self.hosts, SUMS, charged::charged(&self.own, at)).await?;
-        asked.map_err(|error| self.hosts.fault(&error))
     }
 }
 

@@ -134,7 +134,7 @@ async fn one_process_counts_in_a_directory() {
         (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
     };
     let (code, told) = second(&[]);
-    assert!(code == Some(1) && told.contains("another process counts in this directory"), "{code:?}: {told}");
+    assert!(code == Some(1) && told.contains("another process keeps its records here"), "{code:?}: {told}");
     // Others of its kind have to be told that they count alone.
     let (code, told) = second(&[("TOLLGATE_REPLICAS", "2")]);
     assert!(code == Some(64) && told.contains("error[replicas-uncounted]"), "{code:?}: {told}");

@@ -10,7 +10,7 @@ use tollgate::store::counters::{Draw, Measure};
 use tollgate::store::{Ledger, SLACK};
 
 use crate::bench::Bench;
-use crate::bench::entries::{poured, refusal, settled, spent, turn};
+use crate::bench::entries::{lines, poured, refusal, settled, spent, turn};
 
 for_each_store![
     nothing_is_charged_at_first,
@@ -44,7 +44,7 @@ fn expected<const N: usize>(counters: [(&str, u64); N]) -> BTreeMap<Box<str>, u6
 
 async fn nothing_is_charged_at_first(bench: &dyn Bench) {
     assert_eq!(bench.ledger().charged(at(0)).await.unwrap(), []);
-    bench.ledger().append(&[refusal(1), turn(2), settled(3, at(0), vec![])]).await.unwrap();
+    bench.ledger().append(&lines(&[refusal(1), turn(2), settled(3, at(0), vec![])])).await.unwrap();
     assert_eq!(bench.ledger().charged(at(0)).await.unwrap(), [], "entries without charges");
 }
 
@@ -54,8 +54,8 @@ async fn sums_are_by_counter(bench: &dyn Bench) {
     // Names are no patterns, fields or commands to any store.
     let odd = ["$day", "day.*", "'; --", "{\"a\":1}", "é\u{1}"].map(|name| spent(name, 1, at(0), at(HOUR)));
     let ledger = bench.ledger();
-    ledger.append(&[settled(1, at(1), vec![day(5), next(70)]), settled(2, at(2), vec![day(6)])]).await.unwrap();
-    ledger.append(&[settled(3, at(3), [vec![day(1)], odd.to_vec()].concat())]).await.unwrap();
+    ledger.append(&lines(&[settled(1, at(1), vec![day(5), next(70)]), settled(2, at(2), vec![day(6)])])).await.unwrap();
+    ledger.append(&lines(&[settled(3, at(3), [vec![day(1)], odd.to_vec()].concat())])).await.unwrap();
     let mut expected = expected([("day:ann@day.1", 12), ("day:ann@day.2", 70)]);
     expected.extend(odd.map(|charge| (charge.counter, 1)));
     assert_eq!(told(ledger, at(4)).await, expected);
@@ -68,7 +68,7 @@ async fn a_window_that_is_over_is_told_a_while_longer(bench: &dyn Bench) {
     let ledger = bench.ledger();
     let always = spent("always", 9, Timestamp::MIN, Timestamp::MAX);
     let charges = vec![spent("hour", 5, at(0), at(HOUR)), poured("minute", 60, at(HOUR), 60), always];
-    ledger.append(&[settled(1, at(1), charges)]).await.unwrap();
+    ledger.append(&lines(&[settled(1, at(1), charges)])).await.unwrap();
     let slack = i64::try_from(SLACK.as_micros()).unwrap();
     let both = expected([("always", 9), ("hour", 5), ("minute", 60)]);
     assert_eq!(told(ledger, at(HOUR)).await, both);
@@ -81,13 +81,13 @@ async fn what_is_current_outlives_what_is_long_over(bench: &dyn Bench) {
     let ledger = bench.ledger();
     let month = |amount| spent("month", amount, at(0), at(700 * HOUR));
     let day = spent("day", 5, at(0), at(24 * HOUR));
-    ledger.append(&[settled(1, at(1), vec![month(1), day, poured("minute", 60, at(0), 60)])]).await.unwrap();
+    ledger.append(&lines(&[settled(1, at(1), vec![month(1), day, poured("minute", 60, at(0), 60)])])).await.unwrap();
     // Four days later.
     let late = at(120 * HOUR);
-    ledger.append(&[settled(2, late, vec![month(2), poured("minute", 3, late, 60)])]).await.unwrap();
+    ledger.append(&lines(&[settled(2, late, vec![month(2), poured("minute", 3, late, 60)])])).await.unwrap();
     assert_eq!(told(ledger, late).await, expected([("month", 3), ("minute", 3)]));
     // An entry that was held up for long.
-    ledger.append(&[settled(3, at(2), vec![month(4)])]).await.unwrap();
+    ledger.append(&lines(&[settled(3, at(2), vec![month(4)])])).await.unwrap();
     assert_eq!(told(ledger, late).await, expected([("month", 7), ("minute", 3)]));
 }
 
@@ -96,13 +96,13 @@ async fn amounts_of_64_bits_are_exact(bench: &dyn Bench) {
     let charge = |counter, amount| spent(counter, amount, at(0), at(HOUR));
     let large = (1 << 53) + 1;
     let first = vec![charge("double", large), charge("signed", i64::MAX as u64), charge("most", u64::MAX - 5)];
-    ledger.append(&[settled(1, at(1), first)]).await.unwrap();
+    ledger.append(&lines(&[settled(1, at(1), first)])).await.unwrap();
     let second = vec![charge("double", large), charge("signed", 5), charge("most", 5)];
-    ledger.append(&[settled(2, at(1), second)]).await.unwrap();
+    ledger.append(&lines(&[settled(2, at(1), second)])).await.unwrap();
     let mut sums = expected([("double", 2 * large), ("signed", i64::MAX as u64 + 5), ("most", u64::MAX)]);
     assert_eq!(told(ledger, at(2)).await, sums);
     ledger
-        .append(&[settled(3, at(1), vec![charge("most", 1), poured("closed", u64::MAX, at(0), u64::MAX)])])
+        .append(&lines(&[settled(3, at(1), vec![charge("most", 1), poured("closed", u64::MAX, at(0), u64::MAX)])]))
         .await
         .unwrap();
     sums.insert("closed".into(), u64::MAX);
@@ -113,8 +113,11 @@ async fn a_rolling_window_is_told_as_it_stands(bench: &dyn Bench) {
     let ledger = bench.ledger();
     let second = 1_000_000;
     // In another order than that of time, and to the microsecond.
-    ledger.append(&[settled(1, at(0), vec![poured("a", 30, at(30 * second + 1), 60)])]).await.unwrap();
-    ledger.append(&[settled(2, at(0), vec![poured("a", 60, at(1), 60), poured("b", 1, at(7), 60)])]).await.unwrap();
+    ledger.append(&lines(&[settled(1, at(0), vec![poured("a", 30, at(30 * second + 1), 60)])])).await.unwrap();
+    ledger
+        .append(&lines(&[settled(2, at(0), vec![poured("a", 60, at(1), 60), poured("b", 1, at(7), 60)])]))
+        .await
+        .unwrap();
     for (microseconds, a) in [(30 * second + 1, 60), (31 * second, 60), (31 * second + 1, 59), (32 * second + 1, 58)] {
         assert_eq!(told(ledger, at(microseconds)).await, expected([("a", a)]), "{microseconds}");
     }
@@ -156,13 +159,13 @@ async fn random_entries_are_summed_once_however_often_they_come(bench: &dyn Benc
         // Now and then a batch, of which a part has been there before.
         if chance(&mut state, 10) == 0 {
             let from = usize::try_from(chance(&mut state, kept.len() as u64)).unwrap();
-            ledger.append(&kept[from..]).await.unwrap();
+            ledger.append(&lines(&kept[from..])).await.unwrap();
         }
     }
-    ledger.append(&kept).await.unwrap();
-    ledger.append(&kept).await.unwrap();
+    ledger.append(&lines(&kept)).await.unwrap();
+    ledger.append(&lines(&kept)).await.unwrap();
     let doubled: Vec<Entry> = kept.iter().take(50).flat_map(|entry| [entry.clone(), entry.clone()]).collect();
-    ledger.append(&doubled).await.unwrap();
+    ledger.append(&lines(&doubled)).await.unwrap();
     model.retain(|_, amount| *amount > 0);
     assert!(model.len() > 50 && kept.len() == 600);
     assert_eq!(told(ledger, at(2)).await, model.into_iter().collect());
@@ -181,11 +184,11 @@ async fn many_turns_are_summed_in_time(bench: &dyn Bench) {
         let tokens = poured(&format!("tpm:{user}@60000000us"), 100, now, 100_000);
         entries.push(settled(n, now, vec![day, month, tokens]));
         if entries.len() == 2_000 {
-            ledger.append(&entries).await.unwrap();
+            ledger.append(&lines(&entries)).await.unwrap();
             entries.clear();
         }
     }
-    ledger.append(&entries).await.unwrap();
+    ledger.append(&lines(&entries)).await.unwrap();
     let end = at(i64::try_from(turns()).unwrap() * 1_000) + SignedDuration::from_secs(1);
     let start = Instant::now();
     let draws = ledger.charged(end).await.unwrap();

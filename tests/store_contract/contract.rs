@@ -3,7 +3,7 @@
 use tollgate::record::Entry;
 use tollgate::store::{Holder, Person, Subject};
 
-use crate::bench::entries::{refusal, turn};
+use crate::bench::entries::{lines, refusal, turn};
 use crate::bench::{ADMIN, Bench, USER, VIEWER};
 
 for_each_store![
@@ -169,23 +169,23 @@ async fn appending_nothing_is_fine(bench: &dyn Bench) {
 async fn entries_are_kept_in_order(bench: &dyn Bench) {
     let mixed: Vec<Entry> = (0..20).map(|n| if n % 2 == 0 { refusal(n) } else { turn(n) }).collect();
     let (first, second) = mixed.split_at(7);
-    bench.ledger().append(first).await.unwrap();
-    bench.ledger().append(second).await.unwrap();
+    bench.ledger().append(&lines(first)).await.unwrap();
+    bench.ledger().append(&lines(second)).await.unwrap();
     let (even, odd) = (0..20).partition(|n| n % 2 == 0);
     assert_eq!(bench.stored().await, (even, odd));
 }
 
 async fn appending_again_changes_nothing(bench: &dyn Bench) {
     let ledger = bench.ledger();
-    ledger.append(&[refusal(1), turn(2), refusal(3)]).await.unwrap();
-    ledger.append(&[refusal(1), turn(2), refusal(3)]).await.unwrap();
+    ledger.append(&lines(&[refusal(1), turn(2), refusal(3)])).await.unwrap();
+    ledger.append(&lines(&[refusal(1), turn(2), refusal(3)])).await.unwrap();
     // Repeats among new ones, and within one batch.
-    ledger.append(&[refusal(0), refusal(1), turn(2), turn(4), turn(4), refusal(5)]).await.unwrap();
+    ledger.append(&lines(&[refusal(0), refusal(1), turn(2), turn(4), turn(4), refusal(5)])).await.unwrap();
     assert_eq!(bench.stored().await, (vec![1, 3, 0, 5], vec![2, 4]));
 }
 
 async fn a_large_batch_is_kept_whole(bench: &dyn Bench) {
     let entries: Vec<Entry> = (0..3000).map(refusal).collect();
-    bench.ledger().append(&entries).await.unwrap();
+    bench.ledger().append(&lines(&entries)).await.unwrap();
     assert_eq!(bench.stored().await.0, (0..3000).collect::<Vec<_>>());
 }

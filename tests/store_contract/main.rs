@@ -35,7 +35,15 @@ mod contract;
 #[cfg(test)]
 mod counters;
 #[cfg(test)]
+mod days;
+#[cfg(test)]
+mod erasing;
+#[cfg(test)]
+mod kept;
+#[cfg(test)]
 mod mongo_only;
+#[cfg(test)]
+mod mongo_record;
 #[cfg(test)]
 #[path = "../support/mongod.rs"]
 mod mongod;

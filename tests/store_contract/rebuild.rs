@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tempfile::TempDir;
 use tokio::sync::RwLock;
 use tollgate::clock::Clock;
 use tollgate::meter::Rebuilder;
@@ -19,7 +20,7 @@ use tollgate::store::mongo::Mongo;
 use tollgate::store::redis::Redis;
 use uuid::Uuid;
 
-use crate::bench::entries::{settled as entry, spent};
+use crate::bench::entries::{lines, settled as entry, spent};
 use crate::counters::redis_only::Server;
 use crate::counters::{MINUTE, PATIENT, open, prefix, rate, server, spend};
 use crate::mongod::with_mongod;
@@ -110,18 +111,20 @@ fn used(n: u64) -> [u64; 3] {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the worker ends with the test")]
-fn recorder(ledger: &Arc<dyn Ledger>) -> Recorder {
+fn recorder(ledger: &Arc<dyn Ledger>) -> (Recorder, TempDir) {
     // Entries wait for company so long that only who asks for them finds them written.
     let options = RecorderOptions { linger: Duration::from_secs(3_600), ..RecorderOptions::default() };
     let meters = Metrics::new().unwrap().recorder();
-    let (recorder, worker) = Recorder::start(vec![Sink::ledger("ledger", Arc::clone(ledger))], &meters, options);
+    let data = tempfile::tempdir().unwrap();
+    let sinks = vec![Sink::ledger("ledger", Arc::clone(ledger))];
+    let (recorder, worker) = Recorder::start(data.path(), sinks, &Clock::system(), &meters, options).unwrap();
     tokio::spawn(worker.run());
-    recorder
+    (recorder, data)
 }
 
 async fn counters_equal_the_ledger(ledger: Arc<dyn Ledger>, beside: Arc<dyn Ledger>) {
     let server = Server::start(&[]).await;
-    let (prefix, recorder) = (prefix(), recorder(&ledger));
+    let (prefix, (recorder, _data)) = (prefix(), recorder(&ledger));
     let first = Process::start(&server, &prefix, Arc::clone(&ledger), recorder.clone()).await;
     let second = Process::start(&server, &prefix, Arc::clone(&beside), recorder.clone()).await;
     first.rebuild(&AtomicU64::new(0)).await;
@@ -201,9 +204,10 @@ async fn a_new_redis_begins_with_what_the_ledger_has() {
     let now = Clock::system().now();
     let ([day, ..], hour) = (draws(0), jiff::SignedDuration::from_hours(1));
     let put = |n, amount| entry(n, now, vec![spent(&day.counter, amount, now - hour, now + hour)]);
-    ledger.append(&[put(1, 40), put(2, 2)]).await.unwrap();
+    ledger.append(&lines(&[put(1, 40), put(2, 2)])).await.unwrap();
     let server = Server::start(&[]).await;
-    let process = Process::start(&server, &prefix(), Arc::clone(&ledger), recorder(&ledger)).await;
+    let (recorder, _data) = recorder(&ledger);
+    let process = Process::start(&server, &prefix(), Arc::clone(&ledger), recorder).await;
     assert_eq!(process.redis.read(&[]).await.unwrap(), None);
     process.rebuild(&AtomicU64::new(0)).await;
     assert_eq!(process.redis.read(std::slice::from_ref(&day)).await.unwrap().unwrap().uses[0].used, 42);

@@ -198,14 +198,19 @@ impl World {
         .await
     }
 
-    /// The entries written so far.
+    /// The entries about requests that were written so far.
     pub(crate) fn entries(&self) -> Vec<Value> {
+        self.record().into_iter().filter(is_of_a_request).collect()
+    }
+
+    /// All that was written so far, events and heads included.
+    pub(crate) fn record(&self) -> Vec<Value> {
         lock(&self.entries).clone()
     }
 
     /// The entries written since they were last taken. They are kept nowhere else.
     pub(crate) fn take_entries(&self) -> Vec<Value> {
-        std::mem::take(&mut *lock(&self.entries))
+        std::mem::take(&mut *lock(&self.entries)).into_iter().filter(is_of_a_request).collect()
     }
 
     /// The first entry that fits, waited for.
@@ -362,4 +367,9 @@ fn collect_text(mut pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Whether an entry tells of a request: a decision, or a turn.
+fn is_of_a_request(entry: &Value) -> bool {
+    entry["kind"] == "usage" || entry.get("decision").is_some()
 }

@@ -187,7 +187,7 @@ impl Striker {
                 ids.clear();
                 continue;
             };
-            parts.recorder.flush().await;
+            parts.recorder.kept().await;
             for id in ids.drain(..) {
                 if let Err(error) = file.strike(id) {
                     tracing::warn!(%error, "a settled turn stays written down: after a restart that is found out");

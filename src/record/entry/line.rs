@@ -13,7 +13,7 @@ use serde::Serialize;
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
-use super::{Audit, Charged, Details, Entry, Metadata, Response, RunUsed, Spent, TokensUsed, Usage};
+use super::{Audit, Charged, Details, Entry, Event, Metadata, Response, RunUsed, Spent, TokensUsed, Usage};
 use crate::json_text::escape;
 
 /// Appends the entry and a line break.
@@ -25,6 +25,7 @@ pub(in crate::record) fn write(entry: &Entry, out: &mut Vec<u8>) -> serde_json::
     match entry {
         Entry::Audit(audit) => line.audit(audit)?,
         Entry::Usage(usage) => line.usage(usage)?,
+        Entry::Event(event) => line.event(event)?,
     }
     line.raw("}\n");
     Ok(())
@@ -57,17 +58,29 @@ impl Line<'_> {
         Ok(())
     }
 
+    fn event(&mut self, event: &Event) -> serde_json::Result<()> {
+        self.id(r#"{"kind":"audit","_id":""#, event.id);
+        self.moment(r#","timestamp":""#, &event.timestamp);
+        self.maybe(r#","actor":""#, event.actor.as_deref());
+        self.word(r#","action":""#, event.action);
+        self.value(r#","category":"#, &event.category)?;
+        self.value(r#","severity":"#, &event.severity)?;
+        self.maybe(r#","policyRevision":""#, event.policy_revision.as_deref());
+        self.value(r#","about":"#, &event.about)
+    }
+
     fn details(&mut self, details: &Details) -> serde_json::Result<()> {
         self.text(r#","details":{"ip":""#, &details.ip);
         self.maybe(r#","userAgent":""#, details.user_agent.as_deref());
         self.text(r#","method":""#, &details.method);
         self.text(r#","path":""#, &details.path);
         self.list_unless_empty(r#","query":"#, &details.query);
-        let Response { status, message, time } = &details.response;
-        self.value(r#","response":{"status":"#, status)?;
-        self.maybe(r#","message":""#, message.as_deref());
-        self.value(r#","time":"#, time)?;
-        self.raw("}");
+        if let Some(Response { status, message, time }) = &details.response {
+            self.value(r#","response":{"status":"#, status)?;
+            self.maybe(r#","message":""#, message.as_deref());
+            self.value(r#","time":"#, time)?;
+            self.raw("}");
+        }
         self.maybe(r#","error":""#, details.error.as_deref());
         self.raw("}");
         Ok(())

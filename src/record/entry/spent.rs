@@ -1,6 +1,7 @@
 //! What a turn used, and what was put on which counter for it.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -183,6 +184,27 @@ impl fmt::Display for Usd {
         }
         let fraction = format!("{rest:012}");
         write!(f, "{dollars}.{}", fraction.trim_end_matches('0'))
+    }
+}
+
+/// A text is no amount of US dollars that picodollars have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an amount of US dollars with at most 12 decimal places, up to 18446744")]
+pub struct NoUsd;
+
+impl FromStr for Usd {
+    type Err = NoUsd;
+
+    /// Reads what [`Usd`] is written as.
+    fn from_str(text: &str) -> Result<Self, NoUsd> {
+        let (dollars, places) = text.split_once('.').unwrap_or((text, "0"));
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits(dollars) || !digits(places) || places.len() > 12 {
+            return Err(NoUsd);
+        }
+        let dollars: u64 = dollars.parse().map_err(|_| NoUsd)?;
+        let rest: u64 = format!("{places:0<12}").parse().map_err(|_| NoUsd)?;
+        dollars.checked_mul(DOLLAR).and_then(|whole| whole.checked_add(rest)).map(Self).ok_or(NoUsd)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::*;
-use crate::record::samples::{refusal, turn};
+use crate::record::samples::{event, refusal, turn};
 
 const PAGE: &str = include_str!("../../../docs/records.md");
 
@@ -32,6 +32,12 @@ fn whole(entry: Entry) -> Entry {
             usage.models = vec!["openAI|gpt-4o".into()];
             usage.spent = Some(Box::new(spent()));
             Entry::Usage(usage)
+        }
+        Entry::Event(mut event) => {
+            event.actor = Some("cli".into());
+            event.policy_revision = Some("0123456789ab".into());
+            event.about.insert("before".to_owned(), serde_json::json!({"role": "US\"ER", "groups": []}));
+            Entry::Event(event)
         }
     }
 }
@@ -72,7 +78,7 @@ fn little(entry: Entry) -> Entry {
             usage.spent = Some(Box::new(spent));
             Entry::Usage(usage)
         }
-        audit @ Entry::Audit(_) => audit,
+        other => other,
     }
 }
 
@@ -82,13 +88,17 @@ fn bare(entry: Entry) -> Entry {
         Entry::Audit(mut audit) => {
             (audit.user_id, audit.role, audit.rules) = (None, None, vec![]);
             audit.details.user_agent = None;
-            audit.details.response.message = None;
+            audit.details.response = None;
             audit.metadata = Metadata::default();
             Entry::Audit(audit)
         }
         Entry::Usage(mut usage) => {
             usage.conversation_id = None;
             Entry::Usage(usage)
+        }
+        Entry::Event(mut event) => {
+            event.about.clear();
+            Entry::Event(event)
         }
     }
 }
@@ -100,10 +110,10 @@ fn a_line_is_what_the_library_writes() {
         audit.rules = ["a\"b", "c\\d", "\u{1}\u{7f}\u{2028}é"].map(RuleId::new).into();
         audit.details.path = "/\t{}\u{0}".into();
         audit.details.ip = "2001:db8::7".into();
-        audit.details.response.time = 1e-7;
+        audit.details.response = Some(Response { status: 403, message: None, time: 1e-7 });
         audit.metadata = Metadata { also: vec!["x|y".into(), "\"".into()], ..Metadata::default() };
     }
-    let entries = [refusal(1), turn(1)]
+    let entries = [refusal(1), turn(1), event(1)]
         .into_iter()
         .flat_map(|entry| [bare(entry.clone()), whole(entry.clone()), little(entry.clone()), entry]);
     for entry in entries.chain([odd]) {
@@ -116,6 +126,8 @@ fn a_line_is_what_the_library_writes() {
 /// The paths of all values that are not objects, with their JSON types.
 fn fields(value: &Value, path: &str, into: &mut BTreeSet<(String, &'static str)>) {
     let kind = match value {
+        // What there is to say about an event goes by its action.
+        Value::Object(_) if path == "about" => "object",
         Value::Object(members) => {
             for (name, member) in members {
                 fields(member, &if path.is_empty() { name.clone() } else { format!("{path}.{name}") }, into);
@@ -139,7 +151,7 @@ fn all_fields(value: &Value) -> BTreeSet<(String, &'static str)> {
 
 #[test]
 fn the_page_shows_and_explains_every_field() {
-    for (kind, entry) in [("audit", refusal(1)), ("usage", turn(1))] {
+    for (kind, entry) in [("audit", refusal(1)), ("usage", turn(1)), ("event", event(1))] {
         let real = all_fields(&serde_json::to_value(whole(entry)).unwrap());
         let example = PAGE.split(&format!("```json {kind}\n")).nth(1).unwrap().split("```").next().unwrap();
         assert_eq!(all_fields(&serde_json::from_str(example).unwrap()), real, "the example of {kind}");
@@ -164,4 +176,13 @@ fn every_outcome_is_on_the_page() {
         let word = serde_json::to_value(outcome).unwrap();
         assert!(PAGE.contains(&format!("`{}` (", word.as_str().unwrap())), "{word}");
     }
+}
+
+#[test]
+fn ids_are_of_version_7_and_hold_the_time() {
+    let at = Timestamp::from_millisecond(1_795_239_489_123).unwrap();
+    let id = id_at(at);
+    assert_eq!(id.get_version_num(), 7);
+    assert_eq!(id.get_timestamp().unwrap().to_unix(), (1_795_239_489, 123_000_000));
+    assert_ne!(id, id_at(at));
 }

@@ -8,7 +8,7 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
-use crate::record::Entry;
+use crate::record::Line;
 use crate::store::StoreError;
 
 /// The hand of the writing thread. The thread ends when this is dropped and the last write is done; it is never waited for,
@@ -45,10 +45,13 @@ impl Lines {
         self.name
     }
 
-    /// Writes the entries, one JSON object a line, all lines at once.
-    pub(super) async fn write(&self, entries: &[Entry]) -> Result<(), StoreError> {
-        let text =
-            render(entries).map_err(|error| self.failed(format!("cannot be written as JSON: {error}"), false))?;
+    /// Writes the lines, all at once.
+    pub(super) async fn write(&self, lines: &[Line]) -> Result<(), StoreError> {
+        let text = lines.iter().fold(Vec::new(), |mut text, line| {
+            text.extend_from_slice(line.text.as_bytes());
+            text.push(b'\n');
+            text
+        });
         if self.busy.swap(true, Ordering::AcqRel) {
             return Err(self.failed("an earlier batch is still being written; is its reader stuck?".into(), true));
         }
@@ -86,14 +89,6 @@ fn work(mut out: Box<dyn Write + Send>, jobs: &Receiver<Job>, busy: &AtomicBool)
         // Nobody waits any more where the batch was given up in the meantime.
         let _given_up = done.send(written);
     }
-}
-
-fn render(entries: &[Entry]) -> serde_json::Result<Vec<u8>> {
-    let mut text = Vec::with_capacity(entries.len().saturating_mul(700));
-    for entry in entries {
-        entry.write_line(&mut text)?;
-    }
-    Ok(text)
 }
 
 #[cfg(test)]

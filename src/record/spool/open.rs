@@ -79,7 +79,7 @@ impl Spool {
         let damaged = unrecorded(&survey, needed, &segments, &gaps);
         let mut list = Segments { list, committed: survey.next, settled: covered };
         let (file, current) = last_segment(&segments, &mut list, &survey)?;
-        let shared = Arc::new(Shared::new(records, list, cursors, lock));
+        let shared = Arc::new(Shared::new(records, list, cursors, options.spare, lock));
         shared.prune()?;
 
         let first = shared.segments(|segments| segments.oldest());

@@ -77,6 +77,11 @@ impl Reader {
         self.scroll.shared.advance(&self.name, number.saturating_add(1))
     }
 
+    /// The number of the frame that it is given next.
+    pub fn next_frame(&self) -> u64 {
+        self.scroll.next
+    }
+
     /// How many frames it has not yet done with, of those that were committed.
     pub fn behind(&self) -> u64 {
         let committed = self.scroll.shared.segments(|segments| segments.committed);

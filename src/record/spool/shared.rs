@@ -22,6 +22,8 @@ pub(super) struct Shared {
     pub(super) directory: PathBuf,
     segments: Mutex<Segments>,
     cursors: Mutex<BTreeMap<Box<str>, Cursor>>,
+    /// How many segments stay that everybody has passed, as long as there is room.
+    spare: usize,
     /// Kept for its lock, until nobody reads or writes here any more.
     _lock: File,
 }
@@ -66,9 +68,15 @@ pub(super) struct Cursor {
 // === impl Shared ===
 
 impl Shared {
-    pub(super) fn new(records: &Path, segments: Segments, cursors: BTreeMap<Box<str>, Cursor>, lock: File) -> Self {
+    pub(super) fn new(
+        records: &Path,
+        segments: Segments,
+        cursors: BTreeMap<Box<str>, Cursor>,
+        spare: usize,
+        lock: File,
+    ) -> Self {
         let (segments, cursors) = (Mutex::new(segments), Mutex::new(cursors));
-        Self { directory: directory(records), segments, cursors, _lock: lock }
+        Self { directory: directory(records), segments, cursors, spare, _lock: lock }
     }
 
     /// The file of a segment.
@@ -104,11 +112,21 @@ impl Shared {
         cursors.iter().min_by_key(|(_, cursor)| cursor.next).map(|(name, cursor)| (name.clone(), cursor.next))
     }
 
-    /// Removes the segments that every reader has passed. What the cursors say is on the disk before that.
+    /// Removes the segments that every reader has passed, but for those that are spared. What the cursors say is on the disk before
+    /// that.
     pub(super) fn prune(&self) -> Result<(), SpoolFault> {
+        self.prune_but(self.spare)
+    }
+
+    /// Removes all of them: there is no room.
+    pub(super) fn prune_all(&self) -> Result<(), SpoolFault> {
+        self.prune_but(0)
+    }
+
+    fn prune_but(&self, spare: usize) -> Result<(), SpoolFault> {
         let mut cursors = self.cursors.lock();
         let passed = cursors.values().map(|cursor| cursor.next).min().unwrap_or(u64::MAX);
-        while let Some(Range { start, end }) = self.segments(|segments| segments.removable(passed)) {
+        while let Some(Range { start, end }) = self.segments(|segments| segments.removable(passed, spare)) {
             for cursor in cursors.values_mut().filter(|cursor| cursor.synced < end) {
                 cursor.file.sync()?;
                 cursor.synced = cursor.next;
@@ -145,10 +163,10 @@ impl Segments {
         (number < end).then_some(Stretch { segment, end })
     }
 
-    /// The numbers of the oldest segment, where all are passed and there is a younger one.
-    fn removable(&self, passed: u64) -> Option<Range<u64>> {
-        let (oldest, next) = (self.list.front()?, self.list.get(1)?);
-        (next.first <= passed.min(self.settled)).then_some(oldest.first..next.first)
+    /// The numbers of the oldest segment, where it and `spare` after it are passed and there is a younger one.
+    fn removable(&self, passed: u64, spare: usize) -> Option<Range<u64>> {
+        let (oldest, next, young) = (self.list.front()?, self.list.get(1)?, self.list.get(1 + spare)?);
+        (young.first <= passed.min(self.settled)).then_some(oldest.first..next.first)
     }
 }
 

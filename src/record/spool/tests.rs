@@ -13,7 +13,7 @@ mod model;
 type Frames = Vec<(u64, Vec<u8>)>;
 
 fn options(size: u64, segment: u64, readers: &[&str]) -> SpoolOptions {
-    SpoolOptions { size, segment, readers: readers.iter().map(|name| (*name).into()).collect() }
+    SpoolOptions { size, segment, spare: 0, readers: readers.iter().map(|name| (*name).into()).collect() }
 }
 
 fn open(directory: &Path, readers: &[&str]) -> (Spool, Recovered) {
@@ -170,6 +170,29 @@ fn segments_go_when_everybody_has_passed_them() {
     drop((spool, recovered));
     assert_eq!(open(directory.path(), &["three"]).1.first, 10, "what was held for others alone goes when it is opened");
     assert_eq!(open(directory.path(), &[]).1.first, 28);
+}
+
+#[test]
+fn what_was_taken_last_stays_as_long_as_there_is_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let spared = SpoolOptions { spare: 1, ..options(4096, 1024, &["one"]) };
+    let (mut spool, _) = Spool::open(directory.path(), spared.clone()).unwrap();
+    let (text, reader) = ("x".repeat(600), spool.reader("one").unwrap());
+    for number in 1..=5 {
+        put(&mut spool, &[&text], "");
+        spool.commit().unwrap();
+        reader.done(number).unwrap();
+    }
+    assert_eq!(segments(directory.path()).len(), 2, "the last one, and one that was taken");
+    let numbers: Vec<u64> = spool.replay().map(|frame| frame.unwrap().0).collect();
+    assert_eq!(numbers, [4, 5]);
+    // Those that are not taken need its room.
+    for _ in 0..6 {
+        put(&mut spool, &[&text], "");
+        spool.commit().unwrap();
+    }
+    let numbers: Vec<u64> = spool.replay().map(|frame| frame.unwrap().0).collect();
+    assert_eq!(numbers[0], 6);
 }
 
 #[test]

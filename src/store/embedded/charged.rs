@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
-use crate::record::entry::Spent;
+use crate::record::entry::Charged;
 use crate::store::SLACK;
 use crate::store::charged::{Kind, Poured, Sum, draws};
 use crate::store::counters::{Draw, KEPT};
+use crate::store::facts::Charge;
 
 /// What a batch of entries puts on counters.
 #[derive(Default)]
@@ -24,9 +25,9 @@ pub(super) struct Tally {
 
 impl Tally {
     /// Adds an entry's charges.
-    pub(super) fn add(&mut self, spent: &Spent) {
-        for charge in &spent.charged {
-            match Kind::from(charge) {
+    pub(super) fn add(&mut self, charged: Vec<Charge>, settled: Timestamp) {
+        for charge in charged.into_iter().map(Charged::from) {
+            match Kind::from(&charge) {
                 Kind::Poured(poured) => self.poured.push((poured, charge.until)),
                 Kind::Spent(sum) => match self.sums.get_mut(&sum.counter) {
                     Some(known) => known.amount = known.amount.saturating_add(sum.amount),
@@ -35,7 +36,7 @@ impl Tally {
                     }
                 },
             }
-            self.first = Some(self.first.map_or(spent.settled, |first| first.min(spent.settled)));
+            self.first = Some(self.first.map_or(settled, |first| first.min(settled)));
         }
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
-use super::BUSY;
 use super::faults::{because, fault};
+use super::{BUSY, daily};
 use crate::store::StoreError;
 
 /// The pause before a busy file is asked again to change its mode.
@@ -14,7 +14,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(10);
 
 /// The steps from an empty file to today's tables. Step n brings `user_version` from n to n + 1. A step that has been
 /// released is never changed: the next change is a step of its own.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     "
 CREATE TABLE users (
     id     TEXT PRIMARY KEY NOT NULL,          -- LibreChat's users._id, 24 hex digits in lower case
@@ -73,7 +73,77 @@ CREATE TABLE poured (                          -- what was put into rolling wind
 );
 CREATE INDEX poured_ends ON poured (ends);
 ",
+    "
+CREATE TABLE new_audit (
+    id       TEXT PRIMARY KEY NOT NULL,        -- UUIDv7
+    time     INTEGER NOT NULL,                 -- microseconds since 1970 (UTC)
+    user     TEXT,                             -- this and what follows: absent from what the entry does not say
+    action   TEXT,
+    category TEXT,
+    severity TEXT,
+    decision TEXT,
+    instance TEXT,                             -- whose chain
+    seq      INTEGER,                          -- the number in it
+    erased   TEXT,                             -- of a tombstone, the id of the erasure
+    body     TEXT NOT NULL                     -- the whole entry as JSON
+);
+INSERT INTO new_audit (id, time, user, action, category, severity, decision, body)
+    SELECT id, time, user, action, category, severity, decision, body FROM audit ORDER BY rowid;
+DROP TABLE audit;
+ALTER TABLE new_audit RENAME TO audit;
+CREATE INDEX audit_time ON audit (time, id);
+CREATE INDEX audit_user_time ON audit (user, time, id);
+CREATE INDEX audit_category_time ON audit (category, time, id);
+CREATE INDEX audit_severity_time ON audit (severity, time, id);
+CREATE INDEX audit_action_time ON audit (action, time, id);
+CREATE INDEX audit_instance_seq ON audit (instance, seq) WHERE instance IS NOT NULL;
+CREATE INDEX audit_erased_time ON audit (erased, time, id) WHERE erased IS NOT NULL;
+
+CREATE TABLE new_usage_events (
+    id       TEXT PRIMARY KEY NOT NULL,
+    time     INTEGER NOT NULL,
+    user     TEXT,
+    endpoint TEXT,
+    model    TEXT,
+    outcome  TEXT,
+    instance TEXT,
+    seq      INTEGER,
+    erased   TEXT,
+    body     TEXT NOT NULL
+);
+INSERT INTO new_usage_events (id, time, user, endpoint, model, outcome, body)
+    SELECT id, time, user, endpoint, model, outcome, body FROM usage_events ORDER BY rowid;
+DROP TABLE usage_events;
+ALTER TABLE new_usage_events RENAME TO usage_events;
+CREATE INDEX usage_events_time ON usage_events (time, id);
+CREATE INDEX usage_events_user_time ON usage_events (user, time, id);
+CREATE INDEX usage_events_model_time ON usage_events (model, time, id);
+CREATE INDEX usage_events_instance_seq ON usage_events (instance, seq) WHERE instance IS NOT NULL;
+CREATE INDEX usage_events_erased_time ON usage_events (erased, time, id) WHERE erased IS NOT NULL;
+
+CREATE TABLE heads (                           -- signed heads of chains
+    id       TEXT PRIMARY KEY NOT NULL,
+    time     INTEGER NOT NULL,
+    instance TEXT,
+    seq      INTEGER,                          -- its number
+    body     TEXT NOT NULL
+);
+CREATE INDEX heads_time ON heads (time, id);
+CREATE INDEX heads_instance_seq ON heads (instance, seq) WHERE instance IS NOT NULL;
+
+CREATE TABLE usage_daily (                     -- what the entries of a user and day (UTC) add up to
+    key  TEXT PRIMARY KEY NOT NULL,            -- the day, then the user
+    day  TEXT NOT NULL,                        -- 2026-11-21
+    user TEXT NOT NULL,
+    role TEXT NOT NULL,
+    sums TEXT NOT NULL                         -- JSON
+) WITHOUT ROWID;
+CREATE INDEX usage_daily_user_key ON usage_daily (user, key);
+",
 ];
+
+/// The version from which on the sums by day are beside the entries.
+const WITH_DAYS: u32 = 4;
 
 /// Brings the file to today's tables, whatever it held and whoever else opens it at the same moment.
 pub(super) fn prepare(connection: &mut Connection, file: &Path) -> Result<(), StoreError> {
@@ -100,6 +170,9 @@ pub(super) fn prepare(connection: &mut Connection, file: &Path) -> Result<(), St
     for (version, sql) in (1_u32..).zip(STEPS).skip(found as usize) {
         transaction.execute_batch(sql).map_err(at)?;
         transaction.pragma_update(None, "user_version", version).map_err(at)?;
+    }
+    if found < WITH_DAYS {
+        daily::fill(&transaction).map_err(at)?;
     }
     transaction.commit().map_err(at)
 }
@@ -135,6 +208,39 @@ fn version(connection: &Connection) -> rusqlite::Result<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_without_sums_by_day_gets_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("tollgate.db");
+        let mut old = Connection::open(&file).unwrap();
+        STEPS[..3].iter().for_each(|step| old.execute_batch(step).unwrap());
+        old.pragma_update(None, "user_version", 3).unwrap();
+        for n in 0..3 {
+            let line = crate::record::samples::turn(n).line().unwrap();
+            let insert = "INSERT INTO usage_events (id, time, user, endpoint, model, outcome, body)
+                          VALUES (?1, ?2, '6b012e4109cc968f8a928bce', 'openAI', 'gpt-4o-mini', 'started', ?3)";
+            old.execute(insert, (line.id.to_string(), line.at.as_microsecond(), &*line.text)).unwrap();
+        }
+        let line = crate::record::samples::refusal(3).line().unwrap();
+        let insert = "INSERT INTO audit (id, time, action, category, severity, decision, body)
+                      VALUES (?1, ?2, 'chat.turn', 'SECURITY', 'WARNING', 'deny', ?3)";
+        old.execute(insert, (line.id.to_string(), line.at.as_microsecond(), &*line.text)).unwrap();
+        let odd = "INSERT INTO usage_events VALUES ('odd', 0, 'ann', '', '', '', 'no JSON')";
+        old.execute(odd, []).unwrap();
+        prepare(&mut old, &file).unwrap();
+        let (key, sums): (String, String) =
+            old.query_row("SELECT key, sums FROM usage_daily", [], |row| row.try_into()).unwrap();
+        assert_eq!(key, "2027-01-15|6b012e4109cc968f8a928bce");
+        assert!(sums.contains("\"calls\":3"), "{sums}");
+        let kept: Vec<i64> = ["audit", "usage_events"]
+            .map(|table| old.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap())
+            .into();
+        assert_eq!(kept, [1, 4]);
+        prepare(&mut old, &file).unwrap();
+        let again: String = old.query_row("SELECT sums FROM usage_daily", [], |row| row.get(0)).unwrap();
+        assert_eq!(again, sums, "once");
+    }
 
     #[test]
     fn a_file_of_the_first_version_keeps_its_people() {

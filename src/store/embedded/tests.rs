@@ -1,6 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::record::Entry;
 use crate::record::entry::{Charged, Source, Spent, TokensUsed};
 use crate::record::samples::{refusal, turn};
 
@@ -13,6 +14,10 @@ fn person(id: &str, email: Option<&str>) -> Person {
         role: Some("USER".into()),
         groups: vec!["b".into(), "a, \"quoted\"".into()],
     }
+}
+
+fn line(entry: Entry) -> Line {
+    entry.line().unwrap()
 }
 
 /// A connection of another process's kind: not one of the store's own.
@@ -58,7 +63,7 @@ async fn two_processes_see_each_others_changes() {
     assert_eq!(proxy.person(ANN).await.unwrap(), None);
     cli.put_person(&person(ANN, None)).unwrap();
     assert_eq!(proxy.person(ANN).await.unwrap(), Some(person(ANN, None)));
-    proxy.append(&[refusal(1)]).await.unwrap();
+    proxy.append(&[line(refusal(1))]).await.unwrap();
     cli.remove_person(ANN).unwrap();
     assert_eq!(proxy.person(ANN).await.unwrap(), None);
 }
@@ -77,7 +82,7 @@ fn many_may_open_a_new_directory_at_once() {
 async fn the_columns_say_what_the_body_says() {
     let dir = tempfile::tempdir().unwrap();
     let store = Embedded::open(dir.path()).unwrap();
-    store.append(&[refusal(7), turn(8)]).await.unwrap();
+    store.append(&[line(refusal(7)), line(turn(8))]).await.unwrap();
     let other = beside(dir.path());
     let audit: (String, i64, String, String, String, String, String) = other
         .query_row("SELECT id, time, user, action, category, severity, decision FROM audit", [], |row| row.try_into())
@@ -152,11 +157,11 @@ async fn a_lock_that_another_process_keeps_is_reported_and_stops_no_look_up() {
     store.put_person(&person(ANN, None)).unwrap();
     let other = beside(dir.path());
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let error = store.append(&[refusal(1)]).await.unwrap_err();
+    let error = store.append(&[line(refusal(1))]).await.unwrap_err();
     assert!(error.transient && error.message.contains("the database is locked"), "{error}");
     assert!(store.person(ANN).await.unwrap().is_some());
     other.execute_batch("ROLLBACK").unwrap();
-    store.append(&[refusal(1)]).await.unwrap();
+    store.append(&[line(refusal(1))]).await.unwrap();
 }
 
 #[tokio::test]
@@ -199,11 +204,115 @@ async fn sums_that_no_counter_knows_any_more_are_forgotten() {
     let dir = tempfile::tempdir().unwrap();
     let store = Embedded::open(dir.path()).unwrap();
     for hour in 0..200_u32 {
-        store.append(&[settled(hour.into(), hour.into())]).await.unwrap();
+        store.append(&[line(settled(hour.into(), hour.into()))]).await.unwrap();
     }
     let rows = |table: &str| -> i64 {
         beside(dir.path()).query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
     };
     assert_eq!((rows("spent"), rows("poured")), (51, 51), "those that ended 49 hours ago or later");
     assert_eq!(rows("usage_events"), 200, "entries stay");
+}
+
+#[tokio::test]
+async fn what_is_too_old_goes_in_small_steps() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Embedded::open(dir.path()).unwrap();
+    let lines: Vec<Line> = (0..2_600).map(|n| line(if n % 2 == 0 { refusal(n) } else { turn(n) })).collect();
+    store.append(&lines).await.unwrap();
+    let rows = |table: &str| -> i64 {
+        beside(dir.path()).query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    };
+    let day = Duration::from_secs(86_400);
+    let keep = Keep { audit: Some(day), usage: Some(day * 2), daily: Some(day * 3), heads: None };
+    let after = |days: i64| lines[0].at + jiff::SignedDuration::from_hours(24 * days);
+    assert!(!store.expire(&keep, after(1)).await.unwrap());
+    assert_eq!((rows("audit"), rows("usage_events")), (1_300, 1_300), "nothing is older than a day");
+    let at = after(1) + jiff::SignedDuration::from_micros(1_400);
+    assert!(!store.expire(&keep, at).await.unwrap());
+    assert_eq!((rows("audit"), rows("usage_events")), (600, 1_300), "the oldest go, to the microsecond");
+    assert!(store.expire(&keep, after(3)).await.unwrap(), "more than a step");
+    assert_eq!((rows("audit"), rows("usage_events"), rows("usage_daily")), (0, 300, 1));
+    assert!(!store.expire(&keep, after(3)).await.unwrap());
+    assert_eq!((rows("usage_events"), rows("usage_daily")), (0, 1), "a day is kept to its end");
+    assert!(!store.expire(&Keep { daily: None, ..keep }, after(900)).await.unwrap());
+    assert_eq!(rows("usage_daily"), 1, "forever");
+    assert!(!store.expire(&keep, after(4)).await.unwrap());
+    assert_eq!(rows("usage_daily"), 0);
+}
+
+#[tokio::test]
+async fn a_search_holds_up_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Embedded::open(dir.path()).unwrap();
+    store.put_person(&person(ANN, None)).unwrap();
+    let (begun, searching) = std::sync::mpsc::channel();
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let searcher = Arc::clone(&store.searcher);
+    let search = std::thread::spawn(move || {
+        let _searching = locked(&searcher);
+        begun.send(()).unwrap();
+        ended.recv().unwrap();
+    });
+    searching.recv().unwrap();
+    assert!(store.person(ANN).await.unwrap().is_some());
+    store.append(&[line(refusal(1))]).await.unwrap();
+    end.send(()).unwrap();
+    search.join().unwrap();
+    assert_eq!(store.find(&Filter::default(), None, 9).await.unwrap(), [line(refusal(1))]);
+}
+
+#[tokio::test]
+async fn pages_and_chains_are_read_from_an_index_in_its_order() {
+    let dir = tempfile::tempdir().unwrap();
+    Embedded::open(dir.path()).unwrap();
+    let other = beside(dir.path());
+    let plan = |sql: &str| -> String {
+        let mut plan = other.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let steps = plan.query_map([], |row| row.get::<_, String>("detail")).unwrap();
+        steps.map(Result::unwrap).collect::<Vec<_>>().join("; ")
+    };
+    for (table, of, index) in [
+        ("audit", "user = 'x' AND ", "audit_user_time"),
+        ("audit", "action = 'x' AND ", "audit_action_time"),
+        ("audit", "erased = 'x' AND ", "audit_erased_time"),
+        ("audit", "", "audit_time"),
+        ("usage_events", "model = 'x' AND ", "usage_events_model_time"),
+        ("heads", "", "heads_time"),
+    ] {
+        let plan = plan(&format!("SELECT body FROM {table} WHERE {of}(time, id) > (1, 'x') ORDER BY time, id LIMIT 9"));
+        assert!(plan.contains(&format!("USING INDEX {index} (")) && !plan.contains("B-TREE"), "{plan}");
+    }
+    for table in ["audit", "usage_events", "heads"] {
+        let plan =
+            plan(&format!("SELECT body FROM {table} WHERE instance = 'x' AND seq >= 1 ORDER BY seq, rowid LIMIT 9"));
+        assert!(plan.contains(&format!("{table}_instance_seq")) && !plan.contains("B-TREE"), "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_erased_is_not_in_the_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Embedded::open(dir.path()).unwrap();
+    let entry = |n: u64| {
+        let id = Uuid::from_u128(n.into());
+        let text = format!(
+            r#"{{"kind":"audit","_id":"{id}","timestamp":"2026-11-21T08:15:00Z","userId":"ann","details":{{"path":"/c/canary-{n}"}}}}"#
+        );
+        Line::read(&text).unwrap()
+    };
+    for batch in 0..20 {
+        store.append(&(batch * 50..batch * 50 + 50).map(entry).collect::<Vec<_>>()).await.unwrap();
+    }
+    let canaries = || {
+        let files = std::fs::read_dir(dir.path()).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap());
+        files.map(|bytes| memchr::memmem::find_iter(&bytes, b"canary-").count()).sum::<usize>()
+    };
+    assert!(canaries() >= 1_000, "they are there before");
+    let tomb: Tomb = Arc::new(|line| match line.id.as_u128() % 2 {
+        0 => Ok(None),
+        _ => Ok(Some(Line { text: r#"{"kind":"audit","erased":"00"}"#.into(), ..line.clone() })),
+    });
+    let erased = store.erase("ann", tomb).await.unwrap();
+    assert_eq!((erased.tombstones, erased.removed), (500, 500));
+    assert_eq!(canaries(), 0);
 }

@@ -101,6 +101,6 @@ fn number(value: &Bson) -> Option<u128> {
     }
 }
 
-fn number_of_64_bits(value: &Bson) -> Option<u64> {
+pub(super) fn number_of_64_bits(value: &Bson) -> Option<u64> {
     u64::try_from(number(value)?).ok()
 }

@@ -1,69 +1,159 @@
-//! Entries as documents of Tollgate's own database (DESIGN.md 6).
+//! The collections of Tollgate's own database (DESIGN.md 6), their indexes, and what is appended to them.
 
-use jiff::Timestamp;
-use mongodb::bson::{self, Bson, DateTime, Decimal128, Document, doc};
+use std::collections::BTreeSet;
+
+use jiff::civil::Date;
+use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::{Error, ErrorKind};
 use mongodb::options::IndexOptions;
-use mongodb::{Database, IndexModel};
-use serde::Serialize;
-use uuid::Uuid;
+use mongodb::{Collection, Database, IndexModel};
 
-use crate::record::Entry;
-use crate::record::entry::{Spent, Usd};
+use super::daily::DAILY;
+use super::lines;
+use crate::record::{Kind, Line};
+use crate::store::daily::day;
 
-const AUDIT: &str = "audit";
+pub(super) const AUDIT: &str = "audit";
 pub(super) const USAGE: &str = "usage_events";
+pub(super) const HEADS: &str = "heads";
+
+/// All kinds of lines.
+pub(super) const KINDS: [Kind; 3] = [Kind::Audit, Kind::Usage, Kind::Head];
 
 /// MongoDB's code for a key that is there already.
-const DUPLICATE_KEY: i32 = 11_000;
+pub(super) const DUPLICATE_KEY: i32 = 11_000;
 
-/// The documents of each collection, in the order of the entries.
-#[derive(Default)]
+/// MongoDB's codes for a collection and for an index that are not there.
+const NO_COLLECTION: i32 = 26;
+const NO_INDEX: i32 = 27;
+
+/// The documents of each collection, in the order of the lines.
 pub(super) struct Documents {
-    audit: Vec<Document>,
-    usage: Vec<Document>,
+    of_kinds: [(Kind, Vec<Document>); 3],
+    /// The days and users that the usage entries are about.
+    days: BTreeSet<(Date, Box<str>)>,
 }
 
-pub(super) fn documents(entries: &[Entry]) -> Result<Documents, Error> {
-    let mut documents = Documents::default();
-    for entry in entries {
-        match entry {
-            Entry::Audit(audit) => {
-                documents.audit.push(document(audit, audit.id, audit.request_id, audit.timestamp)?);
-            }
-            Entry::Usage(usage) => {
-                let mut document = document(usage, usage.id, usage.request_id, usage.timestamp)?;
-                if let Some(spent) = &usage.spent {
-                    type_spent(&mut document, spent);
-                }
-                documents.usage.push(document);
+// === impl Documents ===
+
+impl Documents {
+    /// The days and users that the usage entries are about.
+    pub(super) fn days(&self) -> &BTreeSet<(Date, Box<str>)> {
+        &self.days
+    }
+}
+
+/// The collection that keeps lines of this kind.
+pub(super) fn collection(own: &Database, kind: Kind) -> Collection<Document> {
+    own.collection(match kind {
+        Kind::Audit => AUDIT,
+        Kind::Usage => USAGE,
+        Kind::Head => HEADS,
+    })
+}
+
+pub(super) fn documents(lines: &[Line]) -> Result<Documents, Error> {
+    let mut documents = Documents { of_kinds: KINDS.map(|kind| (kind, Vec::new())), days: BTreeSet::new() };
+    for line in lines {
+        let document = lines::document(line)?;
+        if line.kind == Kind::Usage
+            && let Ok(user) = document.get_str("userId")
+        {
+            documents.days.insert((day(line.at), user.into()));
+        }
+        for (kind, of_kind) in &mut documents.of_kinds {
+            if *kind == line.kind {
+                of_kind.push(document);
+                break;
             }
         }
     }
     Ok(documents)
 }
 
-/// Makes the indexes that queries by user, category, severity and model need. Making them again changes nothing.
-pub(super) async fn make_indexes(own: &Database) -> Result<(), Error> {
-    for (collection, keys) in [(AUDIT, ["userId", "category", "severity"].as_slice()), (USAGE, &["userId", "model"])] {
-        let indexes = keys.iter().map(|key| IndexModel::builder().keys(doc! {*key: 1, "timestamp": 1}).build());
-        own.collection::<Document>(collection).create_indexes(indexes).await?;
+/// The member that numbers lines of this kind in their chain.
+pub(super) fn number(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Audit | Kind::Usage => "seq",
+        Kind::Head => "number",
     }
-    // For the sums of what still counts. Most entries of a policy without limits have no charges, and no place in it.
-    let sparse = IndexOptions::builder().sparse(true).build();
-    let charged = IndexModel::builder().keys(doc! {"charged.until": 1}).options(sparse).build();
-    own.collection::<Document>(USAGE).create_index(charged).await?;
+}
+
+/// Members by which entries are looked for, each in the order of time; the indexes that older versions made for that, which
+/// these take the place of.
+const SEARCHED: [(&str, &[&str], &[&str]); 2] = [
+    (AUDIT, &["userId", "category", "severity", "action"], &["userId", "category", "severity"]),
+    (USAGE, &["userId", "model"], &["userId", "model"]),
+];
+
+/// Makes the indexes that queries need. Making them again changes nothing.
+pub(super) async fn make_indexes(own: &Database) -> Result<(), Error> {
+    let plain = |keys: Document| IndexModel::builder().keys(keys).build();
+    // What most entries lack (charges, a chain, an erasure) has no place in its index.
+    let sparse =
+        |keys: Document| IndexModel::builder().keys(keys).options(IndexOptions::builder().sparse(true).build()).build();
+    for (name, members, _) in SEARCHED {
+        let entries = own.collection::<Document>(name);
+        let mut indexes = vec![
+            plain(doc! {"timestamp": 1, "_id": 1}),
+            sparse(doc! {"instance": 1, "seq": 1}),
+            sparse(doc! {"erased": 1, "timestamp": 1, "_id": 1}),
+        ];
+        indexes.extend(members.iter().map(|member| plain(doc! {*member: 1, "timestamp": 1, "_id": 1})));
+        if name == USAGE {
+            indexes.push(sparse(doc! {"charged.until": 1}));
+        }
+        entries.create_indexes(indexes).await?;
+    }
+    own.collection::<Document>(HEADS).create_index(sparse(doc! {"instance": 1, "number": 1})).await?;
+    let unique = IndexOptions::builder().unique(true).build();
+    let key = IndexModel::builder().keys(doc! {"key": 1}).options(unique).build();
+    own.collection::<Document>(DAILY).create_indexes([key, plain(doc! {"userId": 1, "key": 1})]).await?;
+    for (name, _, older) in SEARCHED {
+        for member in older {
+            let dropped = own.collection::<Document>(name).drop_index(format!("{member}_1_timestamp_1")).await;
+            if let Err(error) = dropped
+                && !is_missing(&error)
+            {
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether there is no such collection, or no such index.
+pub(super) fn is_missing(error: &Error) -> bool {
+    matches!(error.kind.as_ref(), ErrorKind::Command(command) if [NO_COLLECTION, NO_INDEX].contains(&command.code))
+}
+
+/// Many replacements in one command: documents with what each is for (`q`), what it becomes (`u`) and whether it may be new
+/// (`upsert`). One that would be a second with its key is passed over.
+pub(super) async fn many(own: &Database, name: &str, updates: Vec<Document>) -> Result<(), Error> {
+    if updates.is_empty() {
+        return Ok(());
+    }
+    let command = doc! {"update": name, "updates": updates, "ordered": false, "writeConcern": {"w": "majority"}};
+    let answer = own.run_command(command).await?;
+    let faults = answer.get_array("writeErrors").into_iter().flatten().filter_map(Bson::as_document);
+    let codes = faults.map(|fault| fault.get_i32("code").unwrap_or_default());
+    if let Some(code) = codes.into_iter().find(|code| *code != DUPLICATE_KEY) {
+        return Err(Error::custom(format!("a document of {name} was refused with code {code}")));
+    }
+    if answer.contains_key("writeConcernError") {
+        return Err(std::io::Error::other("the write did not reach a majority of the servers").into());
+    }
     Ok(())
 }
 
 /// Appends what is not there yet.
 pub(super) async fn append(own: &Database, documents: &Documents) -> Result<(), Error> {
-    for (collection, documents) in [(AUDIT, &documents.audit), (USAGE, &documents.usage)] {
+    for (kind, documents) in &documents.of_kinds {
         if documents.is_empty() {
             continue;
         }
         // Unordered: a document that is there already does not keep the ones after it out.
-        let inserted = own.collection::<Document>(collection).insert_many(documents).ordered(false).await;
+        let inserted = collection(own, *kind).insert_many(documents).ordered(false).await;
         if let Err(error) = inserted
             && !only_repeats(&error)
         {
@@ -78,44 +168,4 @@ fn only_repeats(error: &Error) -> bool {
     let ErrorKind::InsertMany(failure) = error.kind.as_ref() else { return false };
     let mut errors = failure.write_errors.iter().flatten().peekable();
     failure.write_concern_error.is_none() && errors.peek().is_some() && errors.all(|error| error.code == DUPLICATE_KEY)
-}
-
-/// The entry with ids as UUIDs and the time as a date; JSON has neither, BSON has both.
-fn document(entry: &impl Serialize, id: Uuid, request: Uuid, time: Timestamp) -> Result<Document, Error> {
-    let mut document = bson::serialize_to_document(entry)?;
-    document.insert("_id", uuid(id));
-    document.insert("requestId", uuid(request));
-    document.insert("timestamp", DateTime::from_millis(time.as_millisecond()));
-    Ok(document)
-}
-
-/// Money as decimals, and times that are asked for as dates.
-fn type_spent(document: &mut Document, spent: &Spent) {
-    document.insert("settled", DateTime::from_millis(spent.settled.as_millisecond()));
-    type_cost(document, spent.cost);
-    for (run, of) in members(document, "runs").zip(&spent.runs) {
-        type_cost(run, of.cost);
-    }
-    for (charge, of) in members(document, "charged").zip(&spent.charged) {
-        // Rounded up, for a date has milliseconds. The beginning stays a text, which has all digits.
-        let until = of.until.as_microsecond().div_euclid(1_000).saturating_add(1);
-        let whole = of.until.subsec_nanosecond() % 1_000_000 == 0;
-        charge.insert("until", DateTime::from_millis(if whole { until - 1 } else { until }));
-    }
-}
-
-fn type_cost(document: &mut Document, cost: Option<Usd>) {
-    if let Some(cost) = cost.and_then(|cost| cost.to_string().parse::<Decimal128>().ok()) {
-        document.insert("cost", cost);
-    }
-}
-
-/// The objects of a list.
-fn members<'a>(document: &'a mut Document, list: &str) -> impl Iterator<Item = &'a mut Document> {
-    let items = document.get_array_mut(list).ok().into_iter().flatten();
-    items.filter_map(Bson::as_document_mut)
-}
-
-fn uuid(id: Uuid) -> Bson {
-    bson::Uuid::from_bytes(id.into_bytes()).into()
 }

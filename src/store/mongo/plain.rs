@@ -12,7 +12,7 @@ pub(super) fn plain(document: Document) -> Fields {
 
 /// A value as JSON. Numbers that JSON cannot hold and types that it does not have become objects, never texts or nulls,
 /// which somebody could take for something else.
-fn json(value: Bson) -> Value {
+pub(super) fn json(value: Bson) -> Value {
     match value {
         Bson::Null => Value::Null,
         Bson::Boolean(value) => value.into(),

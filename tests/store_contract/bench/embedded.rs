@@ -92,4 +92,26 @@ impl Bench for EmbeddedBench {
     async fn stored(&self) -> (Vec<u128>, Vec<u128>) {
         (self.ids("audit"), self.ids("usage_events"))
     }
+
+    async fn lose_entries(&self) {
+        let file = rusqlite::Connection::open(self.dir.path().join(FILE)).unwrap();
+        file.execute("DELETE FROM usage_events", []).unwrap();
+    }
+
+    async fn raw(&self) -> String {
+        let file = rusqlite::Connection::open(self.dir.path().join(FILE)).unwrap();
+        let mut all = String::new();
+        for table in ["audit", "usage_events", "heads", "usage_daily", "spent", "poured"] {
+            let mut rows = file.prepare(&format!("SELECT * FROM {table}")).unwrap();
+            let columns = rows.column_count();
+            let mut rows = rows.query([]).unwrap();
+            while let Some(row) = rows.next().unwrap() {
+                for column in 0..columns {
+                    let value: rusqlite::types::Value = row.get(column).unwrap();
+                    all.push_str(&format!("{value:?} "));
+                }
+            }
+        }
+        all
+    }
 }

@@ -5,7 +5,7 @@ use tollgate::policy::RuleId;
 use tollgate::record::entry::{
     Charged, Details, Metadata, Response, RunUsed, Source, Spent, TokensUsed, TurnOutcome, Usd,
 };
-use tollgate::record::{Audit, Category, Decision, Entry, Severity, Usage};
+use tollgate::record::{Audit, Category, Decision, Entry, Line, Severity, Usage};
 use uuid::Uuid;
 
 use super::USER;
@@ -36,7 +36,7 @@ pub(crate) fn refusal(n: u128) -> Entry {
             method: "POST".into(),
             path: "/api/agents/chat/openAI".into(),
             query: vec!["$where".into(), "a.b".into()],
-            response: Response { status: 403, message: Some("No.".into()), time: 0.5 },
+            response: Some(Response { status: 403, message: Some("No.".into()), time: 0.5 }),
             error: None,
         },
         metadata: Metadata { model: Some("gpt-4o".into()), ..Metadata::default() },
@@ -91,4 +91,9 @@ pub(crate) fn poured(counter: &str, amount: u64, at: Timestamp, ceiling: u64) ->
     let windows = i64::try_from(amount.div_ceil(ceiling).max(1)).unwrap();
     let until = at + jiff::SignedDuration::from_mins(windows);
     Charged { counter: counter.into(), amount, from: at, until, window: Some(60_000_000), ceiling: Some(ceiling) }
+}
+
+/// These entries as lines.
+pub(crate) fn lines(entries: &[Entry]) -> Vec<Line> {
+    entries.iter().map(|entry| entry.line().unwrap()).collect()
 }

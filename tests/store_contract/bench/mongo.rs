@@ -105,4 +105,18 @@ impl Bench for MongoBench {
     async fn stored(&self) -> (Vec<u128>, Vec<u128>) {
         (self.ids("audit").await, self.ids("usage_events").await)
     }
+
+    async fn lose_entries(&self) {
+        self.own.collection::<Document>("usage_events").delete_many(doc! {}).await.unwrap();
+    }
+
+    async fn raw(&self) -> String {
+        let mut all = String::new();
+        for collection in self.own.list_collection_names().await.unwrap() {
+            let found = self.own.collection::<Document>(&collection).find(doc! {}).await.unwrap();
+            let found: Vec<Document> = found.try_collect().await.unwrap();
+            found.iter().for_each(|document| all.push_str(&document.to_string()));
+        }
+        all
+    }
 }

@@ -78,6 +78,7 @@ fn money_has_all_its_digits() {
         (u64::MAX, "18446744.073709551615"),
     ] {
         assert_eq!(Usd(picodollars).to_string(), expected);
+        assert_eq!(expected.parse(), Ok(Usd(picodollars)));
         assert_eq!(serde_json::to_value(Usd(picodollars)).unwrap(), json!(expected));
     }
 }

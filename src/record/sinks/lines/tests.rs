@@ -4,7 +4,7 @@ use std::sync::mpsc::{Sender as Gate, channel as gate};
 use futures_util::FutureExt;
 
 use super::*;
-use crate::record::samples::{refusal, turn};
+use crate::record::samples;
 
 /// What was written, write by write.
 #[derive(Clone, Default)]
@@ -52,6 +52,14 @@ impl Write for Scripted {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+fn refusal(n: u128) -> Line {
+    samples::refusal(n).line().unwrap()
+}
+
+fn turn(n: u128) -> Line {
+    samples::turn(n).line().unwrap()
 }
 
 fn scripted() -> (Lines, Page, Gate<Turn>) {

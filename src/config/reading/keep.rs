@@ -1,0 +1,42 @@
+//! For how long the record is kept.
+
+use std::time::Duration;
+
+use super::super::written::{self, Text};
+use super::{Reader, shown};
+use crate::store::Keep;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The longest that can be asked for: what MongoDB's indexes can say is 68 years.
+const MOST_DAYS: u32 = 24_800;
+
+impl Reader<'_> {
+    pub(super) fn keep(&mut self, written: written::Keep) -> Keep {
+        let default = Keep::default();
+        Keep {
+            audit: self.days("records.keep.audit", written.audit, default.audit),
+            usage: self.days("records.keep.usage", written.usage, default.usage),
+            daily: self.days("records.keep.daily", written.daily, default.daily),
+            heads: self.days("records.keep.heads", written.heads, default.heads),
+        }
+    }
+
+    fn days(&mut self, name: &str, written: Text, default: Option<Duration>) -> Option<Duration> {
+        let Some(spanned) = written else { return default };
+        let text = spanned.value.trim();
+        if text == "forever" {
+            return None;
+        }
+        let days = text.strip_suffix('d').filter(|days| days.bytes().all(|byte| byte.is_ascii_digit()));
+        match days.and_then(|days| days.parse::<u32>().ok()) {
+            Some(days) if (1..=MOST_DAYS).contains(&days) => Some(DAY * days),
+            _ => {
+                let message = format!("{name}: {} is no number of days from 1d to {MOST_DAYS}d", shown(&spanned.value));
+                let origin = self.in_file(spanned).origin;
+                self.blame(&origin, "setting-keep", message, "write it like 90d, or `forever`");
+                default
+            }
+        }
+    }
+}

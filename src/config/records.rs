@@ -1,0 +1,36 @@
+//! The settings of the records: where entries go, what waits for them, and for how long they are kept.
+
+use std::path::PathBuf;
+
+use crate::record::{Durable, OnFull};
+use crate::store::Keep;
+
+/// How entries are written down and kept.
+#[derive(Clone, Debug)]
+pub struct Records {
+    /// Where entries are written. Default: MongoDB where it is configured, else the embedded store.
+    pub sinks: Vec<SinkKind>,
+    /// Most entries waiting to be written. Default 8,192.
+    pub queue: usize,
+    /// Most bytes of entries on the disk that some sink has not taken yet. Default 256 MiB.
+    pub spool: u64,
+    /// Which entries are on the disk before the request goes on. Default: refusals and administration.
+    pub durable: Durable,
+    /// What happens to requests while entries cannot be written down. Default: those that are decided are refused.
+    pub on_full: OnFull,
+    /// The key that signs the heads of the record (PKCS #8, PEM). Default: one of the data directory's own.
+    pub signing_key: Option<PathBuf>,
+    /// How long entries are kept. Default: audit entries for 90 days, usage entries for 400, sums of days for ever.
+    pub keep: Keep,
+}
+
+/// Where entries are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SinkKind {
+    /// JSON lines on standard output.
+    Stdout,
+    /// The embedded store.
+    Embedded,
+    /// Tollgate's database on MongoDB.
+    Mongo,
+}

@@ -1,0 +1,298 @@
+//! Opening the record: what an earlier process left behind is taken up, and writer and lanes are made.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::future;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use uuid::Uuid;
+
+use super::Entry;
+use super::chain::{Chain, Ends};
+use super::heads::{KeyFault, Signer};
+use super::lane::{Lane, LaneParts, Pauses};
+use super::line::{Kind, Line};
+use super::link::Link;
+use super::meters::RecorderMeters;
+use super::recorder::{Beat, Durable, OnFull, Recorder};
+use super::sinks::Sink;
+use super::spool::{Recovered, Spool, SpoolFault, SpoolOptions};
+use super::writer::{Writer, WriterParts, gap_about};
+use crate::clock::Clock;
+
+/// The directory of the record in the data directory.
+pub const DIRECTORY: &str = "records";
+/// The key that signs, where the settings name no other.
+pub const KEY: &str = "signing.key";
+/// Its public half.
+pub const PUBLIC: &str = "signing.pub";
+/// Where entries are kept that a sink refused.
+const ASIDE: &str = "aside";
+
+/// Bytes of a segment of the spool.
+const SEGMENT: u64 = 8 << 20;
+
+/// How often a signed head is made where anything was added.
+const HEAD_PACE: Duration = Duration::from_secs(60);
+
+/// How entries are written down.
+#[derive(Clone, Debug)]
+pub struct RecorderOptions {
+    /// Entries that may wait in front of the writer.
+    pub queue: usize,
+    /// Bytes that may wait on the disk for sinks.
+    pub spool: u64,
+    /// Which entries are on the disk before the request goes on.
+    pub durable: Durable,
+    /// What happens while nothing can be written.
+    pub on_full: OnFull,
+    /// The key that signs; one of the record's own where none is named.
+    pub signing_key: Option<PathBuf>,
+    /// How long an entry waits for others before both are brought to the disk.
+    pub linger: Duration,
+    /// The pause before the first repetition where a sink is away; it doubles each time.
+    pub retry_first: Duration,
+    /// The longest pause between repetitions.
+    pub retry_most: Duration,
+    /// The pause before the spool is asked again that took nothing.
+    pub retry_spool: Duration,
+}
+
+/// Why the record cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenFault {
+    /// The spool's directory cannot be used.
+    #[error("records: {0}")]
+    Spool(#[from] SpoolFault),
+    /// The signing key cannot be used.
+    #[error("records: {0}")]
+    Key(#[from] KeyFault),
+}
+
+/// The other end of a [`Recorder`]: whoever keeps the process's tasks runs it.
+pub struct RecorderWorker {
+    writer: Writer,
+    lanes: Vec<Lane>,
+    beat: Beat,
+}
+
+// === impl Recorder ===
+
+impl Recorder {
+    /// Opens the record in this data directory, with these sinks. Nothing is written until the worker runs; entries wait in the
+    /// queue until then. Blocks while the spool of an earlier process is read.
+    ///
+    /// # Errors
+    /// [`OpenFault`] where the directory or the key cannot be used, or the directory is another process's.
+    pub fn start(
+        data: &Path,
+        sinks: Vec<Sink>,
+        clock: &Clock,
+        meters: &RecorderMeters,
+        options: RecorderOptions,
+    ) -> Result<(Self, RecorderWorker), OpenFault> {
+        let directory = data.join(DIRECTORY);
+        let readers = sinks.iter().map(|sink| sink.name().into()).collect();
+        let (mut spool, recovered) =
+            Spool::open(&directory, SpoolOptions { size: options.spool, segment: SEGMENT, spare: 1, readers })?;
+        let signer = signer(&directory, options.signing_key.as_deref())?;
+        let torn = recovered.torn;
+        if torn > 0 {
+            tracing::info!(bytes = torn, "an entry was being written when tollgate ended, and is not in the record");
+        }
+        let damaged = recovered.damaged.clone();
+        let chain = chain(recovered)?;
+        let past = Past::read(&spool, &damaged, chain.ends().instance)?;
+        let appended = spool.next().saturating_sub(1);
+        let (appended, heard) = watch::channel(appended);
+        let mut lanes = Vec::new();
+        let mut shipped = Vec::new();
+        let (stop, stopping) = watch::channel(None);
+        let aside = directory.join(ASIDE);
+        if let Err(error) = fs::create_dir_all(&aside) {
+            tracing::warn!(%error, directory = %aside.display(), "what a sink refuses cannot be set aside");
+        }
+        for sink in sinks {
+            let name = sink.name();
+            let Some(reader) = spool.reader(name) else { continue };
+            let parts = LaneParts {
+                sink,
+                come: reader.next_frame().saturating_sub(1),
+                reader,
+                appended: heard.clone(),
+                stop: stopping.clone(),
+                aside: aside.join(format!("{name}.jsonl")),
+                pauses: Pauses { first: options.retry_first, most: options.retry_most },
+            };
+            let (lane, come) = Lane::new(parts, meters);
+            lanes.push(lane);
+            shipped.push(come);
+        }
+        let (recorder, ends) =
+            Self::new(options.queue, shipped, (stop, stopping), meters, options.durable, options.on_full);
+        for loss in &damaged {
+            tracing::error!(%loss, "a part of the record is lost");
+        }
+        for gap in past.gaps(clock, &damaged) {
+            recorder.record(gap);
+        }
+        for loss in damaged {
+            spool.recorded(loss.frames)?;
+        }
+        let writer = Writer::new(WriterParts {
+            ends,
+            spool,
+            chain,
+            signer,
+            clock: clock.clone(),
+            meters: meters.clone(),
+            appended,
+            already: past.ids,
+            on_full: options.on_full,
+            linger: options.linger,
+            pause: options.retry_spool,
+            capacity: options.queue.max(1),
+        });
+        let worker = RecorderWorker { writer, lanes, beat: recorder.beat() };
+        Ok((recorder, worker))
+    }
+}
+
+// === impl RecorderWorker ===
+
+impl RecorderWorker {
+    /// Works until [`Recorder::stop`].
+    pub async fn run(self) {
+        let Self { writer, lanes, beat } = self;
+        let writing = spawn_blocking(|| writer.run());
+        let lanes = future::join_all(lanes.into_iter().map(Lane::run));
+        let work = async { tokio::join!(writing, lanes) };
+        let beating = async {
+            beat.run(HEAD_PACE).await;
+            // The recorder is gone, and there is still work.
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            (written, _) = work => {
+                if written.is_err() {
+                    tracing::error!("the writer of the record ended badly: its last entries may be missing");
+                }
+            }
+            () = beating => {}
+        }
+    }
+}
+
+// === impl RecorderOptions ===
+
+impl Default for RecorderOptions {
+    fn default() -> Self {
+        Self {
+            queue: 8192,
+            spool: 256 << 20,
+            durable: Durable { refusals: true, admin: true, turns: false },
+            on_full: OnFull::Refuse,
+            signing_key: None,
+            linger: Duration::from_millis(5),
+            retry_first: Duration::from_millis(100),
+            retry_most: Duration::from_secs(5),
+            retry_spool: Duration::from_millis(200),
+        }
+    }
+}
+
+/// What is still on the disk of what was written before.
+#[derive(Default)]
+struct Past {
+    /// The ids of usage entries. Turns that were being settled when Tollgate ended are settled by the next one, which cannot know
+    /// whether their entries were written.
+    ids: HashSet<Uuid>,
+    /// Numbers that are missing in a chain: kind, first, last.
+    holes: Vec<(Kind, u64, u64)>,
+}
+
+// === impl Past ===
+
+impl Past {
+    /// Reads what is there. Numbers are only looked at where something is known to be lost.
+    fn read(spool: &Spool, damaged: &[super::spool::Lost], instance: Uuid) -> Result<Self, SpoolFault> {
+        let mut past = Self::default();
+        let mut last = [None::<u64>; 2];
+        for frame in spool.replay() {
+            let (_, payload) = frame?;
+            let Some(line) = line(&payload) else { continue };
+            let (kind, last) = match line.kind {
+                Kind::Audit => (Kind::Audit, &mut last[0]),
+                Kind::Usage => {
+                    past.ids.insert(line.id);
+                    (Kind::Usage, &mut last[1])
+                }
+                Kind::Head => continue,
+            };
+            if damaged.is_empty() {
+                continue;
+            }
+            let Ok(link) = Link::read(&line.text) else { continue };
+            if link.instance != instance {
+                continue;
+            }
+            if let Some(before) = *last
+                && link.seq > before + 1
+            {
+                past.holes.push((kind, before + 1, link.seq - 1));
+            }
+            *last = Some(link.seq);
+        }
+        Ok(past)
+    }
+
+    /// What says so in the record.
+    fn gaps(&self, clock: &Clock, damaged: &[super::spool::Lost]) -> Vec<Entry> {
+        let reason = damaged.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let about = |(kind, from, to): &(Kind, u64, u64)| json!({"kind": kind.as_str(), "from": from, "to": to, "reason": reason});
+        self.holes.iter().map(|hole| gap_about(clock.now(), &about(hole))).collect()
+    }
+}
+
+// === helpers ===
+
+fn signer(directory: &Path, named: Option<&Path>) -> Result<Signer, KeyFault> {
+    match named {
+        Some(file) => Signer::open(file),
+        None => {
+            let signer = Signer::open_or_make(&directory.join(KEY))?;
+            signer.publish(&directory.join(PUBLIC))?;
+            Ok(signer)
+        }
+    }
+}
+
+/// The chains as they stood, or those of a new instance.
+fn chain(recovered: Recovered) -> Result<Chain, SpoolFault> {
+    let known = recovered.state.as_deref().and_then(Ends::from_bytes);
+    let mut chain = known.map(Chain::at);
+    for frame in recovered.since_head {
+        let (_, payload) = frame?;
+        let Some(line) = line(&payload) else { continue };
+        // Without its end the chain begins where the first line of it stands.
+        let chain = chain.get_or_insert_with(|| Chain::new(instance_of(&line).unwrap_or_else(Uuid::now_v7)));
+        if chain.follow(&line).is_err()
+            && let Err(fault) = chain.resume(&line)
+        {
+            tracing::warn!(%fault, "an entry on the disk does not fit the chain");
+        }
+    }
+    Ok(chain.unwrap_or_else(|| Chain::new(Uuid::now_v7())))
+}
+
+fn line(payload: &[u8]) -> Option<Line> {
+    Line::read(std::str::from_utf8(payload).ok()?).ok()
+}
+
+fn instance_of(line: &Line) -> Option<Uuid> {
+    Link::read(&line.text).ok().map(|link| link.instance)
+}

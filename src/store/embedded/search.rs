@@ -1,0 +1,193 @@
+//! Finding lines, and letting go of old ones.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use rusqlite::types::{Type, Value};
+use rusqlite::{Connection, params_from_iter};
+use uuid::Uuid;
+
+use super::entries::table;
+use crate::record::{Kind, Line};
+use crate::store::{Filter, Keep, Order, Place};
+
+/// Rows that go in one step of letting go.
+const STEP: i64 = 1_000;
+
+/// All kinds of lines.
+const KINDS: [Kind; 3] = [Kind::Audit, Kind::Usage, Kind::Head];
+
+/// A condition and what goes into its place.
+#[derive(Default)]
+struct Where {
+    sql: String,
+    values: Vec<Value>,
+}
+
+// === impl Where ===
+
+impl Where {
+    /// Conditions that a filter puts on the table of a kind. The names of columns are ours, the values go into places.
+    fn new(kind: Kind, filter: &Filter) -> Self {
+        let mut conditions = Self::default();
+        let Filter { user, role, group, action, endpoint, model, .. } = filter;
+        let (of_endpoint, of_model) = match kind {
+            Kind::Usage => ("endpoint = ?", "model = ?"),
+            Kind::Audit | Kind::Head => ("body ->> '$.metadata.endpoint' = ?", "body ->> '$.metadata.model' = ?"),
+        };
+        let text = |text: &Option<Box<str>>| text.as_deref().map(|text| Value::from(text.to_owned()));
+        let word = |word: Option<String>| word.map(Value::from);
+        let millisecond = |at: Timestamp| Value::from(at.as_millisecond().saturating_mul(1_000));
+        for (sql, value) in [
+            ("user = ?", text(user)),
+            ("body ->> 'role' = ?", text(role)),
+            ("EXISTS (SELECT 1 FROM json_each(body, '$.groups') WHERE value = ?)", text(group)),
+            ("category = ?", word(filter.category_word())),
+            ("severity = ?", word(filter.severity_word())),
+            ("action = ?", text(action)),
+            ("decision = ?", word(filter.decision_word())),
+            (of_endpoint, text(endpoint)),
+            (of_model, text(model)),
+            ("erased = ?", filter.erased.map(|id| Value::from(id.to_string()))),
+            ("time >= ?", filter.since.map(millisecond)),
+            ("time < ?", filter.until.map(millisecond)),
+        ] {
+            if let Some(value) = value {
+                conditions.and(sql, [value]);
+            }
+        }
+        conditions
+    }
+
+    fn and(&mut self, sql: &str, values: impl IntoIterator<Item = Value>) {
+        self.sql.push_str(if self.sql.is_empty() { " WHERE " } else { " AND " });
+        self.sql.push_str(sql);
+        self.values.extend(values);
+    }
+}
+
+/// See [`crate::store::Ledger::find`].
+pub(super) fn find(
+    connection: &mut Connection,
+    filter: &Filter,
+    after: Option<&Place>,
+    most: usize,
+) -> rusqlite::Result<Vec<Line>> {
+    // One state of all tables.
+    let connection = connection.transaction()?;
+    let mut found = Vec::new();
+    for kind in filter.kinds() {
+        let Where { mut sql, mut values } = {
+            let mut conditions = Where::new(kind, filter);
+            if let Some(Place { at, id }) = after {
+                let beyond = if filter.order == Order::Oldest { "(time, id) > (?, ?)" } else { "(time, id) < (?, ?)" };
+                conditions.and(beyond, [at.as_microsecond().into(), id.to_string().into()]);
+            }
+            conditions
+        };
+        sql.push_str(if filter.order == Order::Oldest { " ORDER BY time, id" } else { " ORDER BY time DESC, id DESC" });
+        sql.push_str(" LIMIT ?");
+        values.push(i64::try_from(most).unwrap_or(i64::MAX).into());
+        found.extend(lines(&connection, kind, &sql, values)?);
+    }
+    found.sort_by_key(|line| (line.at.as_microsecond(), line.id));
+    if filter.order == Order::Newest {
+        found.reverse();
+    }
+    found.truncate(most);
+    Ok(found)
+}
+
+/// See [`crate::store::Ledger::chain`].
+pub(super) fn chain(
+    connection: &Connection,
+    instance: Uuid,
+    kind: Kind,
+    from: u64,
+    most: usize,
+) -> rusqlite::Result<Vec<Line>> {
+    let [from, most] = [from, u64::try_from(most).unwrap_or(u64::MAX)].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+    let values = vec![instance.to_string().into(), from.into(), most.into()];
+    lines(connection, kind, " WHERE instance = ? AND seq >= ? ORDER BY seq, rowid LIMIT ?", values)
+}
+
+/// See [`crate::store::Ledger::instances`].
+pub(super) fn instances(connection: &Connection) -> rusqlite::Result<Vec<Uuid>> {
+    // A jump through the index for each instance: there are few of them, and many entries.
+    let next = |table: &str| {
+        format!(
+            "WITH RECURSIVE each(instance) AS (
+                 SELECT min(instance) FROM {table} WHERE instance IS NOT NULL
+                 UNION ALL SELECT (SELECT min(instance) FROM {table} WHERE instance > each.instance) FROM each
+                     WHERE each.instance IS NOT NULL
+             ) SELECT instance FROM each WHERE instance IS NOT NULL"
+        )
+    };
+    ids(connection, &KINDS.map(|kind| next(table(kind))))
+}
+
+/// See [`crate::store::Ledger::erasures`].
+pub(super) fn erasures(connection: &Connection) -> rusqlite::Result<Vec<Uuid>> {
+    let each = |kind| format!("SELECT DISTINCT erased FROM {} WHERE erased IS NOT NULL", table(kind));
+    ids(connection, &[Kind::Audit, Kind::Usage].map(each))
+}
+
+/// See [`crate::store::Ledger::expire`].
+pub(super) fn expire(connection: &mut Connection, keep: &Keep, at: Timestamp) -> rusqlite::Result<bool> {
+    let mut more = false;
+    for (kind, keep) in [(Kind::Audit, keep.audit), (Kind::Usage, keep.usage), (Kind::Head, keep.heads)] {
+        let Some(oldest) = keep.and_then(|keep| at.checked_sub(keep).ok()) else { continue };
+        let table = table(kind);
+        let sql = format!(
+            "DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE time < ?1 ORDER BY time LIMIT {STEP})"
+        );
+        more |= connection.prepare_cached(&sql)?.execute([oldest.as_microsecond()])? >= STEP.unsigned_abs() as usize;
+    }
+    if let Some(oldest) = keep.daily.and_then(|keep| at.checked_sub(keep).ok()) {
+        // A day is as old as its beginning.
+        let oldest = crate::store::daily::day(oldest);
+        let sql = format!(
+            "DELETE FROM usage_daily WHERE key IN (SELECT key FROM usage_daily WHERE key < ?1 ORDER BY key LIMIT {STEP})"
+        );
+        more |= connection.prepare_cached(&sql)?.execute([oldest.to_string()])? >= STEP.unsigned_abs() as usize;
+    }
+    Ok(more)
+}
+
+// === helpers ===
+
+pub(super) fn lines(
+    connection: &Connection,
+    kind: Kind,
+    rest: &str,
+    values: Vec<Value>,
+) -> rusqlite::Result<Vec<Line>> {
+    let mut sql = String::new();
+    let _infallible = write!(sql, "SELECT body FROM {}{rest}", table(kind));
+    let mut asked = connection.prepare_cached(&sql)?;
+    let mut rows = asked.query(params_from_iter(values))?;
+    let mut lines = Vec::new();
+    while let Some(row) = rows.next()? {
+        let body = row.get_ref(0)?.as_str()?;
+        lines.push(Line::read(body).map_err(conversion)?);
+    }
+    Ok(lines)
+}
+
+fn ids(connection: &Connection, queries: &[String]) -> rusqlite::Result<Vec<Uuid>> {
+    let mut ids = Vec::new();
+    for sql in queries {
+        let mut asked = connection.prepare_cached(sql)?;
+        let mut rows = asked.query([])?;
+        while let Some(row) = rows.next()? {
+            ids.push(row.get_ref(0)?.as_str()?.parse().map_err(|error: uuid::Error| conversion(error))?);
+        }
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
+
+fn conversion(error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error))
+}

@@ -1,0 +1,137 @@
+//! A day as a document, and back.
+
+use futures_util::TryStreamExt;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use mongodb::Database;
+use mongodb::bson::{Bson, DateTime, Decimal128, Document, doc};
+use mongodb::error::Error;
+use mongodb::options::ReadConcern;
+use serde::Deserialize;
+
+use super::DAILY;
+use crate::record::entry::Usd;
+use crate::store::daily;
+use crate::store::ledger::{DayModel, DayTokens, ResponseTime};
+use crate::store::mongo::{SEARCH, lines, search};
+use crate::store::{Daily, Span};
+
+/// See [`crate::store::Ledger::days`].
+pub(in crate::store::mongo) async fn days(
+    own: &Database,
+    span: &Span,
+    after: Option<&str>,
+    most: usize,
+) -> Result<Vec<Daily>, Error> {
+    let beyond = span.to.tomorrow().unwrap_or(Date::MAX);
+    let from = span.from.to_string();
+    let from = match after {
+        Some(after) if *after >= *from => doc! {"$gt": after},
+        _ => doc! {"$gte": from},
+    };
+    let mut of = doc! {"$and": [{"key": from}, {"key": {"$lt": beyond.to_string()}}]};
+    for (name, value) in [("userId", &span.user), ("role", &span.role)] {
+        if let Some(value) = value {
+            of.insert(name, doc! {"$eq": &**value});
+        }
+    }
+    let days = own.collection::<Document>(DAILY);
+    let asked = days.find(of).sort(doc! {"key": 1}).limit(search::limit(most));
+    let found = asked.read_concern(ReadConcern::majority()).max_time(SEARCH).await?;
+    let mut found: Vec<Daily> = found.with_type::<Kept>().map_ok(Daily::from).try_collect().await?;
+    found.truncate(most);
+    Ok(found)
+}
+
+/// A day as it is kept.
+pub(super) fn document(daily: &Daily) -> Document {
+    let tokens = |tokens: &DayTokens| {
+        doc! {"input": long(tokens.input), "output": long(tokens.output), "total": long(tokens.total)}
+    };
+    let cost = |cost: Option<Usd>| cost.and_then(|cost| cost.to_string().parse::<Decimal128>().ok());
+    let models = daily.model_usage.iter().map(|used| {
+        let DayModel { endpoint, model, count, tokens: of, cost: costs } = used;
+        let mut told = doc! {"endpoint": &**endpoint, "model": &**model, "count": long(*count), "tokens": tokens(of)};
+        told.extend(cost(*costs).map(|cost| ("cost".to_owned(), cost.into())));
+        told
+    });
+    let ResponseTime { avg, min, max } = daily.response_time;
+    let mut told = doc! {
+        "key": &*daily.key,
+        "userId": &*daily.user_id,
+        "day": DateTime::from_millis(daily::midnight(daily.day).as_millisecond()),
+        "role": &*daily.role,
+        "messageCount": long(daily.message_count),
+        "tokenUsage": tokens(&daily.token_usage),
+        "modelUsage": models.collect::<Vec<_>>(),
+        "apiCalls": long(daily.api_calls),
+        "errors": long(daily.errors),
+        "responseTime": {"avg": avg, "min": min, "max": max},
+    };
+    told.extend(cost(daily.cost).map(|cost| ("cost".to_owned(), cost.into())));
+    told
+}
+
+/// A day as it was kept.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Kept {
+    key: Box<str>,
+    user_id: Box<str>,
+    day: DateTime,
+    role: Box<str>,
+    message_count: u64,
+    token_usage: DayTokens,
+    model_usage: Vec<KeptModel>,
+    cost: Option<Decimal128>,
+    api_calls: u64,
+    errors: u64,
+    response_time: ResponseTime,
+}
+
+#[derive(Deserialize)]
+struct KeptModel {
+    endpoint: Box<str>,
+    model: Box<str>,
+    count: u64,
+    tokens: DayTokens,
+    cost: Option<Decimal128>,
+}
+
+impl From<Kept> for Daily {
+    fn from(kept: Kept) -> Self {
+        let cost = |cost: Option<Decimal128>| cost.and_then(|cost| money(&cost.into())).map(Usd);
+        let models = kept.model_usage.into_iter().map(|used| {
+            let KeptModel { endpoint, model, count, tokens, cost: costs } = used;
+            DayModel { endpoint, model, count, tokens, cost: cost(costs) }
+        });
+        let at = Timestamp::from_millisecond(kept.day.timestamp_millis()).unwrap_or_default();
+        Self {
+            key: kept.key,
+            user_id: kept.user_id,
+            day: daily::day(at),
+            role: kept.role,
+            message_count: kept.message_count,
+            token_usage: kept.token_usage,
+            model_usage: models.collect(),
+            cost: cost(kept.cost),
+            api_calls: kept.api_calls,
+            errors: kept.errors,
+            response_time: kept.response_time,
+        }
+    }
+}
+
+// === helpers ===
+
+/// An amount of money that was added up.
+pub(super) fn money(sum: &Bson) -> Option<u64> {
+    match sum {
+        Bson::Decimal128(sum) => lines::digits(&sum.to_string())?.parse::<Usd>().ok().map(|usd| usd.0),
+        _ => None,
+    }
+}
+
+pub(super) fn long(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

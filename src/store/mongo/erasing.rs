@@ -1,0 +1,58 @@
+//! Erasing a user, step by step.
+
+use mongodb::Database;
+use mongodb::bson::{Document, doc};
+use mongodb::error::Error;
+
+use super::daily::DAILY;
+use super::ledger::{collection, many};
+use super::lines::{self, uuid};
+use super::{SEARCH, search};
+use crate::record::{Kind, Line};
+use crate::store::{ERASED, Erased, Order, Place, Tomb};
+
+/// Entries of one step.
+const STEP: usize = 200;
+
+/// The next entries of a kind become tombstones, those after this place; the last of them, and none where there are no more.
+pub(super) async fn step(
+    own: &Database,
+    kind: Kind,
+    user: &str,
+    after: Option<Place>,
+    tomb: &Tomb,
+) -> Result<(Option<Place>, Erased), Error> {
+    let mut of = doc! {"userId": {"$eq": user}};
+    of.extend(after.map(|place| search::beyond(&place, Order::Oldest)).unwrap_or_default());
+    let entries = collection(own, kind);
+    let asked = entries.find(of).sort(doc! {"timestamp": 1, "_id": 1}).limit(search::limit(STEP)).max_time(SEARCH);
+    let lines = search::read(kind, asked.await?).await?;
+    let (mut erased, mut tombstones, mut removed) = (Erased::default(), Vec::new(), Vec::new());
+    for line in &lines {
+        match tomb(line) {
+            Ok(Some(tombstone)) => tombstones.push(replacement(line, &tombstone)?),
+            Ok(None) => removed.push(uuid(line.id)),
+            Err(why) => erased.keep(why),
+        }
+    }
+    erased.tombstones = u64::try_from(tombstones.len()).unwrap_or(u64::MAX);
+    erased.removed = u64::try_from(removed.len()).unwrap_or(u64::MAX);
+    many(own, entries.name(), tombstones).await?;
+    if !removed.is_empty() {
+        entries.delete_many(doc! {"_id": {"$in": removed}}).await?;
+    }
+    Ok((lines.last().map(Place::of).filter(|_| lines.len() == STEP), erased))
+}
+
+/// The last step: the user's name goes out of the sums. How many days that were.
+pub(super) async fn forget(own: &Database, user: &str) -> Result<u64, Error> {
+    // The document's own id tells nothing about anybody.
+    let key = doc! {"$concat": [{"$dateToString": {"date": "$day", "format": "%Y-%m-%d"}}, "|", ERASED, "|", {"$toString": "$_id"}]};
+    let anonymous = vec![doc! {"$set": {"userId": ERASED, "key": key}}];
+    let days = own.collection::<Document>(DAILY).update_many(doc! {"userId": {"$eq": user}}, anonymous).await?;
+    Ok(days.modified_count)
+}
+
+fn replacement(line: &Line, tombstone: &Line) -> Result<Document, Error> {
+    Ok(doc! {"q": {"_id": uuid(line.id)}, "u": lines::document(tombstone)?})
+}

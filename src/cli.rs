@@ -4,14 +4,19 @@ use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 
 use clap::{Parser, Subcommand};
+use jiff::tz::TimeZone;
 
+use crate::clock::Clock;
 use crate::config::Environment;
 
+pub mod audit;
 pub mod check;
 pub mod demo;
 pub mod exit;
 pub mod explain;
+pub mod record;
 pub mod serve;
+pub mod usage;
 pub mod users;
 
 pub use exit::Exit;
@@ -41,6 +46,8 @@ enum Command {
     Check(check::Args),
     Explain(explain::Args),
     Users(users::Args),
+    Audit(audit::Args),
+    Usage(usage::Args),
 }
 
 /// Runs the command that these arguments (the program's name first) name.
@@ -65,9 +72,29 @@ pub fn run(args: impl IntoIterator<Item = OsString>, environment: &Environment) 
             let librechat_directory = environment.get("MONGO_URI").is_some();
             users_exit(users::run(&users::Args { librechat_directory, ..args }, &mut out, &mut err))
         }
+        Command::Audit(args) => with_desk(environment, |desk| audit::run(&args, desk)),
+        Command::Usage(args) => with_desk(environment, |desk| usage::run(&args, desk)),
     };
     let _ = out.flush();
     exit
+}
+
+/// Runs a command that reads the record, at the process's own terminal.
+fn with_desk(environment: &Environment, work: impl FnOnce(&mut record::Desk<'_>) -> Exit) -> Exit {
+    let (mut out, mut err, mut input) = (std::io::stdout(), std::io::stderr(), std::io::stdin().lock());
+    work(&mut record::Desk {
+        environment,
+        terminal: record::Terminal {
+            out: out.is_terminal(),
+            err: err.is_terminal(),
+            input: std::io::stdin().is_terminal(),
+        },
+        out: &mut out,
+        err: &mut err,
+        input: &mut input,
+        clock: Clock::system(),
+        zone: TimeZone::system(),
+    })
 }
 
 fn users_exit(code: u8) -> Exit {

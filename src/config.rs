@@ -133,6 +133,17 @@ pub struct Timeouts {
     pub drain: Duration,
 }
 
+/// Where the record is: what the settings say to commands that read it.
+#[derive(Clone, Debug)]
+pub struct RecordPlace {
+    /// MongoDB, where it is configured.
+    pub mongo: Option<Mongo>,
+    /// Directory of the embedded store.
+    pub data: PathBuf,
+    /// Where entries are written.
+    pub sinks: Vec<SinkKind>,
+}
+
 /// What is logged (to standard error), and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
@@ -178,6 +189,15 @@ impl Settings {
     /// All faults at once.
     pub fn read(flags: &Flags, environment: &Environment) -> Result<Self, Report> {
         reading::read(flags, environment)
+    }
+
+    /// Where the record is, by the same settings. Secrets that only serving needs may be missing, as where an administrator's
+    /// shell has none of them.
+    ///
+    /// # Errors
+    /// All faults of what says where the record is.
+    pub fn record(flags: &Flags, environment: &Environment) -> Result<RecordPlace, Report> {
+        reading::record(flags, environment)
     }
 
     /// The policy that flags, environment or file name, whatever else is wrong with them.

@@ -14,7 +14,7 @@ use serde_saphyr::{Location, Spanned};
 
 use super::environment::Environment;
 use super::written::{Text, Written};
-use super::{Flags, Log, Mongo, SHORTEST_SECRET, Secret, Settings, Timeouts, Upstream};
+use super::{Flags, Log, Mongo, RecordPlace, SHORTEST_SECRET, Secret, Settings, Timeouts, Upstream};
 use crate::flow::UnknownRoutes;
 use crate::report::{ByteSpan, Fault, Place, Report, quoted};
 
@@ -51,6 +51,28 @@ struct Reader<'a> {
 
 /// Reads the settings.
 pub(super) fn read(flags: &Flags, environment: &Environment) -> Result<Settings, Report> {
+    let (mut reader, written) = begin(flags, environment);
+    let settings = reader.settings(written, flags);
+    match settings {
+        Some(settings) if !reader.report.has_errors() => Ok(settings),
+        _ => Err(reader.report),
+    }
+}
+
+/// Reads where the record is.
+pub(super) fn record(flags: &Flags, environment: &Environment) -> Result<RecordPlace, Report> {
+    let (mut reader, written) = begin(flags, environment);
+    let mongo = reader.mongo(written.mongo.uri, written.mongo.database);
+    let data = reader.data(written.store.embedded, flags);
+    let sinks = reader.sinks(written.records.sinks, mongo.is_some());
+    if reader.report.has_errors() {
+        return Err(reader.report);
+    }
+    Ok(RecordPlace { mongo, data, sinks })
+}
+
+/// A reader, and what the file says that flags or environment name.
+fn begin<'a>(flags: &Flags, environment: &'a Environment) -> (Reader<'a>, Written) {
     let named = flags.config.clone().or_else(|| environment.get("TOLLGATE_CONFIG").map(PathBuf::from));
     let mut report = Report::new();
     environment.check_names(&mut report);
@@ -59,12 +81,7 @@ pub(super) fn read(flags: &Flags, environment: &Environment) -> Result<Settings,
         None => Written::default(),
     };
     let blind = report.faults().iter().any(|fault| fault.code.starts_with("settings-"));
-    let mut reader = Reader { file: named.unwrap_or_default(), blind, environment, report };
-    let settings = reader.settings(written, flags);
-    match settings {
-        Some(settings) if !reader.report.has_errors() => Ok(settings),
-        _ => Err(reader.report),
-    }
+    (Reader { file: named.unwrap_or_default(), blind, environment, report }, written)
 }
 
 /// The policy that is named, whatever else is wrong with the settings.
@@ -124,7 +141,7 @@ impl Reader<'_> {
         let jwt_secret = self.jwt_secret(jwt_secret);
         let oidc = self.oidc(written.oidc, written.identity.jwt_refresh_secret);
         let mongo = self.mongo(written.mongo.uri, written.mongo.database);
-        let data = self.value(written.store.embedded, "TOLLGATE_DATA", ("--data", path_text(&flags.data)));
+        let data = self.data(written.store.embedded, flags);
         let redis = self.redis(written.store.redis);
         let replicas = self.replicas(written.replicas, !matches!(redis, Some(None)));
         let records = self.records(written.records, mongo.is_some());
@@ -157,7 +174,7 @@ impl Reader<'_> {
             oidc,
             remember,
             mongo,
-            data: data.map_or_else(|| PathBuf::from("./tollgate-data"), |value| PathBuf::from(value.text)),
+            data,
             redis: redis?,
             replicas,
             records,
@@ -169,6 +186,12 @@ impl Reader<'_> {
             threads,
             log,
         })
+    }
+
+    /// Directory of the embedded store.
+    fn data(&self, written: Text, flags: &Flags) -> PathBuf {
+        let data = self.value(written, "TOLLGATE_DATA", ("--data", path_text(&flags.data)));
+        data.map_or_else(|| PathBuf::from("./tollgate-data"), |value| PathBuf::from(value.text))
     }
 
     /// The value that wins: flag, then environment, then file.

@@ -114,6 +114,18 @@ impl Mongo {
     }
 }
 
+impl Mongo {
+    /// The ids of the people with this e-mail address (lower case), as LibreChat's directory has them now; several where tenants
+    /// share the database. For the command line.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the directory does not answer.
+    pub async fn people_with(&self, email: &str) -> Result<Vec<Box<str>>, StoreError> {
+        let asked = faults::in_time(&self.hosts, LOOK_UP, directory::people_with(&self.librechat, email)).await?;
+        asked.map_err(|error| self.hosts.fault(&error))
+    }
+}
+
 #[async_trait]
 impl Directory for Mongo {
     async fn person(&self, id: &str) -> Result<Option<Person>, StoreError> {

@@ -36,6 +36,12 @@ struct Linked {
 }
 
 #[derive(Deserialize)]
+struct Id {
+    #[serde(rename = "_id")]
+    id: ObjectId,
+}
+
+#[derive(Deserialize)]
 struct Group {
     name: Option<String>,
 }
@@ -95,6 +101,20 @@ pub(super) async fn holder(librechat: &Database, subject: &Subject) -> Result<Ho
         return Ok(person.map_or(Holder::Nobody, Holder::Known));
     }
     Ok(Holder::Nobody)
+}
+
+/// LibreChat keeps addresses in lower case, and at most one of each in a tenant.
+pub(super) async fn people_with(librechat: &Database, email: &str) -> Result<Vec<Box<str>>, Error> {
+    librechat
+        .collection::<Id>("users")
+        .find(doc! {"email": {"$eq": email}})
+        .projection(doc! {"_id": 1})
+        .limit(10)
+        .max_time(OPERATION)
+        .await?
+        .map_ok(|user| user.id.to_hex().into())
+        .try_collect()
+        .await
 }
 
 fn filter(question: &Question<'_>) -> Document {

@@ -1,0 +1,52 @@
+//! `tollgate audit`: the record, as it is written, as a file, and whether it is what was written.
+
+use clap::Subcommand;
+
+use super::exit::Exit;
+use super::record::{Desk, Failure, end};
+use crate::lifecycle::House;
+
+pub mod export;
+mod shown;
+pub mod tail;
+
+/// Read the record: show it, write it to files, verify it, take a user out of it
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tollgate audit tail --config /etc/tollgate/tollgate.yaml --follow
+  tollgate audit export --since 7d --format csv --out audit.csv
+
+Each has a --help of its own. The record is read where `tollgate serve` writes it: give the same
+--config and environment, or name a store with --sink or --data.
+
+Exit codes: 0 done, 1 failed, 64 bad usage or settings.")]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do with the record.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the newest entries.
+    Tail(tail::Args),
+    /// Write entries to a file.
+    Export(export::Args),
+}
+
+/// Runs the command.
+pub fn run(args: &Args, desk: &mut Desk<'_>) -> Exit {
+    let house = match House::open() {
+        Ok(house) => house,
+        Err(error) => return end(Err(Failure::Failed(format!("no thread can be started: {error}"))), desk),
+    };
+    let result = house.wait_for(async {
+        match &args.command {
+            Command::Tail(args) => tail::run(args, desk).await,
+            Command::Export(args) => export::run(args, desk).await,
+        }
+    });
+    house.close();
+    end(result, desk)
+}

@@ -1,0 +1,112 @@
+//! Who a user id is, and which id an e-mail address has, as the directory knows it now.
+
+use std::collections::HashMap;
+
+use super::Failure;
+use crate::report::quoted;
+use crate::store::embedded::Embedded;
+use crate::store::mongo::Mongo;
+use crate::store::{Directory, Person, object_id};
+
+/// So many names are remembered.
+const REMEMBERED: usize = 10_000;
+
+/// The directory.
+pub enum People {
+    /// LibreChat's own database.
+    LibreChat(Mongo),
+    /// The embedded directory.
+    Embedded(Embedded),
+}
+
+/// The names of users, each looked up once.
+pub struct Names {
+    people: People,
+    known: HashMap<Box<str>, Option<Box<str>>>,
+}
+
+// === impl People ===
+
+impl People {
+    /// The id of the user who is named by an id or an e-mail address.
+    ///
+    /// # Errors
+    /// [`Failure`] where the directory has nobody with that address, or several.
+    pub async fn id(&self, address: &str) -> Result<Box<str>, Failure> {
+        let address = address.to_lowercase();
+        let found = match self {
+            Self::LibreChat(mongo) => mongo.people_with(&address).await?,
+            Self::Embedded(embedded) => {
+                let is = |person: &Person| person.email.as_deref() == Some(&*address);
+                embedded.people()?.into_iter().filter(is).map(|person| person.id).collect()
+            }
+        };
+        match found.as_slice() {
+            [id] => Ok(id.clone()),
+            [] => Err(Failure::Failed(format!(
+                "nobody in the directory has the address {}; name somebody who was removed by the user id",
+                quoted(&address)
+            ))),
+            several => Err(Failure::Failed(format!(
+                "{} people have the address {}; name one by the user id: {}",
+                several.len(),
+                quoted(&address),
+                several.join(", ")
+            ))),
+        }
+    }
+
+    async fn email(&self, id: &str) -> Result<Option<Box<str>>, Failure> {
+        let person = match self {
+            Self::LibreChat(mongo) => mongo.person(id).await?,
+            Self::Embedded(embedded) => embedded.find_person(id)?,
+        };
+        Ok(person.and_then(|person| person.email))
+    }
+}
+
+/// A user as the command line names one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// LibreChat's user id.
+    Id(Box<str>),
+    /// An e-mail address.
+    Address(Box<str>),
+}
+
+/// Reads a user: an id of 24 hex digits, or what has an `@`.
+///
+/// # Errors
+/// A sentence where it is neither.
+pub fn named(text: &str) -> Result<Named, String> {
+    match object_id(text) {
+        Some(id) => Ok(Named::Id(id.into())),
+        None if text.contains('@') => Ok(Named::Address(text.into())),
+        None => Err("a user is named by the id (24 hex digits) or the e-mail address".to_owned()),
+    }
+}
+
+// === impl Names ===
+
+impl Names {
+    /// Names by this directory.
+    pub fn of(people: People) -> Self {
+        Self { people, known: HashMap::new() }
+    }
+
+    /// The e-mail address of a user; none where the directory does not know it (any more).
+    ///
+    /// # Errors
+    /// [`Failure`] where the directory does not answer.
+    pub async fn email(&mut self, id: &str) -> Result<Option<Box<str>>, Failure> {
+        if let Some(known) = self.known.get(id) {
+            return Ok(known.clone());
+        }
+        let email = self.people.email(id).await?;
+        if self.known.len() >= REMEMBERED {
+            self.known.clear();
+        }
+        self.known.insert(id.into(), email.clone());
+        Ok(email)
+    }
+}

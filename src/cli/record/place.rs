@@ -1,0 +1,134 @@
+//! Where the record is: the store that the settings name, or the one that the command line names.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::ValueEnum;
+
+use super::names::People;
+use super::{Desk, Failure};
+use crate::config::{Flags, RecordPlace, Settings, SinkKind};
+use crate::store::Ledger;
+use crate::store::embedded::{Embedded, FILE};
+use crate::store::mongo::Mongo;
+
+/// Where the record is.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Where the record is")]
+pub struct PlaceArgs {
+    /// Settings file, as `tollgate serve` reads it; the environment counts, too
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The store to read [default: the first store among the settings' records.sinks]
+    #[arg(long, value_enum, value_name = "STORE")]
+    pub sink: Option<StoreName>,
+    /// Directory of the embedded store; the record in it is read unless --sink says otherwise
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+/// A store that keeps the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StoreName {
+    /// The embedded store
+    Embedded,
+    /// Tollgate's database on MongoDB
+    Mongo,
+}
+
+/// The place that settings and command line name. Nothing is opened yet.
+pub struct Place {
+    settings: RecordPlace,
+    store: Option<StoreName>,
+    /// Opened once, for the record and for the directory.
+    mongo: Option<Mongo>,
+    embedded: Option<Embedded>,
+}
+
+// === impl Place ===
+
+impl Place {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// [`Failure::Settings`] with all their faults.
+    pub fn read(args: &PlaceArgs, desk: &Desk<'_>) -> Result<Self, Failure> {
+        let flags = Flags { config: args.config.clone(), data: args.data.clone(), ..Flags::default() };
+        let settings = Settings::record(&flags, desk.environment).map_err(Failure::Settings)?;
+        let named = args.sink.or(args.data.as_ref().map(|_| StoreName::Embedded));
+        let store = named.or_else(|| settings.sinks.iter().find_map(|sink| StoreName::of(*sink)));
+        Ok(Self { settings, store, mongo: None, embedded: None })
+    }
+
+    /// The directory of the embedded store, which also has the record's keys.
+    pub fn data(&self) -> &Path {
+        &self.settings.data
+    }
+
+    /// Opens the record.
+    ///
+    /// # Errors
+    /// [`Failure`] where there is none, or it cannot be opened.
+    pub async fn ledger(&mut self) -> Result<Arc<dyn Ledger>, Failure> {
+        match self.store {
+            Some(StoreName::Embedded) => Ok(Arc::new(self.embedded()?)),
+            Some(StoreName::Mongo) => Ok(Arc::new(self.mongo().await?)),
+            None => Err(Failure::Asked(
+                "the settings name no store that keeps the record (records.sinks); name one with --sink or --data"
+                    .into(),
+            )),
+        }
+    }
+
+    /// Opens the directory of people: LibreChat's where MongoDB is configured, else the embedded one.
+    ///
+    /// # Errors
+    /// [`Failure`] where there is none, or it cannot be opened.
+    pub async fn people(&mut self) -> Result<People, Failure> {
+        if self.settings.mongo.is_some() {
+            return Ok(People::LibreChat(self.mongo().await?));
+        }
+        Ok(People::Embedded(self.embedded()?))
+    }
+
+    fn embedded(&mut self) -> Result<Embedded, Failure> {
+        if let Some(open) = &self.embedded {
+            return Ok(open.clone());
+        }
+        let data = &self.settings.data;
+        // Opening makes what is missing: a mistyped directory is no empty record.
+        if !data.join(FILE).exists() {
+            return Err(Failure::Failed(format!(
+                "there is no store in {}; name its directory with --data, or the settings with --config",
+                data.display()
+            )));
+        }
+        let open = Embedded::open(data)?;
+        Ok(self.embedded.insert(open).clone())
+    }
+
+    async fn mongo(&mut self) -> Result<Mongo, Failure> {
+        if let Some(open) = &self.mongo {
+            return Ok(open.clone());
+        }
+        let Some(settings) = &self.settings.mongo else {
+            return Err(Failure::Asked(
+                "no MongoDB is configured; set MONGO_URI, or name the settings with --config".into(),
+            ));
+        };
+        let open = Mongo::connect(settings.uri.reveal(), &settings.database).await?;
+        Ok(self.mongo.insert(open).clone())
+    }
+}
+
+// === impl StoreName ===
+
+impl StoreName {
+    fn of(sink: SinkKind) -> Option<Self> {
+        match sink {
+            SinkKind::Embedded => Some(Self::Embedded),
+            SinkKind::Mongo => Some(Self::Mongo),
+            SinkKind::Stdout => None,
+        }
+    }
+}

@@ -142,6 +142,8 @@ pub struct RecordPlace {
     pub data: PathBuf,
     /// Where entries are written.
     pub sinks: Vec<SinkKind>,
+    /// For how long they are kept there.
+    pub keep: Keep,
 }
 
 /// What is logged (to standard error), and how.

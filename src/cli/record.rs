@@ -10,6 +10,8 @@ use crate::config::Environment;
 use crate::report::Report;
 use crate::store::StoreError;
 
+pub mod chains;
+pub mod deed;
 pub mod files;
 pub mod filters;
 mod matching;
@@ -19,6 +21,7 @@ pub mod place;
 pub mod plain;
 pub mod progress;
 pub mod reading;
+pub mod sheet;
 pub mod table;
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub struct Args {
 /// What to do with what was used.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Add up requests, turns, tokens and money.
+    /// Add up requests, turns, tokens and money; days are those of UTC
     Report(report::Args),
 }
 

@@ -65,10 +65,11 @@ pub(super) fn record(flags: &Flags, environment: &Environment) -> Result<RecordP
     let mongo = reader.mongo(written.mongo.uri, written.mongo.database);
     let data = reader.data(written.store.embedded, flags);
     let sinks = reader.sinks(written.records.sinks, mongo.is_some());
+    let keep = reader.keep(written.records.keep);
     if reader.report.has_errors() {
         return Err(reader.report);
     }
-    Ok(RecordPlace { mongo, data, sinks })
+    Ok(RecordPlace { mongo, data, sinks, keep })
 }
 
 /// A reader, and what the file says that flags or environment name.

@@ -26,6 +26,7 @@ mod world;
 mod agents;
 mod answers;
 mod assistants;
+mod audit;
 mod catalogue;
 mod commands;
 mod counters;

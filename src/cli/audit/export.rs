@@ -21,7 +21,7 @@ mod columns;
 
 use columns::Sheet;
 
-/// Write entries to a file, the oldest first: as JSON lines just as they are kept, or as CSV for a spreadsheet
+/// What `tollgate audit export` is told.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   tollgate audit export --config /etc/tollgate/tollgate.yaml --out record.jsonl

@@ -107,14 +107,8 @@ impl Members {
     /// Decision, action, what it was about, status, rules.
     fn told(&self, kind: Kind) -> [String; 5] {
         if let Some(by) = &self.erased {
-            return [dash(), cell(self.action.clone()), format!("erased ({kind})"), dash(), by.clone()].map(
-                |mut cell| {
-                    if cell == *by {
-                        cell = format!("erasure {by}");
-                    }
-                    cell
-                },
-            );
+            let what = format!("erased ({kind})");
+            return [dash(), cell(self.action.clone()), what, dash(), format!("erasure {by}")];
         }
         match kind {
             Kind::Audit => {
@@ -268,7 +262,14 @@ mod tests {
             Line::read(tombstone).unwrap(),
             Line::read(event).unwrap(),
         ];
-        insta::assert_snapshot!(shown(&lines, false), @"");
+        insta::assert_snapshot!(shown(&lines, false), @r#"
+        TIME                     SEVERITY  DECISION  USER                      ACTION          WHAT                STATUS  RULES
+        2027-01-15 08:00:00.000  WARNING   deny      6b012e4109cc968f8a928bce  chat.turn       openAI/gpt-4o       403     roles.USER.endpoints.openAI.models
+        2027-01-15 08:00:00.000  -         started   6b012e4109cc968f8a928bce  usage           openAI/gpt-4o-mini  200     -
+        2027-01-15 08:00:00.000  -         started   6b012e4109cc968f8a928bce  usage           openAI/gpt-4o-mini  200     1,200 in, 34 out, $0.00046
+        2027-01-15 08:00:01.000  -         -         -                         -               erased (audit)      -       erasure 00000000-0000-0000-0000-0000000000aa
+        2027-01-15 08:00:02.000  WARNING   -         cli                       records.erased  -                   -       {"count":1}
+        "#);
     }
 
     #[test]

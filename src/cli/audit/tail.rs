@@ -25,7 +25,7 @@ use arrivals::Arrivals;
 /// The pause between two looks at the ledger.
 const PACE: Duration = Duration::from_secs(1);
 
-/// Show the newest entries, the newest last, and with --follow those that come
+/// What `tollgate audit tail` is told.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   tollgate audit tail --config /etc/tollgate/tollgate.yaml

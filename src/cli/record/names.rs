@@ -74,6 +74,18 @@ pub enum Named {
     Address(Box<str>),
 }
 
+// === impl Named ===
+
+impl Named {
+    /// The e-mail address, where it is one.
+    pub fn address(&self) -> Option<&str> {
+        match self {
+            Self::Address(address) => Some(address),
+            Self::Id(_) => None,
+        }
+    }
+}
+
 /// Reads a user: an id of 24 hex digits, or what has an `@`.
 ///
 /// # Errors

@@ -8,9 +8,9 @@ use clap::ValueEnum;
 use super::names::People;
 use super::{Desk, Failure};
 use crate::config::{Flags, RecordPlace, Settings, SinkKind};
-use crate::store::Ledger;
 use crate::store::embedded::{Embedded, FILE};
 use crate::store::mongo::Mongo;
+use crate::store::{Keep, Ledger};
 
 /// Where the record is.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -63,6 +63,11 @@ impl Place {
     /// The directory of the embedded store, which also has the record's keys.
     pub fn data(&self) -> &Path {
         &self.settings.data
+    }
+
+    /// For how long a running Tollgate keeps entries in the store.
+    pub fn keep(&self) -> Keep {
+        self.settings.keep
     }
 
     /// Opens the record.

@@ -1,4 +1,4 @@
-//! Texts out of entries, made harmless for a terminal or a spreadsheet: much of them was written by whoever sent a request.
+//! Texts out of entries, made harmless for a terminal: much of them was written by whoever sent a request.
 
 use std::fmt::Write as _;
 
@@ -16,13 +16,6 @@ pub fn plain(text: &str) -> String {
     shown
 }
 
-/// A text that a spreadsheet would take for a formula, with a ' before it: what callers write gets into entries.
-pub fn defused(text: String) -> String {
-    // A dash alone stands for nothing, here as there.
-    let formula = text != "-" && text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
-    if formula { format!("'{text}") } else { text }
-}
-
 /// Marks that turn the direction of a text, join or hide letters, or break a line.
 fn is_hidden(letter: char) -> bool {
     matches!(letter,
@@ -32,22 +25,12 @@ fn is_hidden(letter: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::plain;
 
     #[test]
     fn what_a_terminal_would_act_on_is_escaped() {
         assert_eq!(plain("gpt-4o äöü 模型"), "gpt-4o äöü 模型");
         assert_eq!(plain("a\x1b[2Jb\r\n\u{9b}"), r"a\u{1b}[2Jb\u{d}\u{a}\u{9b}");
         assert_eq!(plain("\u{202e}txt\u{200b}"), r"\u{202e}txt\u{200b}");
-    }
-
-    #[test]
-    fn formulas_are_defused() {
-        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1"] {
-            assert_eq!(defused(text.into()), format!("'{text}"), "{text:?}");
-        }
-        for text in ["gpt-4o", "", " a", "1-1", "'=1", "-"] {
-            assert_eq!(defused(text.into()), text);
-        }
     }
 }

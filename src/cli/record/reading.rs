@@ -116,7 +116,7 @@ mod tests {
         let lines: Vec<_> = (0..40).map(|n| samples::refusal(n).line().unwrap()).collect();
         let graver = |line: &Line| {
             let mut line = line.clone();
-            if line.id.as_u128() % 3 == 0 {
+            if line.id.as_u128().is_multiple_of(3) {
                 line.text = line.text.replace("WARNING", "CRITICAL").into();
             }
             line

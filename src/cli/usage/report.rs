@@ -26,7 +26,7 @@ use page::Page;
 /// Users' days of a page.
 const PAGE: usize = 1_000;
 
-/// Add up requests, turns, tokens and money. Days are those of UTC
+/// What `tollgate usage report` is told.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   tollgate usage report --config /etc/tollgate/tollgate.yaml --since 30d --top 10 --names
@@ -34,10 +34,11 @@ const PAGE: usize = 1_000;
   tollgate usage report --by role,model --endpoint openAI --format csv
   tollgate usage report --by model --file record.jsonl --format json | jq .total
 
-IN counts all tokens given to models, CACHED those of them that came from a provider's cache. COST is
-exact, in US dollars by the prices of the policy. A turn of several models, or of a user in several
-groups, counts in each of their rows, and once in the total. Reports by user and day over whole days
-come from daily sums, which are kept when the entries have expired; --source says otherwise.
+IN counts all tokens given to models, CACHED those of them that came from a provider's cache.
+COST is exact, in US dollars by the prices of the policy. A turn of several models, or of a user
+in several groups, counts in each of their rows, and once in the total. Reports by user and day
+over whole days come from daily sums, which are kept when the entries have expired; --source says
+otherwise.
 
 Exit codes: 0 done, 1 failed, 64 bad usage or settings.")]
 pub struct Args {

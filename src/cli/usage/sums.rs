@@ -160,7 +160,7 @@ impl Sums {
             turns: day.message_count,
             errors: day.errors,
             input: day.token_usage.input,
-            cached: 0,
+            cached: day.token_usage.cached,
             output: day.token_usage.output,
             cost: day.cost.map(|cost| u128::from(cost.0)),
             ..Sum::default()
@@ -189,6 +189,8 @@ impl Sums {
                 By::User => text(&turn.user_id),
                 By::Role => text(&turn.role),
                 By::Group => group.clone(),
+                // The endpoint is not said twice.
+                By::Model if self.by.contains(&By::Endpoint) => text(model),
                 By::Model => format!("{}|{}", text(endpoint), text(model)),
                 By::Endpoint => text(endpoint),
                 By::Day => moments::day(line.at).to_string(),

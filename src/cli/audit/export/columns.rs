@@ -1,11 +1,10 @@
-//! Entries as rows of a table: CSV by RFC 4180. The columns are an interface (`docs/records.md`): new ones come at the end.
+//! Entries as rows of a table. The columns are an interface (`docs/records.md`): new ones come at the end.
 
 use std::io::{self, Write};
 
-use csv::{QuoteStyle, Terminator, WriterBuilder};
 use serde_json::Value;
 
-use crate::cli::record::plain::defused;
+use crate::cli::record::sheet::{self, defused};
 use crate::record::{Kind, Line};
 
 /// A column: its name, and where its value is in an entry.
@@ -89,7 +88,7 @@ const BETWEEN: &str = "; ";
 /// A table that is being written.
 pub(super) struct Sheet<W: Write> {
     columns: &'static [Column],
-    out: csv::Writer<W>,
+    out: sheet::Sheet<W>,
 }
 
 // === impl Sheet ===
@@ -101,25 +100,20 @@ impl<W: Write> Sheet<W> {
             Kind::Usage => USAGE,
             Kind::Audit | Kind::Head => AUDIT,
         };
-        let mut out =
-            WriterBuilder::new().terminator(Terminator::CRLF).quote_style(QuoteStyle::Necessary).from_writer(out);
-        out.write_record(columns.iter().map(|(name, _)| name)).map_err(io::Error::from)?;
+        let out = sheet::Sheet::begin(columns.iter().map(|(name, _)| *name), out)?;
         Ok(Self { columns, out })
     }
 
     /// Writes an entry.
     pub(super) fn row(&mut self, line: &Line) -> io::Result<()> {
         let entry: Value = serde_json::from_str(&line.text)?;
-        for (_, place) in self.columns {
-            let cell = entry.pointer(place).map(cell).unwrap_or_default();
-            self.out.write_field(cell).map_err(io::Error::from)?;
-        }
-        self.out.write_record(None::<&[u8]>).map_err(io::Error::from)
+        let cells = self.columns.iter().map(|(_, place)| entry.pointer(place).map(cell).unwrap_or_default());
+        self.out.row(cells)
     }
 
     /// Writes what is still held back.
-    pub(super) fn end(mut self) -> io::Result<()> {
-        self.out.flush()
+    pub(super) fn end(self) -> io::Result<()> {
+        self.out.end()
     }
 }
 

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
 use uuid::Uuid;
 
+use crate::cli::record::chains::number;
 use crate::record::{Kind, Line};
 use crate::store::{Ledger, StoreError};
 
@@ -45,13 +45,6 @@ struct Cursor {
     waiting: Option<Instant>,
     /// When something came last.
     came: Option<Instant>,
-}
-
-/// The number of a line in its chain.
-#[derive(Deserialize)]
-struct Numbered {
-    seq: Option<u64>,
-    number: Option<u64>,
 }
 
 // === impl Arrivals ===
@@ -163,14 +156,6 @@ async fn end(ledger: &dyn Ledger, instance: Uuid, kind: Kind) -> Result<u64, Sto
         };
     }
     Ok(there)
-}
-
-fn number(line: &Line) -> Option<u64> {
-    let Numbered { seq, number } = serde_json::from_str(&line.text).ok()?;
-    match line.kind {
-        Kind::Audit | Kind::Usage => seq,
-        Kind::Head => number,
-    }
 }
 
 #[cfg(test)]

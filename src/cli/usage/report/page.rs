@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 
-use csv::{Terminator, WriterBuilder};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -11,6 +10,7 @@ use crate::cli::record::Failure;
 use crate::cli::record::names::Names;
 use crate::cli::record::plain::plain;
 use crate::cli::record::progress::grouped;
+use crate::cli::record::sheet::{Sheet, defused};
 use crate::cli::record::table::{Side, Table};
 use crate::report::counted;
 use crate::store::Filter;
@@ -94,9 +94,7 @@ impl Page {
 
     fn cells(&self, mut key: Key, sum: &Sum, places: usize) -> Vec<String> {
         let mark = if sum.unpriced > 0 || sum.unmeasured > 0 { "*" } else { "" };
-        let cached = if self.from_days { "-".to_owned() } else { grouped(sum.cached) };
-        key.extend([sum.requests, sum.turns, sum.errors, sum.input].map(grouped));
-        key.extend([cached, grouped(sum.output)]);
+        key.extend([sum.requests, sum.turns, sum.errors, sum.input, sum.cached, sum.output].map(grouped));
         key.push(sum.cost.map_or_else(|| "-".to_owned(), |cost| dollars(cost, places)) + mark);
         // So that the digits stay below each other.
         if mark.is_empty() && (self.total.unpriced > 0 || self.total.unmeasured > 0) {
@@ -156,7 +154,7 @@ impl Page {
             ("requests", Value::from(sum.requests)),
             ("turns", Value::from(sum.turns)),
             ("errors", Value::from(sum.errors)),
-            ("tokens", json!({"input": sum.input, "cached": told(sum.cached), "output": sum.output})),
+            ("tokens", json!({"input": sum.input, "cached": sum.cached, "output": sum.output})),
             ("cost", sum.cost.map(|cost| dollars(cost, 0)).into()),
             ("unpriced", told(sum.unpriced)),
             ("unmeasured", told(sum.unmeasured)),
@@ -166,9 +164,8 @@ impl Page {
 
     /// A table for a spreadsheet: the rows alone, which add up to the total.
     pub(super) fn csv(&self, out: &mut dyn Write) -> io::Result<()> {
-        let mut sheet = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(out);
         let numbers = ["requests", "turns", "errors", "input", "cached", "output", "cost", "unpriced", "unmeasured"];
-        sheet.write_record(self.by.iter().map(|by| name(*by)).chain(numbers)).map_err(io::Error::from)?;
+        let mut sheet = Sheet::begin(self.by.iter().map(|by| name(*by)).chain(numbers), out)?;
         let others = self
             .others
             .iter()
@@ -180,16 +177,16 @@ impl Page {
                 sum.turns.to_string(),
                 sum.errors.to_string(),
                 sum.input.to_string(),
-                told(sum.cached),
+                sum.cached.to_string(),
                 sum.output.to_string(),
                 sum.cost.map(|cost| dollars(cost, 0)).unwrap_or_default(),
                 told(sum.unpriced),
                 told(sum.unmeasured),
             ];
-            let key = key.into_iter().map(crate::cli::record::plain::defused);
-            sheet.write_record(key.chain(cells)).map_err(io::Error::from)?;
+            let key = key.into_iter().map(defused);
+            sheet.row(key.chain(cells))?;
         }
-        sheet.flush()
+        sheet.end()
     }
 
     fn when(&self) -> String {
@@ -258,19 +255,48 @@ mod tests {
     #[tokio::test]
     async fn a_table_lines_up_and_says_what_is_not_in_it() {
         let page = page(&[By::Model], None).await;
-        insta::assert_snapshot!(text(|out| page.human(out)), @"");
+        insta::assert_snapshot!(text(|out| page.human(out)), @"
+        Usage, from entries
+
+        MODEL          REQUESTS  TURNS  ERRORS       IN  CACHED    OUT    COST USD
+        openAI|o1             2      1       1   99,000       0  1,000  1.5000000
+        openAI|gpt-4o         1      1       0    2,224   1,024    340  0.0004608
+        +lab|=own             1      1       0        5       0      5          -*
+        total                 4      3       1  101,229   1,024  1,345  1.5004608*
+
+        * without what 1 turn used of models that have no price
+
+        without 1 entry that was erased
+        ");
     }
 
     #[tokio::test]
     async fn the_dearest_are_shown_and_the_rest_is_one_row() {
         let page = page(&[By::Day, By::Model], Some(2)).await;
-        insta::assert_snapshot!(text(|out| page.human(out)), @"");
+        insta::assert_snapshot!(text(|out| page.human(out)), @"
+        Usage, from entries
+
+        DAY         MODEL          REQUESTS  TURNS  ERRORS       IN  CACHED    OUT    COST USD
+        2026-11-01  openAI|gpt-4o         1      1       0    2,224   1,024    340  0.0004608
+        2026-11-02  openAI|o1             1      1       0   99,000       0  1,000  1.5000000
+        (2 more)                          2      1       1        5       0      5          -*
+        total                             4      3       1  101,229   1,024  1,345  1.5004608*
+
+        * without what 1 turn used of models that have no price
+
+        without 1 entry that was erased
+        ");
     }
 
     #[tokio::test]
     async fn a_spreadsheet_gets_plain_numbers_and_no_formulas() {
         let page = page(&[By::Endpoint, By::Model], None).await;
-        insta::assert_snapshot!(text(|out| page.csv(out)), @"");
+        insta::assert_snapshot!(text(|out| page.csv(out)), @"
+        endpoint,model,requests,turns,errors,input,cached,output,cost,unpriced,unmeasured
+        openAI,o1,2,1,1,99000,0,1000,1.5,0,0
+        openAI,gpt-4o,1,1,0,2224,1024,340,0.0004608,0,0
+        '+lab,'=own,1,1,0,5,0,5,,1,0
+        ");
     }
 
     #[tokio::test]

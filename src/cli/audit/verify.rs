@@ -1,0 +1,203 @@
+//! `tollgate audit verify`: is the record what was written?
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use crate::cli::exit::Exit;
+use crate::cli::record::chains;
+use crate::cli::record::deed::PUBLIC_KEY;
+use crate::cli::record::files::FileArgs;
+use crate::cli::record::filters::Query;
+use crate::cli::record::place::{Place, PlaceArgs};
+use crate::cli::record::progress::Progress;
+use crate::cli::record::reading::Reading;
+use crate::cli::record::{Desk, Failure};
+use crate::record::Kind;
+use crate::record::heads::Public;
+use crate::record::link::{Hash, Link, Unlinked};
+use crate::record::verify::{Expiry, Files, Keep, Report, Seen, Trust, Verifier};
+use crate::store::{self, Filter, Ledger, Order};
+
+mod told;
+
+/// What `tollgate audit verify` is told.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tollgate audit verify --config /etc/tollgate/tollgate.yaml
+  tollgate audit verify --file record.jsonl --key /var/lib/tollgate/records/signing.pub
+  tollgate audit verify --format json | jq .ok
+
+Each replica of Tollgate signs with a key of its own: give the public halves of all of them, the
+old ones too. Keep them, and the log lines that tell of heads, where whoever can write to the record
+cannot: with --head such a line is held against the record. What cannot be told by this is in
+docs/records.md. Of an export of a part of the record only the end may be missing.
+
+Exit codes: 0 it is what was written, 1 it is not (or could not be read), 64 bad usage or settings.")]
+pub struct Args {
+    /// Public keys whose signatures count [default: records/signing.pub in the data directory]
+    #[arg(long = "key", value_name = "FILE", num_args = 1..)]
+    pub keys: Vec<PathBuf>,
+    /// A head that the log told of, which must be there; may be given more than once
+    #[arg(long = "head", value_name = "INSTANCE:NUMBER:HASH", value_parser = head)]
+    pub heads: Vec<Seen>,
+    /// Show times in UTC
+    #[arg(long)]
+    pub utc: bool,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Where the record is
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// Files in its place
+    #[command(flatten)]
+    pub files: FileArgs,
+}
+
+/// How the result is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table of the chains, and a sentence for each finding
+    #[default]
+    Human,
+    /// A JSON object
+    Json,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn run(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
+    let mut place = Place::read(&args.place, desk)?;
+    let trust = Trust { keys: keys(&args.keys, place.data())?, seen: args.heads.clone() };
+    let now = desk.clock.now();
+    let mut progress = Progress::begin(&mut *desk.err, desk.terminal.err, &desk.clock, "verified");
+    let mut newest = None;
+    let report = match args.files.files.as_slice() {
+        [] => {
+            ledger(&place.ledger().await?, Verifier::new(trust, kept(place.keep()), now), &mut newest, &mut progress)
+                .await?
+        }
+        paths => {
+            let mut files = Files::default();
+            let failed = |error: crate::record::verify::FilesFault| Failure::Failed(error.to_string());
+            paths.iter().try_for_each(|path| files.add(path)).map_err(failed)?;
+            // A file may have a part of the record.
+            let keep = Keep { audit: Expiry::Unknown, usage: Expiry::Unknown, heads: Expiry::Unknown };
+            files.verify(trust, keep, now, |_, _| progress.step()).map_err(failed)?
+        }
+    };
+    drop(progress);
+    let zone = if args.utc { TimeZone::UTC } else { desk.zone.clone() };
+    match args.format {
+        Format::Human => told::human(&report, newest, &zone, desk.out)?,
+        Format::Json => told::json(&report, desk.out)?,
+    }
+    Ok(if told::is_good(&report) { Exit::Ok } else { Exit::Failed })
+}
+
+/// Verifies all chains of a ledger. Of each instance the heads are read first: what they vouch for is there when they are. Then all
+/// entries are looked through for those that are in no chain, and the time of the newest of them is told.
+async fn ledger(
+    ledger: &Arc<dyn Ledger>,
+    mut verifier: Verifier,
+    newest: &mut Option<Timestamp>,
+    progress: &mut Progress<'_>,
+) -> Result<Report, Failure> {
+    for instance in ledger.instances().await? {
+        verifier.instance(instance);
+        for kind in [Kind::Head, Kind::Audit, Kind::Usage] {
+            let take = |line: &_| {
+                verifier.take(line);
+                progress.step();
+            };
+            chains::each(ledger, instance, kind, take).await?;
+        }
+    }
+    let mut unchained = 0_u64;
+    let entries =
+        Query { filter: Filter { kinds: vec![Kind::Audit, Kind::Usage], ..Filter::default() }, at_least: None };
+    let mut reading = Reading::of(ledger, &entries, Order::Oldest);
+    while let Some(line) = reading.next().await? {
+        match Link::read(&line.text) {
+            Err(Unlinked::None) => {
+                unchained = unchained.saturating_add(1);
+                *newest = Some(line.at);
+            }
+            // With a part of a link it may be in no chain that was read.
+            Err(Unlinked::Form) if !chains::is_placed(&line) => {
+                verifier.unreadable(Some(&line), &Unlinked::Form.to_string());
+            }
+            Err(Unlinked::Form) | Ok(_) => {}
+        }
+        progress.step();
+    }
+    Ok(Report { unchained, ..verifier.finish() })
+}
+
+/// What may be missing of a store that keeps lines for so long.
+fn kept(keep: store::Keep) -> Keep {
+    let store::Keep { audit, usage, heads, .. } = keep;
+    let expiry = |keep: Option<std::time::Duration>| match keep.map(SignedDuration::try_from) {
+        Some(Ok(keep)) => Expiry::After(keep),
+        Some(Err(_)) | None => Expiry::Never,
+    };
+    Keep { audit: expiry(audit), usage: expiry(usage), heads: expiry(heads) }
+}
+
+/// The keys that count.
+fn keys(named: &[PathBuf], data: &Path) -> Result<Vec<Public>, Failure> {
+    let own = [data.join(PUBLIC_KEY)];
+    let paths = if named.is_empty() { &own } else { named };
+    let read = |path: &PathBuf| {
+        let text = fs::read_to_string(path).map_err(|error| {
+            Failure::Failed(format!(
+                "the public key {} cannot be read: {error}; a running Tollgate writes it: name it with --key",
+                path.display()
+            ))
+        })?;
+        Public::read(&text).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
+    };
+    paths.iter().map(read).collect()
+}
+
+/// Reads a head as the log names it.
+fn head(text: &str) -> Result<Seen, String> {
+    let mut parts = text.split(':');
+    let (instance, number, hash) = (parts.next(), parts.next(), parts.next());
+    let seen = || {
+        let instance: Uuid = instance?.parse().ok()?;
+        Some(Seen { instance, number: number?.parse().ok()?, hash: Hash::read(hash?)? })
+    };
+    seen()
+        .filter(|_| parts.next().is_none())
+        .ok_or_else(|| "write it as INSTANCE:NUMBER:HASH, as the log has them".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_are_read_as_the_log_names_them() {
+        let hash = "ab".repeat(32);
+        let seen = head(&format!("00000000-0000-0000-0000-000000000007:12:{hash}")).unwrap();
+        assert_eq!((seen.instance, seen.number, seen.hash.to_string()), (Uuid::from_u128(7), 12, hash.clone()));
+        for text in [
+            "",
+            "7:12",
+            &format!("7:12:{hash}"),
+            &format!("{}:x:{hash}", seen.instance),
+            &format!("{}:1:{hash}:2", seen.instance),
+        ] {
+            assert!(head(text).unwrap_err().contains("INSTANCE:NUMBER:HASH"), "{text}");
+        }
+    }
+}

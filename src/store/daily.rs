@@ -36,6 +36,8 @@ pub(super) type Models = BTreeMap<(Box<str>, Box<str>), (u64, Used)>;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Used {
     pub(super) input: u64,
+    #[serde(default)]
+    pub(super) cached: u64,
     pub(super) output: u64,
     /// Picodollars; none where nothing is known of any cost.
     pub(super) cost: Option<u64>,
@@ -156,12 +158,13 @@ pub(super) const ERRORS: [&str; 2] = ["refused", "failed"];
 impl Used {
     fn of(tokens: Tokens, cost: Option<Usd>) -> Self {
         let Tokens { input, cached_input, cache_write, output } = tokens;
-        let input = input.saturating_add(cached_input).saturating_add(cache_write);
-        Self { input, output, cost: cost.map(|cost| cost.0) }
+        let (cached, input) = (cached_input, input.saturating_add(cached_input).saturating_add(cache_write));
+        Self { input, cached, output, cost: cost.map(|cost| cost.0) }
     }
 
     pub(super) fn add(&mut self, other: Self) {
         self.input = self.input.saturating_add(other.input);
+        self.cached = self.cached.saturating_add(other.cached);
         self.output = self.output.saturating_add(other.output);
         self.cost = match (self.cost, other.cost) {
             (Some(cost), Some(more)) => Some(cost.saturating_add(more)),
@@ -170,8 +173,8 @@ impl Used {
     }
 
     fn tokens(&self) -> DayTokens {
-        let Self { input, output, .. } = *self;
-        DayTokens { input, output, total: input.saturating_add(output) }
+        let Self { input, cached, output, .. } = *self;
+        DayTokens { input, cached, output, total: input.saturating_add(output) }
     }
 }
 

@@ -74,11 +74,11 @@ async fn a_day_adds_up_what_its_turns_say(bench: &dyn Bench) {
         .unwrap();
     bench.ledger().append(&lines(&[refusal(5)])).await.unwrap();
     let told = days(bench.ledger(), &span("2026-11-20", "2026-11-22")).await;
-    let model = |endpoint: &str, model: &str, count, (input, output), cost: Option<u64>| DayModel {
+    let model = |endpoint: &str, model: &str, count, (input, cached, output), cost: Option<u64>| DayModel {
         endpoint: endpoint.into(),
         model: model.into(),
         count,
-        tokens: DayTokens { input, output, total: input + output },
+        tokens: DayTokens { input, cached, output, total: input + output },
         cost: cost.map(Usd),
     };
     let large = 1 << 63;
@@ -88,8 +88,11 @@ async fn a_day_adds_up_what_its_turns_say(bench: &dyn Bench) {
         day: date("2026-11-21"),
         role: "USER".into(),
         message_count: 1,
-        token_usage: DayTokens { input: large + 112, output: 1000, total: large + 1112 },
-        model_usage: vec![model("a", "x", 4, (large + 6, 4), Some(500_000_000_001)), model("b", "y", 1, (1, 2), None)],
+        token_usage: DayTokens { input: large + 112, cached: 10, output: 1000, total: large + 1112 },
+        model_usage: vec![
+            model("a", "x", 4, (large + 6, 2, 4), Some(500_000_000_001)),
+            model("b", "y", 1, (1, 0, 2), None),
+        ],
         cost: Some(Usd(250_000_000_001)),
         api_calls: 4,
         errors: 2,

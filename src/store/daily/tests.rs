@@ -28,17 +28,20 @@ fn a_day_is_what_its_turns_say() {
     let day = kept.told("k".into(), "ann".into(), day(at(5)));
     assert_eq!((&*day.role, day.day.to_string().as_str()), ("USER", "1970-01-01"), "the role of the last turn");
     assert_eq!((day.api_calls, day.message_count, day.errors), (4, 1, 2));
-    assert_eq!(day.token_usage, DayTokens { input: 112, output: 1001, total: 1113 });
+    assert_eq!(day.token_usage, DayTokens { input: 112, cached: 10, output: 1001, total: 1113 });
     assert_eq!(day.cost, Some(Usd(250_000_000_001)));
     assert_eq!(day.response_time, ResponseTime { avg: 3.0, min: 0.0, max: 9.0 });
-    let model = |endpoint: &str, model: &str, count, (input, output), cost: Option<u64>| DayModel {
+    let model = |endpoint: &str, model: &str, count, (input, cached, output), cost: Option<u64>| DayModel {
         endpoint: endpoint.into(),
         model: model.into(),
         count,
-        tokens: DayTokens { input, output, total: input + output },
+        tokens: DayTokens { input, cached, output, total: input + output },
         cost: cost.map(Usd),
     };
-    assert_eq!(day.model_usage, [model("a", "x", 4, (1, 1), Some(500_000_000_001)), model("b", "y", 1, (1, 2), None)]);
+    assert_eq!(
+        day.model_usage,
+        [model("a", "x", 4, (1, 0, 1), Some(500_000_000_001)), model("b", "y", 1, (1, 0, 2), None)]
+    );
 }
 
 #[test]

@@ -56,9 +56,12 @@ pub struct Daily {
 pub struct DayTokens {
     /// Given to models, cached or not.
     pub input: u64,
+    /// Of these, read from a provider's cache.
+    #[serde(default)]
+    pub cached: u64,
     /// Written by models.
     pub output: u64,
-    /// Both.
+    /// Given and written.
     pub total: u64,
 }
 

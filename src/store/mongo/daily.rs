@@ -52,6 +52,7 @@ struct Row {
     of: Of,
     count: Bson,
     input: Bson,
+    cached: Bson,
     output: Bson,
     cost: Bson,
     priced: Bson,
@@ -59,6 +60,7 @@ struct Row {
     messages: Bson,
     errors: Bson,
     all_input: Bson,
+    all_cached: Bson,
     all_output: Bson,
     all_cost: Bson,
     all_priced: Bson,
@@ -197,6 +199,7 @@ fn pipeline(day: Date, users: &[&str]) -> Vec<Document> {
             "_id": {"user": "$userId", "endpoint": "$runs.endpoint", "model": "$runs.model"},
             "count": {"$sum": 1},
             "input": {"$sum": given("$runs.tokens")},
+            "cached": {"$sum": whole("$runs.tokens.cachedInput")},
             "output": {"$sum": whole("$runs.tokens.output")},
             "cost": {"$sum": "$runs.cost"},
             "priced": {"$sum": priced("$runs.cost")},
@@ -204,6 +207,7 @@ fn pipeline(day: Date, users: &[&str]) -> Vec<Document> {
             "messages": once(outcome(&[STARTED])),
             "errors": once(outcome(&ERRORS)),
             "all_input": once(given("$tokens").into()),
+            "all_cached": once(whole("$tokens.cachedInput").into()),
             "all_output": once(whole("$tokens.output").into()),
             "all_cost": once("$cost".into()),
             "all_priced": once(priced("$cost").into()),
@@ -217,19 +221,19 @@ fn pipeline(day: Date, users: &[&str]) -> Vec<Document> {
 
 impl From<Row> for Sums {
     fn from(row: Row) -> Self {
-        let used = |input, output, cost, priced| {
+        let used = |[input, cached, output]: [&Bson; 3], cost, priced| {
             let cost = (whole(priced) > 0).then(|| money(cost)).flatten();
-            Used { input: whole(input), output: whole(output), cost }
+            Used { input: whole(input), cached: whole(cached), output: whole(output), cost }
         };
         let of = (row.of.endpoint.unwrap_or_default(), row.of.model.unwrap_or_default());
-        let model = (whole(&row.count), used(&row.input, &row.output, &row.cost, &row.priced));
+        let model = (whole(&row.count), used([&row.input, &row.cached, &row.output], &row.cost, &row.priced));
         let last = Timestamp::from_millisecond(row.last.at.timestamp_millis()).unwrap_or_default();
         Self {
             last: Some((last, row.last.role.unwrap_or_default())),
             calls: whole(&row.calls),
             messages: whole(&row.messages),
             errors: whole(&row.errors),
-            used: used(&row.all_input, &row.all_output, &row.all_cost, &row.all_priced),
+            used: used([&row.all_input, &row.all_cached, &row.all_output], &row.all_cost, &row.all_priced),
             time: row.time,
             shortest: row.shortest,
             longest: row.longest,

@@ -46,7 +46,8 @@ pub(in crate::store::mongo) async fn days(
 /// A day as it is kept.
 pub(super) fn document(daily: &Daily) -> Document {
     let tokens = |tokens: &DayTokens| {
-        doc! {"input": long(tokens.input), "output": long(tokens.output), "total": long(tokens.total)}
+        let DayTokens { input, cached, output, total } = *tokens;
+        doc! {"input": long(input), "cached": long(cached), "output": long(output), "total": long(total)}
     };
     let cost = |cost: Option<Usd>| cost.and_then(|cost| cost.to_string().parse::<Decimal128>().ok());
     let models = daily.model_usage.iter().map(|used| {

@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use crate::flow::{BalanceUse, UnknownRoutes};
 use crate::identity::Trust;
 use crate::report::Report;
+use crate::store::Keep;
 
 mod environment;
 mod reading;
@@ -144,6 +145,8 @@ pub struct RecordPlace {
     pub sinks: Vec<SinkKind>,
     /// For how long they are kept there.
     pub keep: Keep,
+    /// The key that signs, where the settings name one.
+    pub signing_key: Option<PathBuf>,
 }
 
 /// What is logged (to standard error), and how.

@@ -69,7 +69,8 @@ pub(super) fn record(flags: &Flags, environment: &Environment) -> Result<RecordP
     if reader.report.has_errors() {
         return Err(reader.report);
     }
-    Ok(RecordPlace { mongo, data, sinks, keep })
+    let signing_key = written.records.signing_key.map(|path| PathBuf::from(path.value));
+    Ok(RecordPlace { mongo, data, sinks, keep, signing_key })
 }
 
 /// A reader, and what the file says that flags or environment name.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::cli::exit::Exit;
-use crate::cli::record::deed::{Deed, signer};
+use crate::cli::record::deed::{deed, signer, write};
 use crate::cli::record::filters::Query;
 use crate::cli::record::names::{Named, named};
 use crate::cli::record::place::{Place, PlaceArgs};
@@ -81,7 +81,7 @@ pub enum Format {
 /// [`Failure`].
 pub async fn run(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
     let mut place = Place::read(&args.place, desk)?;
-    let signer = Arc::new(signer(args.signing_key.as_deref(), place.data())?);
+    let signer = Arc::new(signer(args.signing_key.as_deref().or(place.signing_key()), place.data())?);
     let ledger = place.ledger().await?;
     let broken = broken_off(&ledger).await?;
     let Some(user) = &args.user else { return finish(args, &ledger, &signer, &broken, desk).await };
@@ -165,7 +165,7 @@ async fn tell(
     if let Value::Object(about) = about {
         members.extend(about);
     }
-    Deed::new(id, desk.clock.now(), ACTION, members).write(ledger, signer).await?;
+    write(&deed(id, desk.clock.now(), ACTION, members), ledger, signer).await?;
     Ok(tombs.len())
 }
 

@@ -4,14 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::Failure;
 use crate::record::chain::Chain;
 use crate::record::heads::Signer;
-use crate::record::{Category, Line, Severity};
+use crate::record::{Category, Entry, Event, Severity};
 use crate::store::Ledger;
 
 /// Where the record's keys are in the data directory.
@@ -22,42 +21,31 @@ pub const PUBLIC_KEY: &str = "records/signing.pub";
 /// Who did it: whoever may run commands.
 const ACTOR: &str = "cli";
 
-/// An event.
-#[derive(Serialize)]
-pub struct Deed {
-    kind: &'static str,
-    #[serde(rename = "_id")]
-    id: Uuid,
-    timestamp: Timestamp,
-    actor: &'static str,
-    action: &'static str,
-    category: Category,
-    severity: Severity,
-    about: Map<String, Value>,
+/// Something that an administrator has done.
+pub fn deed(id: Uuid, at: Timestamp, action: &'static str, about: Map<String, Value>) -> Entry {
+    Entry::Event(Box::new(Event {
+        id,
+        timestamp: at,
+        actor: Some(ACTOR.into()),
+        action,
+        category: Category::Admin,
+        severity: Severity::Warning,
+        policy_revision: None,
+        about,
+    }))
 }
 
-// === impl Deed ===
-
-impl Deed {
-    /// Something that an administrator has done.
-    pub fn new(id: Uuid, at: Timestamp, action: &'static str, about: Map<String, Value>) -> Self {
-        let (category, severity) = (Category::Admin, Severity::Warning);
-        Self { kind: "audit", id, timestamp: at, actor: ACTOR, action, category, severity, about }
-    }
-
-    /// Writes it.
-    ///
-    /// # Errors
-    /// [`Failure`] where it cannot be chained, or the ledger does not take it. It can be written again.
-    pub async fn write(&self, ledger: &Arc<dyn Ledger>, signer: &Signer) -> Result<(), Failure> {
-        let fault = |error: String| Failure::Failed(format!("the event cannot be written: {error}"));
-        let text = serde_json::to_string(self).map_err(|error| fault(error.to_string()))?;
-        let line = Line::read(&text).map_err(|error| fault(error.to_string()))?;
-        let mut chain = Chain::new(Uuid::now_v7());
-        let event = chain.link(&line).map_err(|error| fault(error.to_string()))?;
-        let head = chain.head(signer, Uuid::now_v7(), self.timestamp).map_err(|error| fault(error.to_string()))?;
-        Ok(ledger.append(&[event, head]).await?)
-    }
+/// Writes an event straight into the ledger, in a chain of its own.
+///
+/// # Errors
+/// [`Failure`] where it cannot be chained, or the ledger does not take it. It can be written again.
+pub async fn write(event: &Entry, ledger: &Arc<dyn Ledger>, signer: &Signer) -> Result<(), Failure> {
+    let fault = |error: String| Failure::Failed(format!("the event cannot be written: {error}"));
+    let line = event.line().map_err(|error| fault(error.to_string()))?;
+    let mut chain = Chain::new(Uuid::now_v7());
+    let kept = chain.link(&line).map_err(|error| fault(error.to_string()))?;
+    let head = chain.head(signer, Uuid::now_v7(), line.at).map_err(|error| fault(error.to_string()))?;
+    Ok(ledger.append(&[kept, head]).await?)
 }
 
 /// Opens the key that signs: this file, or the data directory's own.

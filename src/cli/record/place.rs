@@ -65,6 +65,11 @@ impl Place {
         &self.settings.data
     }
 
+    /// The key that signs, where the settings name one.
+    pub fn signing_key(&self) -> Option<&Path> {
+        self.settings.signing_key.as_deref()
+    }
+
     /// For how long a running Tollgate keeps entries in the store.
     pub fn keep(&self) -> Keep {
         self.settings.keep

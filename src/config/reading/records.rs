@@ -29,7 +29,7 @@ impl Reader<'_> {
         }
     }
 
-    fn sinks(&mut self, written: Vec<Spanned<String>>, mongo: bool) -> Vec<SinkKind> {
+    pub(super) fn sinks(&mut self, written: Vec<Spanned<String>>, mongo: bool) -> Vec<SinkKind> {
         let values: Vec<Value> = match self.environment.get("TOLLGATE_RECORDS") {
             Some(list) => list
                 .split(',')

@@ -20,6 +20,7 @@ use crate::metrics::{self, Metrics};
 use crate::policy::mapping::TokenKind;
 use crate::policy::{Mode, Snapshot};
 use crate::provider::{CertificatesFault, Provider};
+use crate::record::sinks::FileLines;
 use crate::record::{Entry, Event, Keeper, OpenFault, Recorder, RecorderOptions, RecorderWorker, Sink};
 use crate::store::embedded::Embedded;
 use crate::store::mongo::Mongo;
@@ -101,7 +102,7 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
     metrics.policy_info.with_label_values(&[policy.revision(), mode(&policy)]).set(1);
     metrics.meter().watch(policy.limit_rules());
     let house = House::open().map_err(|error| StartFault::Machine(format!("no thread can be started: {error}")))?;
-    let stores = house.wait_for(stores(settings))?;
+    let stores = house.wait_for(stores(settings, &clock))?;
     let known = counting::known(settings, &stores.sinks);
     let kept = stores.sinks.iter().filter_map(Sink::kept);
     let keepers: Vec<_> =
@@ -230,7 +231,7 @@ fn warn_of_idle_mappings(settings: &Settings, policy: &Snapshot) {
     }
 }
 
-async fn stores(settings: &Settings) -> Result<Stores, StartFault> {
+async fn stores(settings: &Settings, clock: &Clock) -> Result<Stores, StartFault> {
     let mongo = match &settings.mongo {
         Some(mongo) => Some(Arc::new(Mongo::connect(mongo.uri.reveal(), &mongo.database).await?)),
         None => None,
@@ -250,6 +251,11 @@ async fn stores(settings: &Settings) -> Result<Stores, StartFault> {
             ),
             (SinkKind::Mongo, Some(mongo), _) => sinks.push(Sink::ledger("mongo", mongo.clone())),
             (SinkKind::Embedded, _, Some(embedded)) => sinks.push(Sink::ledger("embedded", embedded.clone())),
+            (SinkKind::File, ..) => {
+                if let Some(file) = &settings.records.file {
+                    sinks.push(Sink::File(FileLines::open(file.clone(), clock)?));
+                }
+            }
             (SinkKind::Mongo | SinkKind::Embedded, ..) => {}
         }
     }

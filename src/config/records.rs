@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::record::sinks::FileOptions;
 use crate::record::{Durable, OnFull};
 use crate::store::Keep;
 
@@ -10,6 +11,8 @@ use crate::store::Keep;
 pub struct Records {
     /// Where entries are written. Default: MongoDB where it is configured, else the embedded store.
     pub sinks: Vec<SinkKind>,
+    /// The file of the sink `file`; there where that is among the sinks.
+    pub file: Option<FileOptions>,
     /// Most entries waiting to be written. Default 8,192.
     pub queue: usize,
     /// Most bytes of entries on the disk that some sink has not taken yet. Default 256 MiB.
@@ -33,4 +36,6 @@ pub enum SinkKind {
     Embedded,
     /// Tollgate's database on MongoDB.
     Mongo,
+    /// JSON lines in a file.
+    File,
 }

@@ -71,7 +71,8 @@ mongo: { uri: 'mongodb://mongo/LibreChat', database: gate }
 store: { embedded: /var/lib/tollgate, redis: 'redis://:s3cret@redis:6379/1' }
 replicas: { count: 3, independent: false }
 records:
-  sinks: [stdout, embedded, mongo, stdout]
+  sinks: [stdout, embedded, mongo, stdout, file]
+  file: { path: /var/log/tollgate/records.jsonl, size: 1GiB, keep: 7 }
   queue: 1000
   spool: 2GiB
   durable: [turns, admin]
@@ -89,7 +90,10 @@ log: { level: warn, format: json }
     assert_eq!(settings.upstream.len(), 2);
     assert_eq!(settings.remember, Duration::from_secs(2));
     assert_eq!(settings.mongo.as_ref().unwrap().database, "gate");
-    assert_eq!(settings.records.sinks, [SinkKind::Stdout, SinkKind::Embedded, SinkKind::Mongo]);
+    let kinds = [SinkKind::Stdout, SinkKind::Embedded, SinkKind::Mongo, SinkKind::File];
+    assert_eq!(settings.records.sinks, kinds);
+    let file = settings.records.file.clone().unwrap();
+    assert_eq!((file.path.to_str(), file.size, file.keep), (Some("/var/log/tollgate/records.jsonl"), 1 << 30, 7));
     assert_eq!(settings.trusted_proxies.len(), 3);
     assert_eq!(settings.unknown_routes, UnknownRoutes::Identified);
     assert_eq!(settings.timeouts.connect, Duration::from_millis(500));
@@ -186,6 +190,8 @@ fn records_that_make_no_sense_are_faults() {
         ("spool: 99999999999999999TiB", "setting-size"),
         ("durable: [refusals, everything]", "setting-choice"),
         ("on_full: wait", "setting-choice"),
+        ("file: { size: 1KiB }", "setting-size"),
+        ("file: { keep: some }", "setting-number"),
     ] {
         let file = format!("records: {{ {written} }}");
         assert_eq!(codes(read(Some(&file), &[SECRET], with_policies())), [(code, 1)], "{written}");

@@ -77,11 +77,20 @@ pub(super) struct Replicas {
 pub(super) struct Records {
     pub(super) sinks: Vec<Spanned<String>>,
     pub(super) queue: Text,
+    pub(super) file: RecordFile,
     pub(super) spool: Text,
     pub(super) durable: Option<Vec<Spanned<String>>>,
     pub(super) on_full: Text,
     pub(super) signing_key: Text,
     pub(super) keep: Keep,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RecordFile {
+    pub(super) path: Text,
+    pub(super) size: Text,
+    pub(super) keep: Text,
 }
 
 #[derive(Debug, Default, Deserialize)]

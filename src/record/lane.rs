@@ -28,10 +28,6 @@ const LONGEST: usize = 1 << 20;
 /// How long a sink may take for one batch before it counts as away.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How often a place that a sink has come to is written down. After a crash what was shipped since is shipped again, which
-/// changes nothing in a store; standard output may get it twice.
-const SETTLE: Duration = Duration::from_secs(1);
-
 /// How long a lane waits between two attempts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pauses {
@@ -98,13 +94,11 @@ impl Lane {
 
     /// Ships until the writer has ended and everything is shipped, or until a stop has waited as long as it may.
     pub(super) async fn run(mut self) {
-        let mut settled = Instant::now();
         loop {
             let appended = *self.appended.borrow_and_update();
             let come = *self.shipped.borrow();
             self.books.waiting.set(i64::try_from(appended.saturating_sub(come)).unwrap_or(i64::MAX));
             if come >= appended {
-                self.settle().await;
                 if self.appended.changed().await.is_err() && *self.shipped.borrow() >= *self.appended.borrow() {
                     return;
                 }
@@ -112,12 +106,8 @@ impl Lane {
             }
             let Ok(last) = self.ship().await else { break };
             self.shipped.send_replace(last);
-            if settled.elapsed() >= SETTLE {
-                self.settle().await;
-                settled = Instant::now();
-            }
+            self.settle().await;
         }
-        self.settle().await;
     }
 
     /// Ships the next batch. The number of its last frame.
@@ -140,7 +130,8 @@ impl Lane {
         Ok(last)
     }
 
-    /// Where the sink has come to is written down, so that the spool can let go of what is before it.
+    /// Where the sink has come to is written down, so that the spool can let go of what is before it. A crash just before this ships a
+    /// batch again, which changes nothing in a store and in a file; standard output gets it twice.
     async fn settle(&mut self) {
         let come = *self.shipped.borrow();
         if let Ok(Err(error)) = self.with_reader(move |reader| reader.done(come)).await {

@@ -6,14 +6,18 @@ use std::sync::Arc;
 use super::Line;
 use crate::store::{Ledger, StoreError};
 
+pub mod file;
 pub mod lines;
 
+pub use file::{FileLines, FileOptions};
 pub use lines::Lines;
 
 /// A place that entries are written to.
 pub enum Sink {
     /// JSON lines: one object a line.
     Lines(Lines),
+    /// The same in a file that is begun anew when it is long.
+    File(FileLines),
     /// A store.
     Ledger {
         /// Its name in metrics and logs: `embedded`, `mongo`.
@@ -51,7 +55,7 @@ impl Sink {
     /// The store behind the sink, which can tell what entries have put on counters; none where entries leave Tollgate for good.
     pub fn kept(&self) -> Option<Kept> {
         match self {
-            Self::Lines(_) => None,
+            Self::Lines(_) | Self::File(_) => None,
             Self::Ledger { name, ledger } => Some(Kept { sink: name, ledger: Arc::clone(ledger) }),
         }
     }
@@ -60,6 +64,7 @@ impl Sink {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Lines(lines) => lines.name(),
+            Self::File(_) => file::NAME,
             Self::Ledger { name, .. } => name,
         }
     }
@@ -68,7 +73,20 @@ impl Sink {
     pub(super) async fn write(&self, lines: &[Line]) -> Result<(), StoreError> {
         match self {
             Self::Lines(out) => out.write(lines).await,
+            Self::File(file) => file.write(lines).await,
             Self::Ledger { ledger, .. } => ledger.append(lines).await,
         }
     }
+}
+
+// === helpers ===
+
+/// The lines with a line break behind each.
+fn text_of(lines: &[Line]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(lines.iter().map(|line| line.text.len() + 1).sum());
+    for line in lines {
+        text.extend_from_slice(line.text.as_bytes());
+        text.push(b'\n');
+    }
+    text
 }

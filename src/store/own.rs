@@ -47,7 +47,7 @@ impl DiskFault {
     }
 
     /// As the fault of a store of this name.
-    pub(super) fn of(self, store: &'static str) -> StoreError {
+    pub fn of(self, store: &'static str) -> StoreError {
         StoreError { store, message: self.message, transient: self.transient }
     }
 }

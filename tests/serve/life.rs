@@ -187,6 +187,40 @@ async fn a_second_signal_ends_the_wait() {
     assert!(entries.iter().any(|entry| entry["kind"] == "usage"), "the turn is recorded");
 }
 
+/// The sink `file` has every refusal that somebody was told of, once, over sudden ends, and its lines are one chain.
+#[tokio::test]
+async fn a_file_has_the_record_over_sudden_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("records.jsonl");
+    let settings = format!("records: {{ file: {{ path: {} }} }}", file.display());
+    let mut world = World::with(POLICY).settings(&settings).variable("TOLLGATE_RECORDS", "file").start().await;
+    let bob = world.bearer("Bob");
+    let forbidden = json!({"endpoint": "openAI", "model": "o1", "text": "Hello"});
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        for _ in 0..5 {
+            let refused = post_json(world.addr, "/api/agents/chat", &[("authorization", &bob)], &forbidden).await;
+            told.push(refused.json()["request_id"].as_str().unwrap().to_owned());
+        }
+        world.signal("KILL");
+        world.ended().await;
+        world.start_again().await;
+    }
+    let key = directory.path().join("signing.pub");
+    std::fs::copy(world.dir.path().join("data/records/signing.pub"), &key).unwrap();
+    let (status, _) = world.stop().await;
+    assert_eq!(status.code(), Some(0));
+    let text = std::fs::read_to_string(&file).unwrap();
+    let entries: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for id in told {
+        assert_eq!(entries.iter().filter(|entry| entry["requestId"] == id.as_str()).count(), 1, "{id}");
+    }
+    let mut verify = std::process::Command::new(env!("CARGO_BIN_EXE_tollgate"));
+    verify.args(["audit", "verify", "--key"]).arg(key).arg("--file").arg(&file).env_clear();
+    let verified = verify.output().unwrap();
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+}
+
 #[tokio::test]
 async fn a_killed_tollgate_starts_again_on_the_same_store() {
     let mut world = World::with(POLICY).variable("TOLLGATE_RECORDS", "stdout,embedded").start().await;

@@ -138,7 +138,7 @@ impl StoreName {
         match sink {
             SinkKind::Embedded => Some(Self::Embedded),
             SinkKind::Mongo => Some(Self::Mongo),
-            SinkKind::Stdout => None,
+            SinkKind::Stdout | SinkKind::File => None,
         }
     }
 }

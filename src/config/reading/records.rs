@@ -7,7 +7,9 @@ use serde_saphyr::Spanned;
 use super::super::records::{Records, SinkKind};
 use super::super::written::{self, Text};
 use super::{Origin, Reader, Value, shown};
+use crate::record::sinks::FileOptions;
 use crate::record::{Durable, OnFull};
+use crate::report::Fault;
 
 const MIB: u64 = 1 << 20;
 
@@ -18,8 +20,11 @@ const SPOOL: (u64, u64) = (16 * MIB, 1 << 40);
 
 impl Reader<'_> {
     pub(super) fn records(&mut self, written: written::Records, mongo: bool) -> Records {
+        let sinks = self.sinks(written.sinks, mongo);
+        let file = self.file(written.file, sinks.contains(&SinkKind::File));
         Records {
-            sinks: self.sinks(written.sinks, mongo),
+            sinks,
+            file,
             queue: self.number("records.queue", written.queue, 8_192, (64, 1_000_000)),
             spool: self.bytes("records.spool", written.spool, 256 * MIB, SPOOL),
             durable: self.durable(written.durable),
@@ -45,6 +50,7 @@ impl Reader<'_> {
             let kind = match value.text.as_str() {
                 "stdout" => SinkKind::Stdout,
                 "embedded" => SinkKind::Embedded,
+                "file" => SinkKind::File,
                 "mongo" if mongo => SinkKind::Mongo,
                 "mongo" => {
                     let help = "set mongo.uri or MONGO_URI, or take mongo out of records.sinks";
@@ -53,7 +59,12 @@ impl Reader<'_> {
                 }
                 other => {
                     let message = format!("records: {} is no sink", shown(other));
-                    self.blame(&value.origin, "setting-sink", message, "the sinks are stdout, embedded and mongo");
+                    self.blame(
+                        &value.origin,
+                        "setting-sink",
+                        message,
+                        "the sinks are stdout, embedded, mongo and file",
+                    );
                     continue;
                 }
             };
@@ -62,6 +73,22 @@ impl Reader<'_> {
             }
         }
         sinks
+    }
+
+    /// The file, where one is written. Its size and number are checked in any case.
+    fn file(&mut self, written: written::RecordFile, wanted: bool) -> Option<FileOptions> {
+        let size = self.bytes("records.file.size", written.size, 100 * MIB, (MIB, 1 << 40));
+        let keep = self.number("records.file.keep", written.keep, 30, (0, 100_000));
+        match written.path {
+            Some(path) if wanted => Some(FileOptions { path: path.value.into(), size, keep }),
+            None if wanted && !self.blind => {
+                let fault = Fault::error("setting-missing", "setting records.file.path is missing");
+                self.report
+                    .push(fault.help("name the file that the sink `file` writes, or take `file` out of records.sinks"));
+                None
+            }
+            _ => None,
+        }
     }
 
     fn durable(&mut self, written: Option<Vec<Spanned<String>>>) -> Durable {

@@ -47,11 +47,7 @@ impl Lines {
 
     /// Writes the lines, all at once.
     pub(super) async fn write(&self, lines: &[Line]) -> Result<(), StoreError> {
-        let text = lines.iter().fold(Vec::new(), |mut text, line| {
-            text.extend_from_slice(line.text.as_bytes());
-            text.push(b'\n');
-            text
-        });
+        let text = super::text_of(lines);
         if self.busy.swap(true, Ordering::AcqRel) {
             return Err(self.failed("an earlier batch is still being written; is its reader stuck?".into(), true));
         }

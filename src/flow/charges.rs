@@ -193,7 +193,7 @@ impl<U: Upstream> Spine<U> {
             estimate,
             conversation: asked.conversation.clone(),
         };
-        match self.parts.turns.begin(claim, bearer.cloned(), entry).await {
+        match self.parts.turns.begin(claim, bearer.cloned(), visit.since, entry).await {
             Ok(pending) => Ok(Sent(Some(Box::new(Followed { pending, standing })))),
             Err((error, entry)) => {
                 visit.take_back(Some(entry));

@@ -29,7 +29,7 @@ pub(super) struct Exceeded {
     pub(super) resets_at: Option<Timestamp>,
     /// The headers; none where LibreChat's balance decides, which is no limit of the policy.
     pub(super) quota: Option<Quota>,
-    retry_after: Option<u32>,
+    pub(super) retry_after: Option<u32>,
 }
 
 /// One charge that does not fit.

@@ -404,7 +404,7 @@ impl Refusal {
         match self {
             _ if status.is_server_error() => (Category::System, Severity::Error),
             Self::NoRoute(_) | Self::BrokenOff(_) | Self::Slow => (Category::Api, Severity::Info),
-            Self::Exceeded(_) | Self::Running | Self::Unbounded { .. } => (Category::Api, Severity::Warning),
+            Self::Exceeded(_) | Self::Running => (Category::Api, Severity::Warning),
             Self::Denied { reason, .. } if is_missing(reason) => (Category::Api, Severity::Info),
             Self::Unreadable(Unreadable::MissingModel { .. } | Unreadable::TooLarge) => (Category::Api, Severity::Info),
             _ => (Category::Security, Severity::Warning),
@@ -490,3 +490,6 @@ impl From<Misshapen> for Refusal {
         Self::Misshapen(fault)
     }
 }
+
+#[cfg(test)]
+mod tests;

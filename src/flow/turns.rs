@@ -16,7 +16,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indexmap::IndexSet;
 use parking_lot::Mutex;
@@ -134,7 +134,7 @@ impl Turns {
     }
 
     /// A turn is about to go to LibreChat. From here on it is settled, whatever becomes of the caller or of this process.
-    /// `entry` is its usage entry as it stands; it is written when the turn is settled.
+    /// `arrived` is when its request did; `entry` is its usage entry as it stands, which is written when the turn is settled.
     ///
     /// # Errors
     /// [`StoreError`] where it cannot be written down. It must not go to LibreChat then; what was taken is given back in the
@@ -143,9 +143,10 @@ impl Turns {
         &self,
         claim: Claim,
         bearer: Option<Arc<Bearer>>,
+        arrived: Instant,
         entry: Box<Usage>,
     ) -> Result<Pending, (StoreError, Box<Usage>)> {
-        Pending::begin(self.clone(), claim, bearer, entry).await
+        Pending::begin(self.clone(), claim, bearer, arrived, entry).await
     }
 
     /// The reader of this user's stream, if it is that of an open turn.

@@ -64,7 +64,8 @@ pub(super) struct Visit<'a> {
     method: Method,
     uri: Uri,
     agent: Option<HeaderValue>,
-    since: Instant,
+    /// The same moment, for durations.
+    pub since: Instant,
     took: f64,
     clock: &'a Clock,
     recorder: &'a Recorder,
@@ -303,6 +304,7 @@ impl<'a> Visit<'a> {
             timestamp: self.at,
             user_id: caller.user.clone(),
             role: caller.role.clone(),
+            groups: (!caller.groups.is_empty()).then(|| Arc::clone(&caller.groups)),
             endpoint: turn.endpoint,
             model: turn.model,
             agent: turn.agent,

@@ -170,7 +170,7 @@ fn caller_of(person: Person) -> Caller {
         user: person.id.into(),
         email: person.email,
         role: person.role.filter(|role| !role.is_empty()).map_or_else(|| DEFAULT_ROLE.into(), Arc::from),
-        groups: person.groups.into_boxed_slice(),
+        groups: person.groups.into(),
     }
 }
 

@@ -118,7 +118,7 @@ pub fn explain(snapshot: &Snapshot, caller: &Caller) -> Explanation {
     Explanation {
         user: caller.email.clone().or_else(|| (!caller.user.is_empty()).then(|| caller.user.as_ref().into())),
         role: caller.role.as_ref().into(),
-        groups: caller.groups.clone(),
+        groups: (*caller.groups).into(),
         revision: snapshot.revision().into(),
         shadow: snapshot.mode() == Mode::Shadow,
         statements,

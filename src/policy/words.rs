@@ -18,7 +18,7 @@ pub struct Caller {
     /// `users.role`; `USER` where the record has none, as LibreChat itself writes it.
     pub role: Arc<str>,
     /// Names of the groups the user is a member of (CONTRACT.md A.3), in the directory's order.
-    pub groups: Box<[Box<str>]>,
+    pub groups: Arc<[Box<str>]>,
 }
 
 /// One thing that a request would make LibreChat call or reach. All targets of a request must be allowed.

@@ -16,7 +16,7 @@ use crate::policy::RuleId;
 mod line;
 mod spent;
 
-pub use spent::{Charged, RunUsed, Source, Spent, TokensUsed, Usd};
+pub use spent::{Charged, Ended, RunUsed, Source, Spent, TokensUsed, Usd};
 
 /// One line of the record.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -171,6 +171,9 @@ pub struct Usage {
     pub user_id: Arc<str>,
     /// The caller's role at that moment.
     pub role: Arc<str>,
+    /// Names of the caller's groups at that moment, in the directory's order; absent where there are none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub groups: Option<Arc<[Box<str>]>>,
     /// The endpoint that runs.
     pub endpoint: Arc<str>,
     /// The model that runs; that of the agent itself where it is one.

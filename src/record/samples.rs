@@ -44,6 +44,7 @@ pub(crate) fn turn(n: u128) -> Entry {
         timestamp: time(n),
         user_id: "6b012e4109cc968f8a928bce".into(),
         role: "USER".into(),
+        groups: None,
         endpoint: "openAI".into(),
         model: "gpt-4o-mini".into(),
         agent: None,

@@ -113,6 +113,11 @@ async fn a_turn_that_was_read_is_charged_by_its_text() {
     let last = String::from_utf8_lossy(&text).into_owned();
     let prompt = last.split(r#""promptTokens":"#).nth(1).and_then(|rest| rest.split(['.', ',']).next()).unwrap();
     assert_eq!(entry["tokens"]["input"].to_string(), prompt);
+    let of = |name: &str| entry[name].as_f64().unwrap_or_else(|| panic!("{name}: {entry}"));
+    assert_eq!(entry["ended"], "finished");
+    // It was opened when LibreChat had answered, and nineteen words came two milliseconds apart after the first.
+    assert!(of("time") <= of("firstByte") && of("firstByte") + 30.0 <= of("duration"), "{entry}");
+    assert_eq!(entry.get("groups"), None, "Bob is in no group");
     assert_eq!((charged(&entry, "said"), used(&world, "said").await), (1, 1));
 }
 

@@ -62,7 +62,7 @@ fn found(store: Option<&dyn Agents>, policy: &Snapshot, named: Vec<Target>) -> V
 }
 
 fn goes_on(policy: &Snapshot, targets: &[Target]) -> bool {
-    let caller = Caller { user: "u".into(), email: None, role: "USER".into(), groups: Box::default() };
+    let caller = Caller { user: "u".into(), email: None, role: "USER".into(), groups: [].into() };
     decide(policy, &Ask { caller: &caller, targets }).goes_on()
 }
 
@@ -190,7 +190,7 @@ fn what_is_written_is_judged_as_it_will_be() {
 
 fn listed(store: &Memory, ids: &[&str]) -> Result<Vec<String>, StoreError> {
     let policy = policy("");
-    let caller = Caller { user: "u".into(), email: None, role: "USER".into(), groups: Box::default() };
+    let caller = Caller { user: "u".into(), email: None, role: "USER".into(), groups: [].into() };
     let ids: IndexSet<Box<str>> = ids.iter().map(|id| Box::from(*id)).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let usable = runtime.block_on(usable(store, &policy, &ids, &policy.view(&caller)))?;
@@ -304,7 +304,7 @@ proptest! {
         };
         let store = Memory { agents: graph.iter().enumerate().map(write).collect(), ..Memory::default() };
         let policy = policy("");
-        let caller = Caller { user: "u".into(), email: None, role: "USER".into(), groups: Box::default() };
+        let caller = Caller { user: "u".into(), email: None, role: "USER".into(), groups: [].into() };
         let ids: IndexSet<Box<str>> = (0..14).map(|n| id(n).into()).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let shown = runtime.block_on(usable(&store, &policy, &ids, &policy.view(&caller))).unwrap();

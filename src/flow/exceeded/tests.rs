@@ -30,7 +30,7 @@ fn at(text: &str) -> Timestamp {
 
 /// The charges of a request that gives a model 100 tokens, and the place of a limit among them.
 fn charges(policy: &Snapshot) -> Vec<Charge> {
-    let caller = Caller { user: "ann".into(), email: None, role: "USER".into(), groups: Box::default() };
+    let caller = Caller { user: "ann".into(), email: None, role: "USER".into(), groups: [].into() };
     let runs = [Run { endpoint: "openAI", model: "o1", tokens: Tokens { input: 100, ..Tokens::default() } }];
     let targets = [Target::Model { endpoint: "openAI".into(), model: "o1".into() }];
     let ask = Ask { caller: &caller, targets: &targets };

@@ -41,17 +41,23 @@ impl Watch for Assisted {
         let runs = turn.runs();
         // The answer does not say which of several models writes: of those it is the dearest.
         let writer = turn.runs_several().then_some("");
-        let (mut conversation, mut ending) = (None, None);
+        let (mut conversation, mut ending, mut pictures) = (None, None, 0);
         reader.push(chunk, &mut |event| match event {
             Event::Conversation(id) => conversation = Some(Arc::from(id)),
             Event::Text(text) => progress.push(writer, Kind::Text, text, runs),
             Event::Call(text) => progress.push(writer, Kind::Call, text, runs),
             Event::Result(text) => progress.push(writer, Kind::Result, text, runs),
-            Event::Picture => turn.calls_beside(),
+            Event::Picture => pictures += 1,
             Event::Ended(how) => ending = ending.or(Some(how)),
             Event::TooLong(_) => *unseen = true,
         });
+        let first = progress.first_text();
+        // A turn that is locked locks its readers: it is told when this one is free.
         drop(progress);
+        if let Some(passed) = first {
+            turn.writes(passed.then(|| turns.parts().clock.tick()));
+        }
+        turn.calls_beside(pictures);
         if let Some(conversation) = conversation {
             turns.learn(turn, &conversation);
         }

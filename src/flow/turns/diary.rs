@@ -14,7 +14,7 @@ use super::claim::{Claim, Estimate, Spent};
 use super::rule::{Bill, End};
 use super::{Turn, Turns};
 use crate::policy::{Caller, Part, Target, Unjudged};
-use crate::record::entry::{Source, TurnOutcome, Usage};
+use crate::record::entry::{Ended, Source, TurnOutcome, Usage};
 use crate::store::StoreError;
 use crate::store::counters::Hold;
 use crate::store::diary::Diary;
@@ -53,7 +53,7 @@ struct Who {
     user: Arc<str>,
     email: Option<Box<str>>,
     role: Arc<str>,
-    groups: Box<[Box<str>]>,
+    groups: Arc<[Box<str>]>,
 }
 
 /// LibreChat took the turn.
@@ -80,6 +80,15 @@ pub(super) struct Billed {
     pub(super) used: Option<Vec<u64>>,
     /// What is put on the counters of `shadow`.
     pub(super) shadow: Option<Vec<u64>>,
+    /// How it ended, as in the usage entry.
+    #[serde(default)]
+    pub(super) ended: Option<Ended>,
+    /// As in the usage entry.
+    #[serde(default)]
+    pub(super) first_byte: Option<f64>,
+    /// As in the usage entry.
+    #[serde(default)]
+    pub(super) duration: Option<f64>,
 }
 
 /// A line.
@@ -183,10 +192,11 @@ fn runs_a_model(target: &Target) -> bool {
 impl Billed {
     /// What a bill comes to, before counters.
     pub(super) fn of(bill: Bill) -> Self {
-        match bill {
-            Bill::Nothing => Self { runs: Vec::new(), source: Source::None, used: None, shadow: None },
-            Bill::Runs(runs, source) => Self { runs, source, used: Some(Vec::new()), shadow: Some(Vec::new()) },
-        }
+        let (runs, source, used) = match bill {
+            Bill::Nothing => (Vec::new(), Source::None, None),
+            Bill::Runs(runs, source) => (runs, source, Some(Vec::new())),
+        };
+        Self { runs, source, shadow: used.clone(), used, ended: None, first_byte: None, duration: None }
     }
 }
 

@@ -46,7 +46,7 @@ impl Turns {
             time: 0.0,
         });
         // Receipts are made from the holds when it is settled.
-        let facts = Facts { id, begun, policy: Arc::clone(policy), caller, targets, bearer: None };
+        let facts = Facts { id, begun, policy: Arc::clone(policy), caller, targets, bearer: None, arrived: None };
         let turn = Turn::new(facts, Receipts::default(), now);
         let turn = Arc::new(turn);
         let stream = started.stream.clone();

@@ -50,6 +50,8 @@ pub(super) struct Facts {
     pub(super) targets: Vec<Target>,
     /// By what LibreChat may be asked about it at first; none where that is not known any more.
     pub(super) bearer: Option<Arc<Bearer>>,
+    /// When its request arrived; none where that was before this process began.
+    pub(super) arrived: Option<Instant>,
 }
 
 /// What changes.
@@ -62,6 +64,8 @@ struct State {
     furthest: Progress,
     /// When it was opened.
     opened: Instant,
+    /// When the first text of a model passed, once there is one; none in it where nobody saw it pass.
+    first: Option<Option<Instant>>,
     /// When LibreChat may be asked next; only looked at while nobody reads.
     look: Instant,
     /// When it was last known to run.
@@ -186,6 +190,7 @@ impl Turn {
             readers: Vec::new(),
             furthest: Progress::default(),
             opened: now,
+            first: None,
             look: now,
             alive: now,
             // For the sake of an entry alone LibreChat is not asked anything more than it would be.
@@ -247,6 +252,23 @@ impl Turn {
         reader
     }
 
+    /// The first text of a model passes to a reader now; none where it was written before anybody read. Who says so first is believed.
+    pub(super) fn writes(&self, now: Option<Instant>) {
+        self.state.lock().first.get_or_insert(now);
+    }
+
+    /// Milliseconds from its arrival to the first text of a model, and to this end of it, as far as they are known.
+    pub(super) fn times(&self, end: End) -> (Option<f64>, Option<f64>) {
+        let Some(arrived) = self.arrived else { return (None, None) };
+        let after = |at: Instant| at.saturating_duration_since(arrived).as_secs_f64() * 1000.0;
+        let state = self.state.lock();
+        let over = match state.phase {
+            Phase::Ended { since, .. } if end.was_seen() => Some(since),
+            _ => None,
+        };
+        (state.first.flatten().map(after), over.map(after))
+    }
+
     /// Whether somebody else has read its stream, too.
     pub(super) fn was_read_before(&self) -> bool {
         self.state.lock().reads > 1
@@ -262,10 +284,12 @@ impl Turn {
         self.state.lock().told.clone()
     }
 
-    /// A model was called beside an assistant's run.
-    pub(super) fn calls_beside(&self) {
-        let mut state = self.state.lock();
-        state.beside = state.beside.saturating_add(1);
+    /// Models were called so often beside an assistant's run.
+    pub(super) fn calls_beside(&self, calls: usize) {
+        if calls > 0 {
+            let mut state = self.state.lock();
+            state.beside = state.beside.saturating_add(calls);
+        }
     }
 
     /// How many calls an assistant's run has rows of: itself, and those beside it.
@@ -294,6 +318,9 @@ impl Turn {
     /// LibreChat has said how far it is.
     pub(super) fn is_at(&self, progress: Progress, now: Instant, pace: &Pace) {
         let mut state = self.state.lock();
+        if progress.written() > 0 {
+            state.first.get_or_insert(None);
+        }
         state.furthest.or_further(progress);
         (state.alive, state.look, state.doubted) = (now, now + pace.look, false);
     }

@@ -1,6 +1,7 @@
 //! A turn on its way to LibreChat, until it is known whether LibreChat took it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use uuid::Uuid;
 
@@ -32,6 +33,7 @@ impl Pending {
         turns: Turns,
         claim: Claim,
         bearer: Option<Arc<Bearer>>,
+        arrived: Instant,
         entry: Box<Usage>,
     ) -> Result<Self, (StoreError, Box<Usage>)> {
         let id: Uuid = entry.id;
@@ -46,7 +48,8 @@ impl Pending {
         }
         receipts.sent();
         let now = turns.parts().clock.tick();
-        let turn = Turn::new(Facts { id, begun, policy, caller, targets, bearer }, receipts, now);
+        let turn =
+            Turn::new(Facts { id, begun, policy, caller, targets, bearer, arrived: Some(arrived) }, receipts, now);
         Ok(Self { turns, turn: Some(Arc::new(turn)) })
     }
 

@@ -32,6 +32,21 @@ pub(super) struct Progress {
     grown: u64,
     /// A tool gave something back, and no model has written since.
     answered: bool,
+    first: First,
+}
+
+/// The first text of a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum First {
+    /// Has not come.
+    #[default]
+    Awaited,
+    /// Has just passed.
+    Passed,
+    /// Was written before this reader came.
+    Missed,
+    /// Whoever follows the turn knows of it.
+    Told,
 }
 
 /// What one agent wrote.
@@ -52,6 +67,9 @@ impl Progress {
         for piece in &said.pieces {
             progress.push(piece.agent.as_deref(), piece.kind, &piece.text, runs);
         }
+        if progress.first == First::Passed {
+            progress.first = First::Missed;
+        }
         progress
     }
 
@@ -70,6 +88,17 @@ impl Progress {
             Event::Step { .. } | Event::TooLong(_) => self.anything = true,
             Event::Final(_) | Event::Error(_) => {}
         }
+    }
+
+    /// Whether the first text of a model has just passed (true), or had been written before this reader came. Says so once.
+    pub(super) fn first_text(&mut self) -> Option<bool> {
+        let passed = match self.first {
+            First::Awaited | First::Told => return None,
+            First::Passed => true,
+            First::Missed => false,
+        };
+        self.first = First::Told;
+        Some(passed)
     }
 
     /// All tokens that were written, for telling which reader is the furthest.
@@ -111,6 +140,9 @@ impl Progress {
             self.again += 1;
             let so_far = self.writers.iter().map(|writer| writer.written.total() + writer.given.total());
             self.grown = self.grown.saturating_add(so_far.sum());
+        }
+        if self.first == First::Awaited {
+            self.first = First::Passed;
         }
         self.writer(agent, runs).written.push(text);
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::claim::Spent;
 use crate::policy::charges::Tokens;
-use crate::record::entry::Source;
+use crate::record::entry::{Ended, Source};
 
 /// How a turn ended, as far as is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,29 @@ pub(super) enum End {
     Gone,
     /// It has not ended in the time that its hold has, or nobody can say whether it has.
     Lost,
+}
+
+// === impl End ===
+
+impl End {
+    /// The word of the record for it; none where it is not known to have ended.
+    pub(super) fn told(self) -> Option<Ended> {
+        match self {
+            Self::Finished => Some(Ended::Finished),
+            Self::Aborted => Some(Ended::Aborted),
+            Self::Failed => Some(Ended::Failed),
+            Self::Cut => Some(Ended::Cut),
+            Self::Refused => Some(Ended::Refused),
+            Self::Gone => Some(Ended::Gone),
+            Self::Lost => None,
+        }
+    }
+
+    /// Whether somebody saw it end at the moment when it did. One that is gone was over some time before that was heard, and of a run
+    /// that is cut LibreChat may go on for some seconds.
+    pub(super) fn was_seen(self) -> bool {
+        matches!(self, Self::Finished | Self::Aborted | Self::Failed | Self::Refused)
+    }
 }
 
 /// What was seen of a turn's text.

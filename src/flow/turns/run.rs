@@ -38,7 +38,7 @@ impl Run {
     }
 
     fn read(&mut self, chunk: Option<&Bytes>) {
-        let Self { turn, progress, reader, usage, failed, .. } = self;
+        let Self { turns, turn, progress, reader, usage, failed, .. } = self;
         let mut progress = progress.lock();
         let runs = turn.runs();
         // The answer does not say which of several models writes: of those it is the dearest.
@@ -55,6 +55,11 @@ impl Run {
         match chunk {
             Some(chunk) => reader.push(chunk, &mut hear),
             None => reader.end(&mut hear),
+        }
+        let first = progress.first_text();
+        drop(progress);
+        if let Some(passed) = first {
+            turn.writes(passed.then(|| turns.parts().clock.tick()));
         }
     }
 }

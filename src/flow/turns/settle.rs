@@ -41,11 +41,13 @@ impl Turns {
             true => Some(&[][..]),
             false => stopped.then(|| rows.as_deref().unwrap_or_default()),
         };
-        self.billed(turn, charged, debited);
+        self.billed(turn, end, charged, debited);
     }
 
-    fn billed(&self, turn: &Turn, charged: Bill, debited: Option<&[Spent]>) {
+    fn billed(&self, turn: &Turn, end: End, charged: Bill, debited: Option<&[Spent]>) {
         let mut billed = Billed::of(charged);
+        billed.ended = end.told();
+        (billed.first_byte, billed.duration) = turn.times(end);
         if billed.source != Source::None {
             let (hold, shadow) = (turn.begun.hold.as_ref(), turn.begun.shadow.as_ref());
             billed.used = hold.map(|hold| used(turn, hold, &billed, debited, Snapshot::settled_charges));
@@ -203,6 +205,9 @@ fn spent(turn: &Turn, entry: &Usage, billed: &Billed, settled: Timestamp, charge
         cost: total(&mut billed.runs.iter()),
         source: billed.source,
         settled,
+        ended: billed.ended,
+        first_byte: billed.first_byte,
+        duration: billed.duration,
         runs: if own { Vec::new() } else { runs.iter().map(run).collect() },
         charged,
     }

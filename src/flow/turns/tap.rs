@@ -32,18 +32,24 @@ impl Tap {
 impl Watch for Tap {
     fn chunk(&mut self, chunk: &Bytes) {
         let Self { turn, reader, progress, .. } = self;
+        // A turn that is locked locks its readers: what asks the turn waits until this one is free.
         let mut progress = progress.lock();
-        let mut end = None;
+        let (mut end, mut error) = (None, None);
         reader.push(chunk, &mut |event| {
             progress.follow(&event, turn.runs());
             match event {
                 Event::Final(last) => end = Some(finish(&mut progress, &last, turn)),
-                Event::Error(text) => end = Some(broken(&progress, text, turn)),
+                Event::Error(text) => error = Some(refuses(text)),
                 _ => {}
             }
         });
+        let (from_start, anything, first) = (progress.from_start, progress.anything, progress.first_text());
         drop(progress);
-        if let Some(end) = end {
+        if let Some(passed) = first {
+            turn.writes(passed.then(|| self.turns.parts().clock.tick()));
+        }
+        let broken = |refused| broken(refused, from_start || !turn.was_read_before(), anything);
+        if let Some(end) = error.map(broken).or(end) {
             self.turns.over(turn, end);
         }
     }
@@ -78,7 +84,6 @@ fn finish(progress: &mut Progress, last: &Final, turn: &Turn) -> End {
 
 /// LibreChat gave it up. What it has a word of its own for, it refuses before any model is asked; whoever has read the stream
 /// from its beginning, or alone, knows whether one was.
-fn broken(progress: &Progress, text: &str, turn: &Turn) -> End {
-    let saw_all = progress.from_start || !turn.was_read_before();
-    if saw_all && !progress.anything && refuses(text) { End::Refused } else { End::Failed }
+fn broken(refused: bool, saw_all: bool, anything: bool) -> End {
+    if saw_all && !anything && refused { End::Refused } else { End::Failed }
 }

@@ -357,7 +357,7 @@ proptest! {
         let mut ann = caller("USER", &groups, "ann@example.edu");
         ann.user = ANN.into();
         let mut back = ann.clone();
-        back.groups.reverse();
+        back.groups = back.groups.iter().rev().cloned().collect();
         let targets = [model(shown.0, shown.1)];
         let runs = [Run { endpoint: shown.0, model: shown.1, tokens: tokens(5, 6) }];
         let amounts = Amounts { requests: 1, messages: 1, runs: &runs };

@@ -108,6 +108,9 @@ impl Line<'_> {
         self.moment(r#","timestamp":""#, &usage.timestamp);
         self.text(r#","userId":""#, &usage.user_id);
         self.text(r#","role":""#, &usage.role);
+        if let Some(groups) = &usage.groups {
+            self.list(r#","groups":"#, groups.iter().map(|group| &**group));
+        }
         self.text(r#","endpoint":""#, &usage.endpoint);
         self.text(r#","model":""#, &usage.model);
         self.maybe(r#","agent":""#, usage.agent.as_deref());
@@ -131,6 +134,15 @@ impl Line<'_> {
         }
         self.value(r#","source":"#, &spent.source)?;
         self.moment(r#","settled":""#, &spent.settled);
+        if let Some(ended) = &spent.ended {
+            self.value(r#","ended":"#, ended)?;
+        }
+        if let Some(first) = &spent.first_byte {
+            self.value(r#","firstByte":"#, first)?;
+        }
+        if let Some(duration) = &spent.duration {
+            self.value(r#","duration":"#, duration)?;
+        }
         self.objects(r#","runs":"#, &spent.runs, Self::run);
         self.objects(r#","charged":"#, &spent.charged, Self::charge);
         Ok(())

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::policy::charges::Tokens;
 use crate::store::counters::{Draw, Hold, Measure, Settled};
 
-/// What a settled turn used: members of its usage entry.
+/// How a settled turn went and what it used: members of its usage entry.
 ///
 /// The ledger's sums of `charged` are what counters are rebuilt from ([`crate::store::Ledger::charged`]). So an entry with
 /// charges is recorded when the store of the counters has said that the turn is settled, and not before: else a rebuild in
@@ -27,6 +27,16 @@ pub struct Spent {
     pub source: Source,
     /// When the turn was settled, by the clock of the counters (UTC); by Tollgate's own where nothing was counted.
     pub settled: Timestamp,
+    /// How the turn ended; absent where it is not known that it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ended>,
+    /// From the arrival of the request to the first text that a model wrote, in milliseconds, as it passed to whoever read it; absent
+    /// where nobody did while it was written, or there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_byte: Option<f64>,
+    /// From the arrival of the request to the end of the turn, in milliseconds; absent where nobody saw it end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<f64>,
     /// What each model used, where several ran or the one that ran is not the entry's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<RunUsed>,
@@ -49,6 +59,24 @@ pub enum Source {
     Estimate,
     /// Nothing ran.
     None,
+}
+
+/// How a turn ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ended {
+    /// With its answer.
+    Finished,
+    /// Somebody stopped it, or left what was the turn itself.
+    Aborted,
+    /// With an error, after it had been begun.
+    Failed,
+    /// LibreChat refused it, or it was stopped, before any model was asked.
+    Refused,
+    /// A run of an assistant that broke off before its whole answer was told: stopped, failed, or left.
+    Cut,
+    /// It is over; how, nobody saw.
+    Gone,
 }
 
 /// Tokens by what they cost; each is in one member.

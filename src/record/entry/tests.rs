@@ -28,6 +28,7 @@ fn whole(entry: Entry) -> Entry {
         }
         Entry::Usage(mut usage) => {
             usage.spec = Some("fast".into());
+            usage.groups = Some(["wri\"ters".into(), "all".into()].into());
             usage.agent = Some("agent_x".into());
             usage.models = vec!["openAI|gpt-4o".into()];
             usage.spent = Some(Box::new(spent()));
@@ -65,6 +66,9 @@ fn spent() -> Spent {
         cost: Some(Usd(766_800_000)),
         source: Source::Transactions,
         settled: Timestamp::MAX,
+        ended: Some(Ended::Finished),
+        first_byte: Some(12.5),
+        duration: Some(8_000.25),
         runs: vec![run.clone(), RunUsed { cost: None, ..run }],
         charged: vec![charged, spend],
     }
@@ -74,7 +78,8 @@ fn spent() -> Spent {
 fn little(entry: Entry) -> Entry {
     match entry {
         Entry::Usage(mut usage) => {
-            let spent = Spent { cost: None, runs: vec![], charged: vec![], source: Source::None, ..spent() };
+            let nothing = Spent { cost: None, ended: None, first_byte: None, duration: None, ..spent() };
+            let spent = Spent { runs: vec![], charged: vec![], source: Source::None, ..nothing };
             usage.spent = Some(Box::new(spent));
             Entry::Usage(usage)
         }
@@ -166,6 +171,14 @@ fn the_page_shows_and_explains_every_field() {
 fn every_source_is_on_the_page() {
     for source in [Source::Transactions, Source::Provider, Source::Stream, Source::Estimate, Source::None] {
         let word = serde_json::to_value(source).unwrap();
+        assert!(PAGE.contains(&format!("`{}` (", word.as_str().unwrap())), "{word}");
+    }
+}
+
+#[test]
+fn every_end_is_on_the_page() {
+    for ended in [Ended::Finished, Ended::Aborted, Ended::Failed, Ended::Refused, Ended::Cut, Ended::Gone] {
+        let word = serde_json::to_value(ended).unwrap();
         assert!(PAGE.contains(&format!("`{}` (", word.as_str().unwrap())), "{word}");
     }
 }

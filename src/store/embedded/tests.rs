@@ -193,6 +193,9 @@ fn settled(n: u128, hour: i64) -> Entry {
         cost: None,
         source: Source::None,
         settled: at(hour),
+        ended: None,
+        first_byte: None,
+        duration: None,
         runs: vec![],
         charged: vec![window, bucket],
     }));

@@ -18,6 +18,9 @@ fn a_settled_turn_is_read_as_it_was_written() {
         cost: Some(Usd(u64::MAX)),
         source: Source::Stream,
         settled: Timestamp::new(7, 9).unwrap(),
+        ended: None,
+        first_byte: None,
+        duration: None,
         runs: vec![run(None), run(Some(Usd(1)))],
         charged: charges.clone(),
     }));

@@ -51,6 +51,7 @@ pub(crate) fn turn(n: u128) -> Entry {
         timestamp: time(n),
         user_id: USER.into(),
         role: "USER".into(),
+        groups: None,
         endpoint: "openAI".into(),
         model: "gpt-4o-mini".into(),
         agent: None,
@@ -75,6 +76,9 @@ pub(crate) fn settled(n: u128, settled: Timestamp, charged: Vec<Charged>) -> Ent
         cost: Some(Usd(460_800_000)),
         source: Source::Transactions,
         settled,
+        ended: None,
+        first_byte: None,
+        duration: None,
         runs: vec![run.clone(), RunUsed { cost: None, ..run }],
         charged,
     }));

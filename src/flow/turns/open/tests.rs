@@ -26,8 +26,15 @@ fn turn(now: Instant, named: bool) -> Turn {
     let text = "version: 1\nroles: { USER: { unrestricted: true } }\n";
     let policy = compile(&[Source { path: "policy.yaml".into(), text: text.into() }]).unwrap().0;
     let caller = Arc::new(begun.caller());
-    let facts =
-        Facts { id: begun.entry.id, begun, policy: Arc::new(policy), caller, targets: Vec::new(), bearer: None };
+    let facts = Facts {
+        id: begun.entry.id,
+        begun,
+        policy: Arc::new(policy),
+        caller,
+        targets: Vec::new(),
+        bearer: None,
+        arrived: Some(now),
+    };
     let turn = Turn::new(facts, Receipts::default(), now);
     // Its caller has shown a token.
     turn.may_be_asked();
@@ -107,4 +114,59 @@ fn what_librechat_says_of_a_name_is_not_believed_of_a_turn_that_has_lost_it() {
     assert!(matches!(older.next(soon, &PACE, true, false), Next::Rows));
     assert!(!is_lost(&older, start + 27 * MINUTE, false));
     assert!(is_lost(&older, start + 28 * MINUTE, false));
+}
+
+/// Milliseconds after the beginning of a turn that arrived then: what is recorded when it ends so.
+fn times(end: End, seen: impl FnOnce(&Turn, &dyn Fn(u64) -> Instant)) -> (Option<f64>, Option<f64>) {
+    let start = Clock::system().tick();
+    let turn = turn(start, true);
+    seen(&turn, &|after| start + Duration::from_millis(after));
+    turn.times(end)
+}
+
+#[test]
+fn a_time_is_recorded_only_where_somebody_saw_that_moment() {
+    use End::{Aborted, Cut, Failed, Finished, Gone, Lost, Refused};
+    for (end, seen) in [
+        (Finished, Some(700.0)),
+        (Aborted, Some(700.0)),
+        (Failed, Some(700.0)),
+        (Refused, Some(700.0)),
+        (Cut, None),
+        (Gone, None),
+        (Lost, None),
+    ] {
+        let told = times(end, |turn, at| {
+            turn.writes(Some(at(250)));
+            turn.writes(Some(at(300)));
+            turn.ended(end, at(700));
+        });
+        assert_eq!(told, (Some(250.0), seen), "{end:?}");
+    }
+    let dropped = times(Lost, |turn, at| turn.hurry(at(700)));
+    assert_eq!(dropped, (None, None), "nothing was written, and nobody saw the end");
+}
+
+#[test]
+fn text_that_was_there_before_its_reader_has_no_first_moment() {
+    let late = times(End::Finished, |turn, at| {
+        turn.writes(None);
+        turn.writes(Some(at(300)));
+        turn.ended(End::Finished, at(700));
+    });
+    assert_eq!(late, (None, Some(700.0)), "LibreChat's summary of what was written came first");
+    let asked = times(End::Finished, |turn, at| {
+        let said = br#"{"active":true,"resumeState":{"aggregatedContent":[{"type":"text","text":"so far"}]}}"#;
+        let status = crate::librechat::status::Status::read(said).unwrap();
+        turn.is_at(Progress::of(&status.so_far.said, turn.runs()), at(200), &PACE);
+        turn.writes(Some(at(300)));
+        turn.ended(End::Finished, at(700));
+    });
+    assert_eq!(asked, (None, Some(700.0)), "it was written before LibreChat was asked");
+    let silent = times(End::Finished, |turn, at| {
+        turn.is_at(Progress::default(), at(200), &PACE);
+        turn.writes(Some(at(300)));
+        turn.ended(End::Finished, at(700));
+    });
+    assert_eq!(silent, (Some(300.0), Some(700.0)));
 }

@@ -43,6 +43,7 @@ pub mod stream;
 pub mod tools;
 pub mod transactions;
 pub mod unreadable;
+pub mod veil;
 
 mod number;
 

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::identity::Bearer;
 use crate::librechat::routes::{Catalog, Class, Remote};
 use crate::librechat::selection::TurnRequest;
+use crate::librechat::veil::veiled;
 use crate::policy::{Caller, Feature, Outcome, Part, RuleId, Snapshot, Target, Verdict};
 use crate::record::entry::{Details, Metadata, Response, TurnOutcome, id_at};
 use crate::record::{Audit, Category, Decision, Entry, Recorder, Severity, Usage};
@@ -256,7 +257,7 @@ impl<'a> Visit<'a> {
                 ip: self.client.address.to_str().unwrap_or_default().into(),
                 user_agent: self.agent.as_ref().map(|agent| printable(agent.as_bytes(), LONGEST_AGENT)),
                 method: method_name(&self.method),
-                path: printable(self.uri.path().as_bytes(), LONGEST_PATH),
+                path: printable(veiled(self.uri.path()).as_bytes(), LONGEST_PATH),
                 query: query_names(&self.uri),
                 response,
                 error,

@@ -105,7 +105,7 @@ pub struct Details {
     pub user_agent: Option<Box<str>>,
     /// HTTP method.
     pub method: Cow<'static, str>,
-    /// Path as it was asked for, at most 512 bytes, with everything unprintable escaped.
+    /// Path as it was asked for, at most 512 bytes, with everything unprintable escaped, and `*` for the id of a shared conversation.
     pub path: Box<str>,
     /// Names of the query parameters, without their values.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -12,20 +12,25 @@ use crate::world::{World, free_address};
 /// A Redis of one test's own.
 pub(crate) struct Server {
     port: u16,
+    password: String,
     directory: TempDir,
     process: Child,
 }
 
 impl Server {
     pub(crate) fn start() -> Self {
+        Self::with_password("s3cret")
+    }
+
+    pub(crate) fn with_password(password: &str) -> Self {
         let (port, directory) = (free_address().port(), tempfile::tempdir().unwrap());
-        let process = run(port, &directory);
-        Self { port, directory, process }
+        let process = run(port, password, &directory);
+        Self { port, password: password.to_owned(), directory, process }
     }
 
     /// Where it is, with the password.
     pub(crate) fn uri(&self) -> String {
-        format!("redis://:s3cret@127.0.0.1:{}/0", self.port)
+        format!("redis://:{}@127.0.0.1:{}/0", self.password, self.port)
     }
 
     /// Where it listens.
@@ -40,7 +45,7 @@ impl Server {
 
     /// Starts it again, without what it had.
     fn start_empty(&mut self) {
-        self.process = run(self.port, &self.directory);
+        self.process = run(self.port, &self.password, &self.directory);
     }
 }
 
@@ -51,9 +56,9 @@ impl Drop for Server {
     }
 }
 
-fn run(port: u16, directory: &TempDir) -> Child {
+fn run(port: u16, password: &str, directory: &TempDir) -> Child {
     let child = Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--requirepass", "s3cret", "--dir"])
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--requirepass", password, "--dir"])
         .arg(directory.path())
         .stdout(Stdio::null())
         .spawn()

@@ -27,6 +27,7 @@ mod agents;
 mod answers;
 mod assistants;
 mod audit;
+mod canary;
 mod catalogue;
 mod commands;
 mod counters;

@@ -74,7 +74,7 @@ pub(crate) async fn fill(mongod: &Mongod) {
     put(mongod, "agent_room", doc! {"provider": "MindRoom", "model": "mindroom-basic"}).await;
 }
 
-async fn put_key(mongod: &Mongod, key: &str, user: &str, expires: Option<DateTime>) {
+pub(crate) async fn put_key(mongod: &Mongod, key: &str, user: &str, expires: Option<DateTime>) {
     let hash = Sha256::digest(key).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     let prefix: String = key.chars().take(8).collect();
     let mut document = doc! {

@@ -233,6 +233,11 @@ impl World {
         line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
     }
 
+    /// Tollgate's process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What Tollgate has logged so far.
     pub(crate) fn log(&self) -> String {
         lock(&self.log).clone()

@@ -44,6 +44,7 @@ mod limits;
 mod mongo;
 mod oidc;
 mod passage;
+mod records;
 mod refusal;
 mod remote;
 mod replay;

@@ -7,8 +7,12 @@ use crate::crash::number;
 
 mod asking;
 mod away;
+mod behind;
+mod complete;
+mod disk;
 mod kept;
 mod killed;
+mod poison;
 
 /// Chance that can be had again (SplitMix64), beginning where `TOLLGATE_RECORD_SEED` says.
 struct Chance(u64);

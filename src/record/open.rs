@@ -1,28 +1,29 @@
 //! Opening the record: what an earlier process left behind is taken up, and writer and lanes are made.
 
-use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::future;
-use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
-use super::Entry;
 use super::chain::{Chain, Ends};
 use super::heads::{KeyFault, Signer};
 use super::lane::{Lane, LaneParts, Pauses};
-use super::line::{Kind, Line};
+use super::line::Line;
 use super::link::Link;
 use super::meters::RecorderMeters;
 use super::recorder::{Beat, Durable, OnFull, Recorder};
 use super::sinks::Sink;
 use super::spool::{Recovered, Spool, SpoolFault, SpoolOptions};
-use super::writer::{Writer, WriterParts, gap_about};
+use super::writer::{Writer, WriterParts};
 use crate::clock::Clock;
+
+mod past;
+
+use past::Past;
 
 /// The directory of the record in the data directory.
 pub const DIRECTORY: &str = "records";
@@ -105,8 +106,9 @@ impl Recorder {
             tracing::info!(bytes = torn, "an entry was being written when tollgate ended, and is not in the record");
         }
         let damaged = recovered.damaged.clone();
+        let first = recovered.first;
         let chain = chain(recovered)?;
-        let past = Past::read(&spool, &damaged, chain.ends().instance)?;
+        let past = Past::read(&spool, first, &damaged, chain.ends())?;
         let appended = spool.next().saturating_sub(1);
         let (appended, heard) = watch::channel(appended);
         let mut lanes = Vec::new();
@@ -202,59 +204,6 @@ impl Default for RecorderOptions {
             retry_most: Duration::from_secs(5),
             retry_spool: Duration::from_millis(200),
         }
-    }
-}
-
-/// What is still on the disk of what was written before.
-#[derive(Default)]
-struct Past {
-    /// The ids of usage entries. Turns that were being settled when Tollgate ended are settled by the next one, which cannot know
-    /// whether their entries were written.
-    ids: HashSet<Uuid>,
-    /// Numbers that are missing in a chain: kind, first, last.
-    holes: Vec<(Kind, u64, u64)>,
-}
-
-// === impl Past ===
-
-impl Past {
-    /// Reads what is there. Numbers are only looked at where something is known to be lost.
-    fn read(spool: &Spool, damaged: &[super::spool::Lost], instance: Uuid) -> Result<Self, SpoolFault> {
-        let mut past = Self::default();
-        let mut last = [None::<u64>; 2];
-        for frame in spool.replay() {
-            let (_, payload) = frame?;
-            let Some(line) = line(&payload) else { continue };
-            let (kind, last) = match line.kind {
-                Kind::Audit => (Kind::Audit, &mut last[0]),
-                Kind::Usage => {
-                    past.ids.insert(line.id);
-                    (Kind::Usage, &mut last[1])
-                }
-                Kind::Head => continue,
-            };
-            if damaged.is_empty() {
-                continue;
-            }
-            let Ok(link) = Link::read(&line.text) else { continue };
-            if link.instance != instance {
-                continue;
-            }
-            if let Some(before) = *last
-                && link.seq > before + 1
-            {
-                past.holes.push((kind, before + 1, link.seq - 1));
-            }
-            *last = Some(link.seq);
-        }
-        Ok(past)
-    }
-
-    /// What says so in the record.
-    fn gaps(&self, clock: &Clock, damaged: &[super::spool::Lost]) -> Vec<Entry> {
-        let reason = damaged.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        let about = |(kind, from, to): &(Kind, u64, u64)| json!({"kind": kind.as_str(), "from": from, "to": to, "reason": reason});
-        self.holes.iter().map(|hole| gap_about(clock.now(), &about(hole))).collect()
     }
 }
 

@@ -9,6 +9,7 @@ mod asking;
 mod away;
 mod behind;
 mod complete;
+mod damaged;
 mod disk;
 mod kept;
 mod killed;

@@ -11,6 +11,7 @@ mod behind;
 mod complete;
 mod damaged;
 mod disk;
+mod erased;
 mod kept;
 mod killed;
 mod poison;

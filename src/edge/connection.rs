@@ -26,10 +26,9 @@ use super::inbound::Inbound;
 use super::last_word;
 use super::lazy_timer::LazyTimer;
 use super::patient::Patient;
-use super::strict::{Strict, Tally};
+use super::strict::{Due, Strict, Tally};
 use super::upstream::LibreChat;
 use super::{BUFFER, Limits};
-use crate::flow::gate::GateFault;
 use crate::flow::{self, Cut, Reply, Spine};
 use crate::lifecycle::{InFlight, InFlightGuard};
 use crate::metrics::{IntCounter, IntGauge, Metrics};
@@ -114,8 +113,8 @@ impl ServerApp for Connections {
         let stream = Strict::new(Patient::new(stream, self.limits.write_stall), self.limits.head, &tally);
         let mut connection = self.engine.serve_connection(TokioIo::new(stream), service);
         let ended = serve(&mut connection, &tally, shutdown.clone()).await;
-        let (stream, refused) = connection.into_parts().io.into_inner().into_inner();
-        self.end(stream, peer, refused, ended).await;
+        let (stream, due) = connection.into_parts().io.into_inner().into_inner();
+        self.end(stream, peer, due, ended).await;
         drop(open);
         None
     }
@@ -123,22 +122,19 @@ impl ServerApp for Connections {
 
 impl Connections {
     /// The end of a connection, with the last word on what was no request.
-    async fn end(
-        &self,
-        mut stream: Patient<Stream>,
-        peer: IpAddr,
-        refused: Option<GateFault>,
-        ended: hyper::Result<()>,
-    ) {
-        let answer = match refused {
-            Some(fault) => self.spine.malformed(fault, peer),
-            None => {
+    async fn end(&self, mut stream: Patient<Stream>, peer: IpAddr, due: Due, ended: hyper::Result<()>) {
+        let answer = match due {
+            Due::Refusal(fault) => self.spine.malformed(fault, peer),
+            Due::Nothing | Due::Upload => {
                 // An error here is a client that left. If it is one of HTTP, gate and engine do not agree: hyper has answered.
                 match ended {
                     Err(error) if error.is_parse() => self.malformed.inc(),
                     Err(_) => {}
                     // Who has left already has no use for a proper end.
                     Ok(()) => drop(stream.shutdown().await),
+                }
+                if due == Due::Upload {
+                    last_word::hear_out(stream).await;
                 }
                 return;
             }

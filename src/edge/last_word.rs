@@ -15,8 +15,14 @@ const MOST_DROPPED: u64 = 256 * 1024;
 /// How long is waited for the client to take the answer.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// How long a client that was answered in the middle of its upload may take to finish it.
+const HEARD_OUT: Duration = Duration::from_secs(30);
+
+/// How long it may say nothing meanwhile.
+const SILENCE: Duration = Duration::from_secs(5);
+
 /// Writes the answer and ends the connection. What the client still sends is dropped for a moment: closing a socket on bytes that
-/// nobody has read resets it, and the reset may overtake the answer.
+/// nobody has read resets it, and the reset may overtake the answer (RFC 9112 9.6).
 ///
 /// # Errors
 /// Where the client takes nothing or is gone. It is over with the connection then, too.
@@ -32,6 +38,17 @@ where
     timeout(LINGER, tokio::io::copy(&mut rest, &mut tokio::io::sink()))
         .await
         .map_or(Ok(()), |dropped| dropped.map(|_| ()))
+}
+
+/// Reads and drops what a client still sends that has got its answer before the end of its upload. Many clients read no answer before
+/// they have sent everything; one whose connection is reset meanwhile tells its user of a broken connection, and not what was answered.
+pub(super) async fn hear_out<S: AsyncRead + Unpin>(mut stream: S) {
+    let dropping = async {
+        let mut dropped = vec![0; 16 * 1024];
+        while let Ok(Ok(1..)) = timeout(SILENCE, stream.read(&mut dropped)).await {}
+    };
+    // Whoever is not through by then is left.
+    let _ = timeout(HEARD_OUT, dropping).await;
 }
 
 /// The answer as bytes of HTTP/1.1, the last of its connection.
@@ -96,5 +113,27 @@ mod tests {
         say(server, &Response::new(Bytes::new())).await.unwrap();
         assert_eq!(began.elapsed(), LINGER, "a silent client");
         drop(client);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_is_heard_out_but_not_for_ever() {
+        let began = tokio::time::Instant::now();
+        let (mut client, server) = tokio::io::duplex(4096);
+        let sending = async move { client.write_all(&[b'x'; 1_000_000]).await.unwrap() };
+        tokio::join!(hear_out(server), sending);
+        assert_eq!(began.elapsed(), Duration::ZERO, "all was sent");
+        let (client, server) = tokio::io::duplex(4096);
+        hear_out(server).await;
+        assert_eq!(began.elapsed(), SILENCE, "a silent client");
+        drop(client);
+        let began = tokio::time::Instant::now();
+        let (mut client, server) = tokio::io::duplex(4096);
+        let sending = async move {
+            while client.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        tokio::join!(hear_out(server), sending);
+        assert!(began.elapsed() <= HEARD_OUT + Duration::from_secs(1), "one that goes on and on");
     }
 }

@@ -46,6 +46,17 @@ pub(super) struct Strict<'a, S> {
     tally: &'a Tally,
 }
 
+/// What is left to be done on a connection that the engine has done with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Nothing.
+    Nothing,
+    /// To tell the client that something was no request. A fault in a body is told by who reads that body.
+    Refusal(GateFault),
+    /// To hear the client out: it is in the middle of a body that nobody reads any more.
+    Upload,
+}
+
 /// Why nothing goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stopped {
@@ -85,14 +96,14 @@ impl<'a, S> Strict<'a, S> {
         Self { stream, scanner: Scanner::new(limit), held: Vec::new(), good: 0, stopped: None, tally }
     }
 
-    /// The stream, and the fault for which it has to be told that something was no request. A fault in a body is told by who
-    /// reads that body.
-    pub(super) fn into_inner(self) -> (S, Option<GateFault>) {
-        let refused = match self.stopped {
-            Some(Stopped::NoRequest(fault)) => Some(fault),
-            _ => None,
+    /// The stream, and what is left to be done on it.
+    pub(super) fn into_inner(self) -> (S, Due) {
+        let due = match self.stopped {
+            Some(Stopped::NoRequest(fault)) => Due::Refusal(fault),
+            _ if self.scanner.is_in_body() => Due::Upload,
+            _ => Due::Nothing,
         };
-        (self.stream, refused)
+        (self.stream, due)
     }
 
     /// Takes note of what was found.

@@ -141,7 +141,7 @@ async fn a_client_that_takes_nothing_is_given_up_and_librechat_with_it() {
     assert!(grown < 8 * 1024 * 1024, "{grown} bytes were kept of {sent}");
 }
 
-/// LibreChat refuses an upload by its head: the answer must come through although the body is still on its way.
+/// LibreChat, or Tollgate itself, refuses an upload by its head: the answer must come through although the body is still on its way.
 #[tokio::test]
 async fn an_upload_that_is_refused_early_gets_its_answer() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -166,8 +166,25 @@ async fn an_upload_that_is_refused_early_gets_its_answer() {
     let bob = world.bearer("Bob");
     let headers = [("authorization", bob.as_str()), ("content-type", "multipart/form-data; boundary=b")];
     let body = vec![b'x'; 5_000_000];
-    let answer = request(world.addr, Method::POST, "/api/files", &headers, body.into()).await;
+    let answer = request(world.addr, Method::POST, "/api/files", &headers, body.clone().into()).await;
     assert_eq!((answer.status.as_u16(), answer.text().as_str()), (413, "too big"));
+    // A client that reads nothing before it has sent everything: many are written so.
+    for (authorization, status) in [(bob.as_str(), "HTTP/1.1 413 "), ("Bearer nobody", "HTTP/1.1 401 ")] {
+        let head = format!(
+            "POST /api/files HTTP/1.1\r\nHost: t\r\nAuthorization: {authorization}\r\n\
+             Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let mut socket = TcpStream::connect(world.addr).await.unwrap();
+        socket.write_all(head.as_bytes()).await.unwrap();
+        for piece in body.chunks(100_000) {
+            patiently("room for a piece", socket.write_all(piece)).await.unwrap();
+        }
+        let mut answer = Vec::new();
+        patiently("the answer", socket.read_to_end(&mut answer)).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with(status), "{answer}");
+    }
 }
 
 #[tokio::test]

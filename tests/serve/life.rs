@@ -208,17 +208,25 @@ async fn a_file_has_the_record_over_sudden_ends() {
     }
     let key = directory.path().join("signing.pub");
     std::fs::copy(world.dir.path().join("data/records/signing.pub"), &key).unwrap();
-    let (status, _) = world.stop().await;
-    assert_eq!(status.code(), Some(0));
+    // A stop waits for its sinks, but not for ever.
+    world
+        .until("the file has the last refusal", async |_| {
+            std::fs::read_to_string(&file).unwrap().contains(told.last().unwrap().as_str())
+        })
+        .await;
+    let (log, (status, _)) = (world.log(), world.stop().await);
+    assert_eq!(status.code(), Some(0), "{log}");
     let text = std::fs::read_to_string(&file).unwrap();
     let entries: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for id in told {
-        assert_eq!(entries.iter().filter(|entry| entry["requestId"] == id.as_str()).count(), 1, "{id}");
+        let times = entries.iter().filter(|entry| entry["requestId"] == id.as_str()).count();
+        assert_eq!(times, 1, "{id} in\n{text}\n{log}");
     }
     let mut verify = std::process::Command::new(env!("CARGO_BIN_EXE_tollgate"));
     verify.args(["audit", "verify", "--key"]).arg(key).arg("--file").arg(&file).env_clear();
     let verified = verify.output().unwrap();
-    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+    let said = [verified.stdout, verified.stderr].concat();
+    assert!(verified.status.success(), "{}\n{text}", String::from_utf8_lossy(&said));
 }
 
 #[tokio::test]

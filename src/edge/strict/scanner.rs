@@ -96,6 +96,11 @@ impl Scanner {
         }
     }
 
+    /// Whether more of a body has to come.
+    pub(super) fn is_in_body(&self) -> bool {
+        matches!(self.place, Place::Counted(_) | Place::Chunked(_))
+    }
+
     fn enter_body(&mut self, framing: Framing) {
         self.last = framing.last;
         match framing.body {

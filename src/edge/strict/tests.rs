@@ -66,7 +66,7 @@ async fn half_a_head_never_goes_on() {
     assert_eq!(strict.read(&mut on).await.unwrap(), GET.len());
     drop(writing.join_next().await);
     assert_eq!(strict.read(&mut on).await.unwrap(), 0, "the client has left");
-    assert_eq!(strict.into_inner().1, None);
+    assert_eq!(strict.into_inner().1, Due::Nothing);
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn nothing_goes_on_behind_a_fault_and_its_time_comes_after_the_answers() {
         assert!(!tally.is_over(), "the first request has no answer yet");
         tally.answered();
         assert!(tally.is_over());
-        assert_eq!(strict.into_inner().1, Some(GateFault::LineEnd));
+        assert_eq!(strict.into_inner().1, Due::Refusal(GateFault::LineEnd));
     }
 }
 
@@ -99,7 +99,7 @@ async fn a_fault_in_a_body_breaks_it_for_its_reader() {
     let error = strict.read(&mut on).await.unwrap_err();
     let fault = error.get_ref().and_then(|cause| cause.downcast_ref::<BodyFault>());
     assert_eq!(fault, Some(&BodyFault::Gate(GateFault::Chunk)));
-    assert_eq!(strict.into_inner().1, None, "who reads the body tells it");
+    assert_eq!(strict.into_inner().1, Due::Upload, "who reads the body tells it");
 }
 
 #[tokio::test]
@@ -113,5 +113,5 @@ async fn nothing_is_read_behind_the_last_request() {
     assert_eq!(unless_refused(&mut strict).await, None);
     tally.answered();
     assert!(tally.is_over());
-    assert_eq!(strict.into_inner().1, None, "it is no fault");
+    assert_eq!(strict.into_inner().1, Due::Nothing, "it is no fault");
 }

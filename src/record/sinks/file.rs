@@ -47,7 +47,7 @@ struct Inner {
     options: FileOptions,
     clock: Clock,
     open: Option<Open>,
-    /// The last lines that an earlier process has written: the first that this one is given may be among them.
+    /// The lines that were written last, by an earlier process perhaps: the first of those that come next may be among them.
     already: HashSet<Uuid>,
 }
 
@@ -71,14 +71,13 @@ impl FileLines {
         Ok(Self { inner: Arc::new(Mutex::new(inner)) })
     }
 
-    /// Writes the lines, all at once, and brings them to the disk.
+    /// Writes the lines, all at once, and brings them to the disk. Who gives up waiting may come again with the same lines: the first
+    /// write goes on, and what it has written is not written again.
     pub(super) async fn write(&self, lines: &[Line]) -> Result<(), StoreError> {
-        let inner = Arc::clone(&self.inner);
-        let new = inner.lock().new_among(lines);
-        let text = super::text_of(new);
+        let (inner, lines) = (Arc::clone(&self.inner), lines.to_vec());
         let written = spawn_blocking(move || {
             let mut inner = inner.lock();
-            inner.write(&text).map_err(|error| inner.fault(&error))
+            inner.write_new(&lines).map_err(|error| inner.fault(&error))
         });
         let ended = |_| StoreError { store: NAME, message: "the write was given up".into(), transient: true };
         written.await.map_err(ended)?
@@ -101,13 +100,16 @@ impl Inner {
         Ok(())
     }
 
-    /// Those that an earlier process has not written: what was shipped before a crash comes again, in order, and first.
-    fn new_among<'a>(&mut self, lines: &'a [Line]) -> &'a [Line] {
+    /// Writes those that are not written yet: what was shipped before a crash, or given up on a slow disk, comes again, in order, and
+    /// first.
+    fn write_new(&mut self, lines: &[Line]) -> io::Result<()> {
         let known = lines.iter().take_while(|line| self.already.contains(&line.id)).count();
-        if known < lines.len() {
-            self.already.clear();
+        let new = lines.get(known..).unwrap_or_default();
+        if !new.is_empty() {
+            self.write(&super::text_of(new))?;
+            self.already = new.iter().map(|line| line.id).collect();
         }
-        lines.get(known..).unwrap_or_default()
+        Ok(())
     }
 
     fn write(&mut self, text: &[u8]) -> io::Result<()> {

@@ -1,4 +1,8 @@
 use std::fs::OpenOptions;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::*;
 use crate::record::samples;
@@ -75,6 +79,44 @@ async fn what_an_earlier_process_has_written_last_is_written_once() {
     file.write(&[4, 5].map(line)).await.unwrap();
     file.write(&[6].map(line)).await.unwrap();
     assert_eq!(numbers(&options.path), [1, 2, 3, 4, 5, 6]);
+}
+
+/// A disk that takes longer than a lane waits has the lines all the same.
+#[tokio::test]
+async fn what_was_given_up_while_the_disk_was_slow_is_written_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = options(directory.path(), 1 << 20, 2);
+    let file = FileLines::open(options.clone(), &clock()).unwrap();
+    let ((begins, begun), (ends, end)) = (mpsc::channel(), mpsc::channel::<()>());
+    let disk = Arc::clone(&file.inner);
+    std::thread::spawn(move || {
+        let _slow = disk.lock();
+        begins.send(()).unwrap();
+        end.recv().unwrap();
+    });
+    begun.recv().unwrap();
+    let given_up = timeout(Duration::ZERO, file.write(&[1, 2].map(line))).await;
+    assert!(given_up.is_err());
+    ends.send(()).unwrap();
+    file.write(&[1, 2].map(line)).await.unwrap();
+    assert_eq!(numbers(&options.path), [1, 2]);
+}
+
+/// A part of a batch was written by an earlier process, and the rest does not get through at once.
+#[tokio::test]
+async fn what_was_written_before_a_failure_is_not_written_again_after_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = options(directory.path(), 1 << 20, 2);
+    FileLines::open(options.clone(), &clock()).unwrap().write(&[1, 2].map(line)).await.unwrap();
+    let file = FileLines::open(options.clone(), &clock()).unwrap();
+    let aside = directory.path().join("aside");
+    fs::rename(&options.path, &aside).unwrap();
+    fs::create_dir(&options.path).unwrap();
+    file.write(&[1, 2, 3].map(line)).await.unwrap_err();
+    fs::remove_dir(&options.path).unwrap();
+    fs::rename(&aside, &options.path).unwrap();
+    file.write(&[1, 2, 3].map(line)).await.unwrap();
+    assert_eq!(numbers(&options.path), [1, 2, 3]);
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::lifecycle::Readiness;
 use crate::meter::Meter;
 use crate::metrics::Metrics;
+use crate::reload::Standing;
 use crate::store::Directory;
 
 /// What the pages tell of.
@@ -26,6 +27,8 @@ pub struct Admin {
     pub directory: Arc<dyn Directory>,
     /// Asked whether limits are counted.
     pub meter: Meter,
+    /// What is told of the policy in force.
+    pub policy: Arc<Standing>,
     /// How many instances of LibreChat are healthy.
     pub upstreams: Box<dyn Fn() -> usize + Send + Sync>,
     /// How old the identity provider's keys are, where there is one.
@@ -64,7 +67,8 @@ async fn live() -> &'static str {
 
 /// Whether requests can be sent here, and which part says no. LibreChat's own health is told but does not count: a
 /// restarting LibreChat must not take Tollgate out of service, whose refusals tell the callers what is wrong. The same holds for
-/// the identity provider: its last keys stay good, and LibreChat's own tokens need none.
+/// the identity provider: its last keys stay good, and LibreChat's own tokens need none; and for a policy whose files have faults: the
+/// last good one stays in force.
 async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     let serving = admin.readiness.ready();
     let directory = admin.directory.ping().await;
@@ -82,6 +86,7 @@ async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
             Ok(()) => "ok".to_owned(),
             Err(error) => error.to_string(),
         },
+        "policy": admin.policy.told(),
         "healthyUpstreams": (admin.upstreams)(),
     });
     if let (Some(age), Some(body)) = (&admin.keys, body.as_object_mut()) {
@@ -143,9 +148,11 @@ mod tests {
         if limits {
             counters.rebuild(&[]).await.unwrap();
         }
-        let (meter, _unsettled) = Meter::new(Arc::new(counters), clock, 1, &metrics.meter());
+        let (meter, _unsettled) = Meter::new(Arc::new(counters), clock.clone(), 1, &metrics.meter());
         let directory = Arc::new(Told(directory));
-        let admin = Admin { readiness, metrics, directory, meter, upstreams: Box::new(|| 0), keys: None };
+        let policy = crate::policy::compile(&[]).unwrap().0;
+        let policy = Arc::new(Standing::of(&policy, clock.now()));
+        let admin = Admin { readiness, metrics, directory, meter, policy, upstreams: Box::new(|| 0), keys: None };
         ready(State(Arc::new(admin))).await.into_response().status()
     }
 

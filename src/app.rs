@@ -4,7 +4,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
@@ -15,10 +14,8 @@ use crate::edge::{self, Edge, LibreChat, UpstreamLimits};
 use crate::flow::{Patience, Spine, SpineParts};
 use crate::identity::{Federation, Identity, Keys, Oidc, Pace};
 use crate::lifecycle::{House, Readiness};
-use crate::meter::tokens;
 use crate::metrics::{self, Metrics};
-use crate::policy::mapping::TokenKind;
-use crate::policy::{Mode, Snapshot};
+use crate::policy::Snapshot;
 use crate::provider::{CertificatesFault, Provider};
 use crate::record::sinks::FileLines;
 use crate::record::{Entry, Event, Keeper, OpenFault, Recorder, RecorderOptions, RecorderWorker, Sink};
@@ -28,9 +25,12 @@ use crate::store::{Accounts, Agents, Directory, StoreError};
 
 mod counting;
 mod following;
+mod reloading;
 
 use counting::{Counting, Known};
 use following::Following;
+pub use reloading::Followed;
+use reloading::Reloading;
 
 /// Longest request head in bytes: Node's own limit (CONTRACT.md D.7).
 const LONGEST_HEAD: usize = 16 * 1024;
@@ -95,12 +95,10 @@ impl Sockets {
 ///
 /// # Errors
 /// [`StartFault`]; nothing has been served then.
-pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<(), StartFault> {
+pub fn serve(settings: &Settings, policy: Snapshot, followed: Followed, sockets: Sockets) -> Result<(), StartFault> {
     let clock = Clock::system();
     let metrics = Arc::new(Metrics::new()?);
     metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-    metrics.policy_info.with_label_values(&[policy.revision(), mode(&policy)]).set(1);
-    metrics.meter().watch(policy.limit_rules());
     let house = House::open().map_err(|error| StartFault::Machine(format!("no thread can be started: {error}")))?;
     let stores = house.wait_for(stores(settings, &clock))?;
     let known = counting::known(settings, &stores.sinks);
@@ -109,14 +107,13 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
         kept.map(|kept| house.spawn(Keeper::new(kept, settings.records.keep, &clock).run())).collect();
     let (recorder, worker) = recorder(settings, stores.sinks, &clock, &metrics)?;
     let working = house.spawn(worker.run());
-    let about = json!({"version": env!("CARGO_PKG_VERSION"), "mode": mode(&policy)});
-    let revision = policy.shared_revision();
-    let event = {
-        let clock = clock.clone();
-        move |action| {
-            let revision = Some(Arc::clone(&revision));
-            Entry::Event(Box::new(Event::of_tollgate(clock.now(), action, revision, &about)))
-        }
+    let known_here = reloading::Known { settings, clock: &clock, metrics: &metrics, recorder: &recorder };
+    let reloading = Reloading::start(policy, followed, &known_here, &house)?;
+    let policy = reloading.policy();
+    let event = |action| {
+        let policy = policy.load();
+        let about = json!({"version": env!("CARGO_PKG_VERSION"), "mode": policy.mode().as_str()});
+        Entry::Event(Box::new(Event::of_tollgate(clock.now(), action, Some(policy.shared_revision()), &about)))
     };
     recorder.record(event("tollgate.started"));
     let counting =
@@ -125,7 +122,6 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
     let librechat = LibreChat::at(addresses, UpstreamLimits { connect: settings.timeouts.connect });
     house.wait_for(librechat.resolve());
     let provider = provider(settings, &clock, &metrics)?;
-    warn_of_idle_mappings(settings, &policy);
     let keeping = provider.clone().map(|provider| house.spawn(async move { provider.keep().await }));
     let readiness = Readiness::default();
     let pages = house.spawn(
@@ -134,6 +130,7 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
             metrics: Arc::clone(&metrics),
             directory: Arc::clone(&stores.directory),
             meter: counting.meter(),
+            policy: reloading.standing(),
             upstreams: Box::new({
                 let librechat = librechat.clone();
                 move || librechat.healthy()
@@ -148,23 +145,18 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
     let keys = stores.agents.clone().map(|agents| Keys::new(agents, settings.remember, &clock, &metrics));
     let identity = Identity::new(secret, stores.directory, settings.remember, &clock, &metrics);
     let identity = Arc::new(identity.with(federation).with_keys(keys));
-    let policy = Arc::new(ArcSwap::from_pointee(policy));
     let known = following::Known { settings, clock: &clock, metrics: &metrics, policy: &policy, recorder: &recorder };
     let mut following = Following::open(&known, counting.meter(), stores.accounts.clone())?;
     following.start(&house, &librechat, &identity);
-    if policy.load().counts_tokens() {
-        // Reading the vocabularies takes a while: nobody's first turn should wait for it.
-        house.spawn_blocking(tokens::warm);
-    }
     let parts = SpineParts {
         upstream: librechat.clone(),
         identity,
         agents: stores.agents,
-        policy,
+        policy: Arc::clone(&policy),
         recorder: recorder.clone(),
         meter: counting.meter(),
         turns: following.turns(),
-        clock,
+        clock: clock.clone(),
         patience: Patience {
             body: settings.timeouts.body,
             response: settings.timeouts.response,
@@ -195,6 +187,7 @@ pub fn serve(settings: &Settings, policy: Snapshot, sockets: Sockets) -> Result<
         tracing::error!("the health pages ended badly");
     }
     house.wait_for(counting.stop());
+    reloading.stop();
     recorder.record(event("tollgate.stopped"));
     house.wait_for(recorder.stop(LAST_WORDS));
     keeping.iter().chain(&keepers).for_each(JoinHandle::abort);
@@ -214,21 +207,6 @@ fn provider(settings: &Settings, clock: &Clock, metrics: &Metrics) -> Result<Opt
     let Some(oidc) = &settings.oidc else { return Ok(None) };
     let documents = Provider::new(oidc.ca_file.as_deref(), oidc.insecure_http)?;
     Ok(Some(Arc::new(Oidc::new(oidc.trust.clone(), Arc::new(documents), Pace::USUAL, clock, metrics))))
-}
-
-/// Says where a policy asks for claims that nobody can know.
-fn warn_of_idle_mappings(settings: &Settings, policy: &Snapshot) {
-    match &settings.oidc {
-        None if policy.maps_claims() => {
-            tracing::warn!("role_mapping and group_mapping have no effect: OPENID_REUSE_TOKENS is off");
-        }
-        Some(oidc) if oidc.trust.jwks_url.is_some() && policy.asks_for(TokenKind::Userinfo) => {
-            tracing::warn!(
-                "claims of userinfo are not known: with oidc.jwks_url the provider is not asked where it tells them"
-            );
-        }
-        _ => {}
-    }
 }
 
 async fn stores(settings: &Settings, clock: &Clock) -> Result<Stores, StartFault> {
@@ -273,12 +251,4 @@ fn recorder(
     let Records { queue, spool, durable, on_full, signing_key, .. } = settings.records.clone();
     let options = RecorderOptions { queue, spool, durable, on_full, signing_key, ..RecorderOptions::default() };
     Recorder::start(&settings.data, sinks, clock, &metrics.recorder(), options)
-}
-
-/// The mode as a word for metrics and messages.
-pub fn mode(policy: &Snapshot) -> &'static str {
-    match policy.mode() {
-        Mode::Enforce => "enforce",
-        Mode::Shadow => "shadow",
-    }
 }

@@ -3,8 +3,8 @@
 //! Labels are closed sets, and the handles of the hot path are resolved when Tollgate starts.
 
 use prometheus::core::Collector;
-use prometheus::{Encoder, HistogramOpts, HistogramVec, IntGaugeVec, Opts, Registry, TextEncoder};
-pub use prometheus::{Error, Histogram, IntCounter, IntCounterVec, IntGauge};
+use prometheus::{Encoder, HistogramOpts, HistogramVec, Opts, Registry, TextEncoder};
+pub use prometheus::{Error, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use crate::meter::MeterMeters;
 use crate::record::RecorderMeters;
@@ -105,6 +105,12 @@ metrics! {
         pub record_waiting: IntGaugeVec["sink"],
         /// 1 for the policy in force, by its revision and mode.
         pub policy_info: IntGaugeVec["revision", "mode"],
+        /// Attempts to take the policy from its files, by result (taken, unchanged, refused).
+        pub policy_loads_total: IntCounterVec["result"],
+        /// 1 while the policy's files have faults and an earlier policy is in force.
+        pub policy_stale: IntGauge,
+        /// When the policy in force was taken, in seconds since 1970.
+        pub policy_taken_timestamp_seconds: IntGauge,
         /// 1 for the running version.
         pub build_info: IntGaugeVec["version"],
     }

@@ -4,6 +4,11 @@
 //! So links to files are followed and hidden names are left out. Sub-directories are not read; they may hold another
 //! policy.
 
+mod look;
+mod reloader;
+
+pub use reloader::{ReloadMeters, Reloader, ReloaderParts, Stale, Standing, Told};
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -236,6 +236,16 @@ impl From<Fault> for Report {
     }
 }
 
+impl fmt::Display for Fault {
+    /// In one line, for a log: the place and what is wrong there.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Some(place) => write!(f, "{place}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.render_human(false))

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::serve;
 use crate::config::{Environment, Flags};
-use crate::policy::{Mode, Snapshot};
+use crate::policy::Snapshot;
 use crate::reload;
 use crate::report::{Report, counted};
 
@@ -97,7 +97,7 @@ fn human(
                 counted(counts.groups, "group"),
                 counted(counts.users, "user"),
                 counted(counts.limits, "limit"),
-                mode(snapshot),
+                snapshot.mode().as_str(),
                 snapshot.revision(),
             )
         }
@@ -125,14 +125,7 @@ fn summary(snapshot: &Snapshot) -> Summary<'_> {
         limits: counts.limits,
         prices: counts.prices,
         revision: snapshot.revision(),
-        mode: mode(snapshot),
-    }
-}
-
-fn mode(snapshot: &Snapshot) -> &'static str {
-    match snapshot.mode() {
-        Mode::Enforce => "enforce",
-        Mode::Shadow => "shadow",
+        mode: snapshot.mode().as_str(),
     }
 }
 

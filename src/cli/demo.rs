@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::exit::Exit;
 use super::serve::start_log;
-use crate::app::{self, Sockets};
+use crate::app::{self, Followed, Sockets};
 use crate::config::{Environment, Flags, Settings, Upstream};
 use crate::demo::{Person, StandIn, StandInOptions, tour};
 use crate::lifecycle::House;
@@ -89,7 +89,8 @@ fn demonstrate(args: &Args, policy: Snapshot, out: &mut dyn Write) -> Result<(),
     let settings = Settings { upstream: vec![address_of(stand_in.addr())], ..settings };
     start_log(&settings.log);
     introduce(out, &stand_in, address, admin, &policy).map_err(|error| error.to_string())?;
-    let served = app::serve(&settings, policy, sockets).map_err(|fault| fault.to_string());
+    let followed = Followed { files: args.policies.clone(), ..Followed::default() };
+    let served = app::serve(&settings, policy, followed, sockets).map_err(|fault| fault.to_string());
     house.wait_for(stand_in.stop());
     house.close();
     writeln!(out, "\nStopped; what the demo wrote is removed.").map_err(|error| error.to_string())?;
@@ -142,7 +143,12 @@ fn introduce(
     policy: &Snapshot,
 ) -> io::Result<()> {
     writeln!(out, "Tollgate demo: everything runs on this machine, nothing outside is asked.\n")?;
-    writeln!(out, "  Tollgate            http://{address}   (policy {}, {})", policy.revision(), app::mode(policy))?;
+    writeln!(
+        out,
+        "  Tollgate            http://{address}   (policy {}, {})",
+        policy.revision(),
+        policy.mode().as_str()
+    )?;
     writeln!(out, "  health and metrics  http://{admin}/readyz  http://{admin}/metrics")?;
     writeln!(out, "  LibreChat stand-in  http://{}   (not to be asked directly)\n", stand_in.addr())?;
     for person in &stand_in.options().people {

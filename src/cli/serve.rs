@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use tracing_subscriber::EnvFilter;
 
 use super::exit::Exit;
-use crate::app::{self, Sockets, StartFault};
+use crate::app::{self, Followed, Sockets, StartFault};
 use crate::config::{Environment, Flags, Log, Settings};
 use crate::policy::Snapshot;
 use crate::policy::defaults::{Given, UserDefaults};
@@ -20,8 +20,9 @@ use crate::report::Report;
   tollgate serve --config /etc/tollgate/tollgate.yaml
 
 Settings come from the file, then the environment, then flags; later ones win. LibreChat's own
-JWT_SECRET and MONGO_URI are read, so that a sidecar shares its secrets. SIGTERM stops without
-cutting an answer.
+JWT_SECRET and MONGO_URI are read, so that a sidecar shares its secrets. Changes of the policy are
+taken while it runs, at once on SIGHUP; one with faults is not. SIGTERM stops without cutting an
+answer.
 
 Exit codes: 0 stopped, 1 could not start, 64 bad settings or policy (all faults are shown, no port
 was opened).")]
@@ -46,7 +47,7 @@ pub fn run(args: &Args, environment: &Environment, colour: bool, err: &mut dyn W
         }
     };
     start_log(&settings.log);
-    match start(&settings, policy) {
+    match start(&settings, policy, user_defaults(environment)) {
         Ok(()) => Exit::Ok,
         Err(fault) => {
             let _ = writeln!(err, "tollgate: {fault}");
@@ -88,19 +89,20 @@ pub fn read(flags: &Flags, environment: &Environment) -> Result<(Settings, Snaps
     }
 }
 
-fn start(settings: &Settings, policy: Snapshot) -> Result<(), StartFault> {
+fn start(settings: &Settings, policy: Snapshot, defaults: UserDefaults) -> Result<(), StartFault> {
     let sockets = Sockets::open(settings.listen, settings.admin)?;
     tracing::info!(
         listen = %settings.listen,
         admin = %settings.admin,
         policy = policy.revision(),
-        mode = app::mode(&policy),
+        mode = policy.mode().as_str(),
         directory = if settings.mongo.is_some() { "mongodb" } else { "embedded" },
         limits = if settings.redis.is_some() { "redis" } else { "embedded" },
         "tollgate {} starts",
         env!("CARGO_PKG_VERSION"),
     );
-    app::serve(settings, policy, sockets)?;
+    let followed = Followed { files: Some(settings.policies.clone()), defaults };
+    app::serve(settings, policy, followed, sockets)?;
     tracing::info!("stopped");
     Ok(())
 }

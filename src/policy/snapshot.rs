@@ -126,6 +126,18 @@ fn reason(view: &View<'_>, target: &Target) -> Reason {
     }
 }
 
+// === impl Mode ===
+
+impl Mode {
+    /// The mode as policies, metrics and records have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Shadow => "shadow",
+        }
+    }
+}
+
 // === impl Snapshot ===
 
 impl Snapshot {

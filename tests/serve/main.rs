@@ -46,6 +46,7 @@ mod oidc;
 mod passage;
 mod records;
 mod refusal;
+mod reload;
 mod remote;
 mod replay;
 mod routes;

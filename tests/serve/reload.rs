@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tollgate::policy::{Source, compile};
 
 use crate::POLICY;
+use crate::crash::number;
 use crate::support::{get, post_json};
 use crate::world::World;
 
@@ -172,9 +173,10 @@ async fn a_mounted_config_map_is_followed_through_its_links() {
 }
 
 /// While requests come without a pause, the policy changes again and again, now and then to one with faults.
+#[expect(clippy::print_stderr, reason = "how much was tried")]
 #[tokio::test]
 async fn no_reload_fails_a_request_or_tears_a_decision() {
-    let reloads: usize = std::env::var("TOLLGATE_RELOADS").map_or(60, |text| text.parse().expect("a number"));
+    let reloads = usize::try_from(number("TOLLGATE_RELOADS", 60)).expect("a number");
     let text = |round: usize| {
         let model = if round.is_multiple_of(2) { "[gpt-4o-mini, gpt-4o]" } else { "[gpt-4o-mini]" };
         format!("version: 1\nroles: {{ USER: {{ endpoints: {{ openAI: {{ models: {model} }} }} }} }}\n# {round}\n")
@@ -242,5 +244,5 @@ async fn no_reload_fails_a_request_or_tears_a_decision() {
     }
     assert_eq!(told, answered, "each request has its entry");
     assert!(answered.iter().all(|count| *count > 0), "{answered:?}: both policies were asked");
-    println!("{reloads} reloads, {answered:?} allowed and denied");
+    eprintln!("{reloads} reloads, {answered:?} allowed and denied");
 }

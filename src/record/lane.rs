@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::meters::RecorderMeters;
-use super::spool::{Reader, SpoolFault};
+use super::spool::{Batch, Reader, SpoolFault};
 use super::{Line, Sink};
 use crate::store::StoreError;
 
@@ -116,6 +116,9 @@ impl Lane {
             Ok(batch) => batch,
             Err(error) => return self.wait_for_disk(&error).await,
         };
+        if batch == Batch::default() {
+            return self.wait_for_more().await;
+        }
         let come = *self.shipped.borrow();
         let lost = batch.lost.iter().map(|lost| lost.frames.end.saturating_sub(1));
         let last = batch.frames.iter().map(|(number, _)| *number).chain(lost).max().unwrap_or(come);
@@ -149,6 +152,15 @@ impl Lane {
         let (done, reader) = done.map_err(|_| Left)?;
         self.reader = Some(reader);
         Ok(done)
+    }
+
+    /// Frames are held back until a loss before them is told. The writer says when that is.
+    async fn wait_for_more(&mut self) -> Result<u64, Left> {
+        let over = pin!(out_of_time(self.stop.clone()));
+        tokio::select! {
+            () = over => Err(Left),
+            changed = self.appended.changed() => changed.map(|()| *self.shipped.borrow()).map_err(|_| Left),
+        }
     }
 
     async fn wait_for_disk(&mut self, error: &SpoolFault) -> Result<u64, Left> {

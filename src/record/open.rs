@@ -98,7 +98,7 @@ impl Recorder {
     ) -> Result<(Self, RecorderWorker), OpenFault> {
         let directory = data.join(DIRECTORY);
         let readers = sinks.iter().map(|sink| sink.name().into()).collect();
-        let (mut spool, recovered) =
+        let (spool, recovered) =
             Spool::open(&directory, SpoolOptions { size: options.spool, segment: SEGMENT, spare: 1, readers })?;
         let signer = signer(&directory, options.signing_key.as_deref())?;
         let torn = recovered.torn;
@@ -109,6 +109,10 @@ impl Recorder {
         let first = recovered.first;
         let chain = chain(recovered)?;
         let past = Past::read(&spool, first, &damaged, chain.ends())?;
+        let losses = past.losses(clock, &damaged);
+        if let Some(first) = damaged.iter().map(|loss| loss.frames.start).min() {
+            spool.hold(first);
+        }
         let appended = spool.next().saturating_sub(1);
         let (appended, heard) = watch::channel(appended);
         let mut lanes = Vec::new();
@@ -139,12 +143,6 @@ impl Recorder {
         for loss in &damaged {
             tracing::error!(%loss, "a part of the record is lost");
         }
-        for gap in past.gaps(clock, &damaged) {
-            recorder.record(gap);
-        }
-        for loss in damaged {
-            spool.recorded(loss.frames)?;
-        }
         let writer = Writer::new(WriterParts {
             ends,
             spool,
@@ -154,6 +152,7 @@ impl Recorder {
             meters: meters.clone(),
             appended,
             already: past.ids,
+            losses,
             on_full: options.on_full,
             linger: options.linger,
             pause: options.retry_spool,
@@ -245,3 +244,6 @@ fn line(payload: &[u8]) -> Option<Line> {
 fn instance_of(line: &Line) -> Option<Uuid> {
     Link::read(&line.text).ok().map(|link| link.instance)
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,13 +106,34 @@ impl Spool {
         payloads: impl IntoIterator<Item = &'a [u8]>,
         state: &[u8],
     ) -> Result<Range<u64>, SpoolFault> {
+        self.take(payloads, state, self.size)
+    }
+
+    /// The same for what must not wait until there is room by the size in the options: those who would make room wait for it.
+    ///
+    /// # Errors
+    /// [`SpoolFault`]: nothing was taken.
+    pub fn append_beyond<'a>(
+        &mut self,
+        payloads: impl IntoIterator<Item = &'a [u8]>,
+        state: &[u8],
+    ) -> Result<Range<u64>, SpoolFault> {
+        self.take(payloads, state, u64::MAX)
+    }
+
+    fn take<'a>(
+        &mut self,
+        payloads: impl IntoIterator<Item = &'a [u8]>,
+        state: &[u8],
+        size: u64,
+    ) -> Result<Range<u64>, SpoolFault> {
         if state.len() > slots::LONGEST {
             return Err(SpoolFault::Long { bytes: state.len(), most: slots::LONGEST });
         }
         let taken = self.next..self.encode(payloads)?;
         if !taken.is_empty() {
             self.mend()?;
-            self.make_room()?;
+            self.make_room(size)?;
             self.write()?;
         }
         self.next = taken.end;
@@ -167,6 +188,16 @@ impl Spool {
         self.gaps.add(frames, self.shared.segments(|segments| segments.oldest()))
     }
 
+    /// Gives readers nothing from this frame on, until [`Self::let_go`]: who passes a loss takes the evidence of it away.
+    pub fn hold(&self, from: u64) {
+        self.shared.segments(|segments| segments.held = from);
+    }
+
+    /// Gives readers all that is on the disk again.
+    pub fn let_go(&self) {
+        self.hold(u64::MAX);
+    }
+
     /// The number that the next frame gets.
     pub fn next(&self) -> u64 {
         self.next
@@ -191,23 +222,23 @@ impl Spool {
         Ok(next)
     }
 
-    /// Begins a new segment where the buffer would make this one too long, and sees that there is room for it.
-    fn make_room(&mut self) -> Result<(), SpoolFault> {
+    /// Begins a new segment where the buffer would make this one too long, and sees that all is no larger than this with it.
+    fn make_room(&mut self, size: u64) -> Result<(), SpoolFault> {
         let wanted = self.buffer.len() as u64;
         if self.length > 0 && self.length + wanted > self.segment {
             self.commit()?;
             self.begin_segment()?;
             self.settle()?;
         }
-        if self.used() + wanted > self.size {
+        if self.used() + wanted > size {
             self.shared.prune_all()?;
         }
         let used = self.used();
-        if used + wanted <= self.size {
+        if used + wanted <= size {
             return Ok(());
         }
         let behind = self.shared.last().filter(|(_, next)| *next < self.synced.next).map(|(name, _)| name);
-        Err(SpoolFault::Full { directory: self.shared.directory.clone(), used, wanted, size: self.size, behind })
+        Err(SpoolFault::Full { directory: self.shared.directory.clone(), used, wanted, size, behind })
     }
 
     /// Removes segments that everybody has passed, once they are covered by a head that is on the disk.

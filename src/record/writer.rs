@@ -23,6 +23,10 @@ use super::spool::{Spool, SpoolFault};
 use super::{Entry, Line, Severity};
 use crate::clock::Clock;
 
+mod losses;
+
+pub(super) use losses::Losses;
+
 /// Entries of one round, at most.
 const MOST: usize = 1024;
 
@@ -41,6 +45,8 @@ pub(super) struct WriterParts {
     pub(super) appended: watch::Sender<u64>,
     /// Ids of entries that an earlier process has written, and that may be recorded again.
     pub(super) already: HashSet<Uuid>,
+    /// What is lost of what an earlier process has written.
+    pub(super) losses: Losses,
     pub(super) on_full: OnFull,
     /// How long an entry waits for company.
     pub(super) linger: Duration,
@@ -84,6 +90,9 @@ impl Writer {
     /// Writes until the recorder is stopped or its last handle is gone, and everything is written. Blocks.
     pub(super) fn run(mut self) {
         let mut messages = Vec::new();
+        if !self.parts.losses.is_empty() {
+            self.write(Round::default());
+        }
         while self.parts.ends.queue.blocking_recv_many(&mut messages, MOST) > 0 {
             if self.deadline().is_none() && !messages.iter().any(Message::is_awaited) {
                 self.parts.ends.standing.linger(self.parts.linger);
@@ -131,6 +140,7 @@ impl Writer {
     /// Appends a round and brings it to the disk; then those who wait are told, and the round is empty. It is empty, too, where it was
     /// appended and could not be brought to the disk.
     fn append(&mut self, round: &mut Round) -> Result<(), SpoolFault> {
+        self.tell_losses()?;
         let (before, [audit, usage]) = (self.parts.chain.clone(), self.parts.ends.standing.take_lost());
         let now = self.parts.clock.now();
         let mut lines = Vec::with_capacity(round.entries.len() + 2);

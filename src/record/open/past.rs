@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::super::Entry;
@@ -11,9 +11,12 @@ use super::super::heads::Head;
 use super::super::line::{Kind, Line};
 use super::super::link::Link;
 use super::super::spool::{Lost, Spool, SpoolFault};
-use super::super::writer::gap_about;
+use super::super::writer::{Losses, gap_about};
 use super::line;
 use crate::clock::Clock;
+
+/// So many losses are named by an event; the log names all.
+const NAMED: usize = 3;
 
 /// What is still on the disk of what was written before.
 #[derive(Default)]
@@ -23,6 +26,10 @@ pub(super) struct Past {
     pub(super) ids: HashSet<Uuid>,
     /// Numbers that are missing in a chain: kind, first, last.
     holes: Vec<(Kind, u64, u64)>,
+    /// Kinds that may have lost lines with nothing before them that would tell how many, and the first number that is there.
+    beginnings: Vec<(Kind, u64)>,
+    /// The number after the last frame that may have been one of those.
+    beginnings_end: u64,
 }
 
 // === impl Past ===
@@ -32,11 +39,11 @@ impl Past {
     /// `first` is the oldest frame, `ends` where the chains go on.
     pub(super) fn read(spool: &Spool, first: u64, damaged: &[Lost], ends: &Ends) -> Result<Self, SpoolFault> {
         let mut past = Self::default();
-        // What is before the oldest frame has been taken; before the very first there is nothing.
-        let before = (first == 1).then_some(0);
-        let mut last = [before; 3];
+        // What is before the oldest frame has been taken, and nobody here knows its numbers; before the very first there is nothing.
+        let whole = first == 1 || damaged.iter().any(|lost| lost.frames.start == 1);
+        let mut last = [whole.then_some(0); 3];
         for frame in spool.replay() {
-            let (_, payload) = frame?;
+            let (frame, payload) = frame?;
             let Some(line) = line(&payload) else { continue };
             if line.kind == Kind::Usage {
                 past.ids.insert(line.id);
@@ -45,39 +52,67 @@ impl Past {
                 continue;
             }
             let Some((_, number)) = place(&line).filter(|(instance, _)| *instance == ends.instance) else { continue };
-            past.came(line.kind, number, &mut last);
+            past.came(line.kind, number, &mut last, frame, damaged);
         }
         if !damaged.is_empty() {
             // No frame is behind those that are lost at the end, and the chain goes on behind them.
             for (kind, end) in
                 [(Kind::Audit, ends.audit.seq), (Kind::Usage, ends.usage.seq), (Kind::Head, ends.head.number)]
             {
-                past.came(kind, end.saturating_add(1), &mut last);
+                past.came(kind, end.saturating_add(1), &mut last, u64::MAX, damaged);
             }
         }
         Ok(past)
     }
 
-    /// A line of this number comes after the last one of its kind, where that is known: what is between them is missing.
-    fn came(&mut self, kind: Kind, number: u64, last: &mut [Option<u64>; 3]) {
+    /// A line of this number comes after the last one of its kind, where that is known: what is between them is missing. Else nobody
+    /// can tell which of its numbers were in frames that are lost before it.
+    fn came(&mut self, kind: Kind, number: u64, last: &mut [Option<u64>; 3], frame: u64, damaged: &[Lost]) {
         let [audit, usage, head] = last;
         let last = match kind {
             Kind::Audit => audit,
             Kind::Usage => usage,
             Kind::Head => head,
         };
-        if let Some(before) = last.replace(number)
-            && number > before.saturating_add(1)
-        {
-            self.holes.push((kind, before + 1, number - 1));
+        match last.replace(number) {
+            Some(before) if number > before.saturating_add(1) => self.holes.push((kind, before + 1, number - 1)),
+            Some(_) => (),
+            None if number > 1 && damaged.iter().any(|lost| lost.frames.start < frame) => {
+                self.beginnings.push((kind, number));
+                self.beginnings_end = self.beginnings_end.max(frame);
+            }
+            None => (),
         }
     }
 
     /// What says so in the record.
-    pub(super) fn gaps(&self, clock: &Clock, damaged: &[Lost]) -> Vec<Entry> {
-        let reason = damaged.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        let about = |(kind, from, to): &(Kind, u64, u64)| json!({"kind": kind.as_str(), "from": from, "to": to, "reason": reason});
-        self.holes.iter().map(|hole| gap_about(clock.now(), &about(hole))).collect()
+    pub(super) fn losses(&self, clock: &Clock, damaged: &[Lost]) -> Losses {
+        let reason = reason(damaged);
+        let mut about: Vec<Value> = Vec::new();
+        for (kind, from, to) in &self.holes {
+            about.push(json!({"kind": kind.as_str(), "from": from, "to": to, "reason": reason}));
+        }
+        if !self.beginnings.is_empty() {
+            about.extend(self.beginning(damaged, self.beginnings_end, &reason));
+        }
+        if about.is_empty() {
+            // No number of a chain is known to be missing, and frames are.
+            about.extend(self.beginning(damaged, u64::MAX, &reason));
+        }
+        Losses {
+            frames: damaged.iter().map(|lost| lost.frames.clone()).collect(),
+            events: about.iter().map(|about| gap_about(clock.now(), about)).collect::<Vec<Entry>>(),
+        }
+    }
+
+    /// What is known of lines that are lost with no earlier one left: the frames before this one that are lost, and what comes after them.
+    fn beginning(&self, damaged: &[Lost], end: u64, reason: &str) -> Option<Value> {
+        let frames = || damaged.iter().map(|lost| lost.frames.start..lost.frames.end.min(end)).filter(|lost| !lost.is_empty());
+        let (from, to) = (frames().map(|lost| lost.start).min()?, frames().map(|lost| lost.end - 1).max()?);
+        let lost: u64 = frames().map(|lost| lost.end - lost.start).sum();
+        let before: Map<String, Value> =
+            self.beginnings.iter().map(|(kind, first)| (kind.as_str().to_owned(), (*first).into())).collect();
+        Some(json!({"frames": {"from": from, "to": to, "lost": lost}, "before": before, "reason": reason}))
     }
 }
 
@@ -89,4 +124,13 @@ fn place(line: &Line) -> Option<(Uuid, u64)> {
         Kind::Head => Head::read(&line.text).ok().map(|head| (head.instance, head.number)),
         Kind::Audit | Kind::Usage => Link::read(&line.text).ok().map(|link| (link.instance, link.seq)),
     }
+}
+
+/// The losses in words, of a bounded length.
+fn reason(damaged: &[Lost]) -> String {
+    let mut reason = damaged.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    if let Some(more) = damaged.len().checked_sub(NAMED).filter(|more| *more > 0) {
+        reason.push_str(&format!("; and {more} more, which the log names"));
+    }
+    reason
 }

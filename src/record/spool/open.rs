@@ -77,7 +77,7 @@ impl Spool {
         let gaps = Gaps::open(&records.join(GAPS))?;
         let needed = cursors.values().map(|cursor| cursor.next).min().unwrap_or(u64::MAX);
         let damaged = unrecorded(&survey, needed, &segments, &gaps);
-        let mut list = Segments { list, committed: survey.next, settled: covered };
+        let mut list = Segments { list, committed: survey.next, settled: covered, held: u64::MAX };
         let (file, current) = last_segment(&segments, &mut list, &survey)?;
         let shared = Arc::new(Shared::new(records, list, cursors, options.spare, lock));
         shared.prune()?;

@@ -60,11 +60,12 @@ impl Reader {
     }
 
     /// Reads on: at most so many frames, and frames until so many bytes are reached. At least one, where there is one that was
-    /// committed. Damaged and missing frames are passed and told of, once in the life of this reader. Blocks while the disk is read.
+    /// committed and is not held back. Damaged and missing frames are passed and told of, once in the life of this reader. Blocks while the disk is read.
     ///
     /// # Errors
     /// [`SpoolFault::Disk`] where a segment cannot be read; the next call tries again. What was read before that is given first.
     pub fn next(&mut self, most_frames: usize, most_bytes: usize) -> Result<Batch, SpoolFault> {
+        self.scroll.end = self.scroll.shared.segments(|segments| segments.held);
         self.scroll.read(most_frames, most_bytes)
     }
 

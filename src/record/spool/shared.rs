@@ -29,13 +29,15 @@ pub(super) struct Shared {
 }
 
 /// The segments there are, the oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Segments {
     pub(super) list: VecDeque<Segment>,
     /// The number after the last frame that is on the disk: so far may be read.
     pub(super) committed: u64,
     /// The number after the last one that the head on the disk covers: so far may be removed.
     pub(super) settled: u64,
+    /// Readers are given only what is before this number.
+    pub(super) held: u64,
 }
 
 /// A file of frames.

@@ -48,7 +48,7 @@ impl Instance {
         self.reach(Kind::Usage, facts, notes);
         self.end(facts, notes);
         self.heads.close(&mut notes.findings);
-        let missing = std::mem::take(&mut notes.missing);
+        let mut missing = std::mem::take(&mut notes.missing);
         missing.settle(Kind::Head, self.id, facts, self.heads.horizon(Kind::Head), &mut notes.findings);
         for chain in &mut self.done {
             let excused =
@@ -95,6 +95,8 @@ impl Instance {
             match event {
                 Event::Lost { kind, from, to } if covered => notes.missing.believe((kind, from, to)),
                 Event::Lost { kind, from, to } => notes.missing.hear((kind, from, to)),
+                Event::Early(early) if covered => notes.missing.believe_early(early),
+                Event::Early(early) => notes.missing.hear_early(early),
                 Event::Dropped { audit, usage } => {
                     self.dropped.0 = self.dropped.0.saturating_add(audit);
                     self.dropped.1 = self.dropped.1.saturating_add(usage);

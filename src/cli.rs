@@ -68,10 +68,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, environment: &Environment) 
         Command::Demo(args) => demo::run(&args, colour, &mut out, &mut err),
         Command::Check(args) => check::run(&check::Args { colour, ..args }, environment, &mut out, &mut err),
         Command::Explain(args) => explain::run(&explain::Args { colour, ..args }, environment, &mut out, &mut err),
-        Command::Users(args) => {
-            let librechat_directory = environment.get("MONGO_URI").is_some();
-            users_exit(users::run(&users::Args { librechat_directory, ..args }, &mut out, &mut err))
-        }
+        Command::Users(args) => with_desk(environment, |desk| users::run(&args, desk)),
         Command::Audit(args) => with_desk(environment, |desk| audit::run(&args, desk)),
         Command::Usage(args) => with_desk(environment, |desk| usage::run(&args, desk)),
     };
@@ -79,7 +76,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, environment: &Environment) 
     exit
 }
 
-/// Runs a command that reads the record, at the process's own terminal.
+/// Runs a command that reads or writes the record, at the process's own terminal.
 fn with_desk(environment: &Environment, work: impl FnOnce(&mut record::Desk<'_>) -> Exit) -> Exit {
     let (mut out, mut err, mut input) = (std::io::stdout(), std::io::stderr(), std::io::stdin().lock());
     work(&mut record::Desk {
@@ -95,12 +92,4 @@ fn with_desk(environment: &Environment, work: impl FnOnce(&mut record::Desk<'_>)
         clock: Clock::system(),
         zone: TimeZone::system(),
     })
-}
-
-fn users_exit(code: u8) -> Exit {
-    match code {
-        0 => Exit::Ok,
-        64 => Exit::Usage,
-        _ => Exit::Failed,
-    }
 }

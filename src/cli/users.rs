@@ -6,15 +6,22 @@ use std::path::PathBuf;
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
+use super::exit::Exit;
+use super::record::place::{Place, PlaceArgs, StoreName};
+use super::record::{Desk, Failure, end};
+use crate::lifecycle::House;
 use crate::store::embedded::{Account, Embedded, FILE};
-use crate::store::{Person, StoreError, object_id};
+use crate::store::{Person, object_id};
 
+mod change;
 mod table;
 
 /// Show and change the people of the embedded directory.
 ///
 /// Tollgate looks up a caller's role and groups by the user id in LibreChat's token. Where MongoDB is configured it asks
 /// LibreChat's own database, and people kept here are not used: change their roles in LibreChat.
+///
+/// What is changed is written into the record first, signed, and without a record nothing is changed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   tollgate users set 6b012e4109cc968f8a928bce --email ann@example.edu --role USER
@@ -24,15 +31,21 @@ mod table;
   tollgate users list --format json
   tollgate users --data /var/lib/tollgate remove 6b012e4109cc968f8a928bce")]
 pub struct Args {
-    /// Directory of the embedded store
-    #[arg(long, global = true, value_name = "DIR", default_value = "./tollgate-data")]
-    pub data: PathBuf,
+    /// Directory of the embedded store, with the people and, unless --sink says otherwise, the record [default: that of the settings]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Settings file, as `tollgate serve` reads it; the environment counts, too
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The store whose record tells of a change [default: the first store among the settings' records.sinks]
+    #[arg(long, global = true, value_enum, value_name = "STORE")]
+    pub sink: Option<StoreName>,
+    /// The key that signs what the record tells [default: records/signing.key in the data directory]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub signing_key: Option<PathBuf>,
     /// How to print people
     #[arg(long, global = true, value_enum, default_value_t)]
     pub format: Format,
-    /// Set by the caller where the settings name MongoDB: the directory is LibreChat's then, and this one is not asked.
-    #[arg(skip)]
-    pub librechat_directory: bool,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -98,82 +111,52 @@ pub struct Set {
     pub no_account: bool,
 }
 
-/// The command did what it was asked to do.
-const DONE: u8 = 0;
-/// The store failed, or there is no such person.
-const FAILED: u8 = 1;
+/// Runs the command.
+pub fn run(args: &Args, desk: &mut Desk<'_>) -> Exit {
+    let house = match House::open() {
+        Ok(house) => house,
+        Err(error) => return end(Err(Failure::Failed(format!("no thread can be started: {error}"))), desk),
+    };
+    let result = house.wait_for(work(args, desk));
+    house.close();
+    end(result, desk)
+}
 
-/// Runs the command and returns its exit code: 0 done, 1 failed (the store, or nobody has the id). Wrong arguments have been
-/// refused before.
-pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
-    if args.librechat_directory {
+async fn work(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
+    let named = PlaceArgs { config: args.config.clone(), sink: args.sink, data: args.data.clone() };
+    let mut place = Place::read(&named, desk)?;
+    if place.has_mongo() {
         let note =
             "note: MongoDB is configured, so the proxy looks people up in LibreChat's database; these are not used";
-        // Where not even a note can be written, the command itself still can be.
-        let _unread = writeln!(err, "{note}");
+        writeln!(desk.err, "{note}")?;
     }
-    match work(args, out) {
-        Ok(()) => DONE,
-        // Whoever reads has heard enough (`tollgate users list | head`).
-        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => DONE,
-        Err(failure) => {
-            let _unread = writeln!(err, "error: {failure}");
-            FAILED
-        }
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("nobody has the id {0}; `tollgate users list` shows everybody, `tollgate users set` adds somebody")]
-    Nobody(String),
-    #[error("there is no store in {}; --data names its directory, `tollgate users set` makes a new one", .0.display())]
-    NoStore(PathBuf),
-    #[error("cannot write the output: {0}")]
-    Output(#[from] io::Error),
-}
-
-fn work(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
+    let data = place.data();
     // Opening makes what is missing. Only `set` shall: a mistyped directory is no empty one.
-    if !matches!(args.command, Command::Set(_)) && !args.data.join(FILE).exists() {
-        return Err(Failure::NoStore(args.data.clone()));
+    if !matches!(args.command, Command::Set(_)) && !data.join(FILE).exists() {
+        return Err(Failure::Failed(format!(
+            "there is no store in {}; --data names its directory, `tollgate users set` makes a new one",
+            data.display()
+        )));
     }
-    let store = Embedded::open(&args.data)?;
+    let store = Embedded::open(data)?;
     match &args.command {
-        Command::List => {
-            let people = store.people()?;
-            match args.format {
-                Format::Human if people.is_empty() => {
-                    writeln!(out, "Nobody yet. `tollgate users set --help` shows how to add somebody.")?;
-                }
-                Format::Human => table::write(&people, out)?,
-                Format::Json => writeln!(out, "{:#}", Value::from_iter(people.iter().map(as_json)))?,
-            }
-        }
+        Command::List => list(&store.people()?, args.format, desk.out)?,
         Command::Show { id } => {
-            let person = store.find_person(id)?.ok_or_else(|| Failure::Nobody(id.clone()))?;
-            write_one(&person, store.account(id)?.as_ref(), args.format, out)?;
+            let person = store.find_person(id)?.ok_or_else(|| nobody(id))?;
+            write_one(&person, store.account(id)?.as_ref(), args.format, desk.out)?;
         }
         Command::Set(set) => {
-            let person = set.apply(store.find_person(&set.id)?);
-            store.put_person(&person)?;
-            if set.no_account || set.account().is_some() {
-                store.link_person(&person.id, set.account().as_ref())?;
-            }
-            write_one(&person, store.account(&person.id)?.as_ref(), args.format, out)?;
+            let person = change::set(set, &store, &mut place, args.signing_key.as_deref(), &desk.clock).await?;
+            write_one(&person, store.account(&person.id)?.as_ref(), args.format, desk.out)?;
         }
         Command::Remove { id } => {
-            if !store.remove_person(id)? {
-                return Err(Failure::Nobody(id.clone()));
-            }
+            change::remove(id, &store, &mut place, args.signing_key.as_deref(), &desk.clock).await?;
             if args.format == Format::Human {
-                writeln!(out, "removed {id}")?;
+                writeln!(desk.out, "removed {id}")?;
             }
         }
     }
-    Ok(())
+    Ok(Exit::Ok)
 }
 
 // === impl Set ===
@@ -205,6 +188,22 @@ impl Set {
 }
 
 // === helpers ===
+
+fn nobody(id: &str) -> Failure {
+    Failure::Failed(format!(
+        "nobody has the id {id}; `tollgate users list` shows everybody, `tollgate users set` adds somebody"
+    ))
+}
+
+fn list(people: &[Person], format: Format, out: &mut dyn Write) -> io::Result<()> {
+    match format {
+        Format::Human if people.is_empty() => {
+            writeln!(out, "Nobody yet. `tollgate users set --help` shows how to add somebody.")
+        }
+        Format::Human => table::write(people, out),
+        Format::Json => writeln!(out, "{:#}", Value::from_iter(people.iter().map(as_json))),
+    }
+}
 
 fn write_one(person: &Person, account: Option<&Account>, format: Format, out: &mut dyn Write) -> io::Result<()> {
     match format {

@@ -78,6 +78,9 @@ pub struct Event {
     pub id: Uuid,
     /// When it happened (UTC).
     pub timestamp: Timestamp,
+    /// LibreChat's id of the user to whom it was done, where it was done to one: when that user is erased, so is this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<Box<str>>,
     /// Who did it, where somebody did: `cli` for a command.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<Box<str>>,
@@ -270,6 +273,7 @@ impl Event {
         Self {
             id: id_at(at),
             timestamp: at,
+            user_id: None,
             actor: None,
             action,
             category: Category::System,

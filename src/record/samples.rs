@@ -64,6 +64,7 @@ pub(crate) fn event(n: u128) -> Entry {
     Entry::Event(Box::new(Event {
         id: Uuid::from_u128(n),
         timestamp: time(n),
+        user_id: None,
         actor: None,
         action: "tollgate.started",
         category: Category::System,

@@ -15,6 +15,7 @@ use super::heads::Public;
 use super::line::{Kind, Line};
 use super::link::Hash;
 
+mod beginnings;
 mod erasures;
 mod files;
 mod finding;

@@ -165,7 +165,7 @@ async fn tell(
     if let Value::Object(about) = about {
         members.extend(about);
     }
-    write(&deed(id, desk.clock.now(), ACTION, members), ledger, signer).await?;
+    write(&deed(id, desk.clock.now(), ACTION, None, members), ledger, signer).await?;
     Ok(tombs.len())
 }
 

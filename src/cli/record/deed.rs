@@ -12,6 +12,7 @@ use crate::record::chain::Chain;
 use crate::record::heads::Signer;
 use crate::record::{Category, Entry, Event, Severity};
 use crate::store::Ledger;
+use crate::store::own::{self, DiskFault};
 
 /// Where the record's keys are in the data directory.
 pub const SIGNING_KEY: &str = "records/signing.key";
@@ -21,11 +22,12 @@ pub const PUBLIC_KEY: &str = "records/signing.pub";
 /// Who did it: whoever may run commands.
 const ACTOR: &str = "cli";
 
-/// Something that an administrator has done.
-pub fn deed(id: Uuid, at: Timestamp, action: &'static str, about: Map<String, Value>) -> Entry {
+/// Something that an administrator has done, to this user where it was done to one.
+pub fn deed(id: Uuid, at: Timestamp, action: &'static str, user: Option<&str>, about: Map<String, Value>) -> Entry {
     Entry::Event(Box::new(Event {
         id,
         timestamp: at,
+        user_id: user.map(Into::into),
         actor: Some(ACTOR.into()),
         action,
         category: Category::Admin,
@@ -61,4 +63,19 @@ pub fn signer(named: Option<&Path>, data: &Path) -> Result<Signer, Failure> {
         )));
     }
     Signer::open(&path).map_err(|error| Failure::Failed(error.to_string()))
+}
+
+/// The same in this data directory, and where it has no key yet, a new one: that which Tollgate goes on with.
+///
+/// # Errors
+/// [`Failure`] where it is no key, or none can be made.
+pub fn signer_or_new(data: &Path) -> Result<Signer, Failure> {
+    let fault = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
+    let path = data.join(SIGNING_KEY);
+    if let Some(directory) = path.parent() {
+        own::make_directory(directory).map_err(|error| fault(&DiskFault::new(directory, &error)))?;
+    }
+    let signer = Signer::open_or_make(&path).map_err(|error| fault(&error))?;
+    signer.publish(&data.join(PUBLIC_KEY)).map_err(|error| fault(&error))?;
+    Ok(signer)
 }

@@ -65,6 +65,16 @@ impl Place {
         &self.settings.data
     }
 
+    /// The store that the record is in, where one is named.
+    pub fn store(&self) -> Option<StoreName> {
+        self.store
+    }
+
+    /// Whether MongoDB is configured: people are looked up there.
+    pub fn has_mongo(&self) -> bool {
+        self.settings.mongo.is_some()
+    }
+
     /// The key that signs, where the settings name one.
     pub fn signing_key(&self) -> Option<&Path> {
         self.settings.signing_key.as_deref()

@@ -61,6 +61,7 @@ impl Line<'_> {
     fn event(&mut self, event: &Event) -> serde_json::Result<()> {
         self.id(r#"{"kind":"audit","_id":""#, event.id);
         self.moment(r#","timestamp":""#, &event.timestamp);
+        self.maybe(r#","userId":""#, event.user_id.as_deref());
         self.maybe(r#","actor":""#, event.actor.as_deref());
         self.word(r#","action":""#, event.action);
         self.value(r#","category":"#, &event.category)?;

@@ -35,6 +35,7 @@ fn whole(entry: Entry) -> Entry {
             Entry::Usage(usage)
         }
         Entry::Event(mut event) => {
+            event.user_id = Some("6b012e4109cc968f8a928bce".into());
             event.actor = Some("cli".into());
             event.policy_revision = Some("0123456789ab".into());
             event.about.insert("before".to_owned(), serde_json::json!({"role": "US\"ER", "groups": []}));

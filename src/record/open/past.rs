@@ -107,7 +107,8 @@ impl Past {
 
     /// What is known of lines that are lost with no earlier one left: the frames before this one that are lost, and what comes after them.
     fn beginning(&self, damaged: &[Lost], end: u64, reason: &str) -> Option<Value> {
-        let frames = || damaged.iter().map(|lost| lost.frames.start..lost.frames.end.min(end)).filter(|lost| !lost.is_empty());
+        let frames =
+            || damaged.iter().map(|lost| lost.frames.start..lost.frames.end.min(end)).filter(|lost| !lost.is_empty());
         let (from, to) = (frames().map(|lost| lost.start).min()?, frames().map(|lost| lost.end - 1).max()?);
         let lost: u64 = frames().map(|lost| lost.end - lost.start).sum();
         let before: Map<String, Value> =

@@ -7,11 +7,11 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::metrics::Metrics;
-use crate::record::{Entry, Kind};
 use crate::record::heads::Public;
 use crate::record::samples::{refusal, turn};
 use crate::record::sinks::{FileLines, FileOptions};
 use crate::record::verify::{Expiry, Keep, Report, Trust, Verifier};
+use crate::record::{Entry, Kind};
 
 /// A data directory and the file that is the only sink.
 struct Place(TempDir);
@@ -181,7 +181,11 @@ async fn no_sink_passes_a_loss_that_is_not_told() {
     let Begun { recorder, worker } = place.start(ROOM);
     let RecorderWorker { writer, lanes, beat } = worker;
     let shipping = future::join_all(lanes.into_iter().map(Lane::run));
-    let come = async { while place.kept().len() < 3 { tokio::task::yield_now().await } };
+    let come = async {
+        while place.kept().len() < 3 {
+            tokio::task::yield_now().await
+        }
+    };
     // The sink takes what is before the loss. It has had time for more when the writer has ended without a word.
     tokio::select! {
         _ = shipping => panic!("the lane ends when the writer does"),

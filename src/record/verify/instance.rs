@@ -95,8 +95,8 @@ impl Instance {
             match event {
                 Event::Lost { kind, from, to } if covered => notes.missing.believe((kind, from, to)),
                 Event::Lost { kind, from, to } => notes.missing.hear((kind, from, to)),
-                Event::Early(early) if covered => notes.missing.believe_early(early),
-                Event::Early(early) => notes.missing.hear_early(early),
+                Event::Beginning(lost) if covered => notes.missing.believe_beginning(lost),
+                Event::Beginning(lost) => notes.missing.hear_beginning(lost),
                 Event::Dropped { audit, usage } => {
                     self.dropped.0 = self.dropped.0.saturating_add(audit);
                     self.dropped.1 = self.dropped.1.saturating_add(usage);

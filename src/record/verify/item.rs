@@ -8,6 +8,7 @@ use super::super::chain::{statement, tombstone_text};
 use super::super::line::{Kind, Line};
 use super::super::link::{Hash, Link};
 use super::Facts;
+use super::beginnings::Beginning;
 use super::finding::What;
 
 /// What is kept of an entry until the next one is there.
@@ -28,7 +29,7 @@ pub(super) enum Event {
     /// Lines of this instance were lost.
     Lost { kind: Kind, from: u64, to: u64 },
     /// Lines were lost of which nobody can tell how many are of which kind.
-    Early(Early),
+    Beginning(Beginning),
     /// Entries were never taken.
     Dropped { audit: u64, usage: u64 },
     /// Entries were erased.
@@ -47,35 +48,6 @@ struct Lost {
     kind: Kind,
     from: u64,
     to: u64,
-}
-
-/// Lines of this instance that were lost with no earlier one left beside them: each kind's are those right before the first number that
-/// was still there, and all together they are no more than the frames that were lost.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Early {
-    /// The first numbers that were still there: heads, audit entries, usage entries. None where no line of the kind was lost so.
-    pub(super) before: Before,
-    /// How many frames were lost.
-    pub(super) lost: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Before {
-    head: Option<u64>,
-    audit: Option<u64>,
-    usage: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct Beginning {
-    frames: Frames,
-    before: Before,
-}
-
-#[derive(Deserialize)]
-struct Frames {
-    lost: u64,
 }
 
 #[derive(Deserialize)]
@@ -156,26 +128,12 @@ impl Event {
     fn gap(about: serde_json::Value) -> Option<Self> {
         let has = |member: &str| about.get(member).is_some();
         if has("before") {
-            let Beginning { frames: Frames { lost }, before } = serde_json::from_value(about).ok()?;
-            return Some(Self::Early(Early { before, lost }));
+            return serde_json::from_value(about).ok().map(Self::Beginning);
         }
         if has("kind") {
             let Lost { kind, from, to } = serde_json::from_value(about).ok()?;
             return Some(Self::Lost { kind, from, to });
         }
         serde_json::from_value(about).ok().map(|Dropped { audit, usage }| Self::Dropped { audit, usage })
-    }
-}
-
-// === impl Early ===
-
-impl Early {
-    /// The first number of this kind that was still there.
-    pub(super) fn before(&self, kind: Kind) -> Option<u64> {
-        match kind {
-            Kind::Head => self.before.head,
-            Kind::Audit => self.before.audit,
-            Kind::Usage => self.before.usage,
-        }
     }
 }

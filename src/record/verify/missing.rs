@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::super::line::Kind;
+use super::beginnings::{Beginning, Beginnings};
 use super::finding::{Finding, Findings, What};
-use super::item::Early;
 use super::{Expiry, Facts};
 
 /// So many stretches are kept until the events of their instance are known.
@@ -19,11 +19,10 @@ pub(super) struct Missing {
     lost: Vec<(Kind, u64, u64)>,
     /// The same, but no head covers the event yet.
     claimed: Vec<(Kind, u64, u64)>,
-    /// Losses at the beginning of what was left, of which a head covers the event; `lost` is how many of their frames are not yet taken
-    /// for a line that is missing.
-    early: Vec<Early>,
+    /// Losses of which only the end is known, and a head covers the event.
+    beginnings: Beginnings,
     /// The same, but no head covers the event yet.
-    claimed_early: Vec<Early>,
+    claimed_beginnings: Vec<Beginning>,
 }
 
 /// Lines that are not there.
@@ -67,16 +66,14 @@ impl Missing {
         self.claimed.push(lost);
     }
 
-    /// Believes an event that a head covers. The same loss may be told twice, by two processes, and excuses no more for that.
-    pub(super) fn believe_early(&mut self, early: Early) {
-        if !self.early.contains(&early) {
-            self.early.push(early);
-        }
+    /// Believes an event of lines of which nobody can tell how many were lost. A head covers it.
+    pub(super) fn believe_beginning(&mut self, beginning: Beginning) {
+        self.beginnings.add(beginning);
     }
 
-    /// Hears an event that no head covers.
-    pub(super) fn hear_early(&mut self, early: Early) {
-        self.claimed_early.push(early);
+    /// Hears one that no head covers.
+    pub(super) fn hear_beginning(&mut self, beginning: Beginning) {
+        self.claimed_beginnings.push(beginning);
     }
 
     /// Says which of what is missing should be there. `horizon`: all lines up to this number may have expired.
@@ -89,7 +86,8 @@ impl Missing {
         out: &mut Findings,
     ) -> Excused {
         let mut excused = Excused::default();
-        let (stretches, others) = std::mem::take(&mut self.stretches).into_iter().partition(|stretch| stretch.kind == kind);
+        let (stretches, others) =
+            std::mem::take(&mut self.stretches).into_iter().partition(|stretch| stretch.kind == kind);
         self.stretches = others;
         let stretches: Vec<Stretch> = stretches;
         for stretch in &stretches {
@@ -102,31 +100,18 @@ impl Missing {
                 self.lost.iter().filter(|lost| lost.0 == kind).map(|lost| (lost.1, lost.2)).collect();
             known.sort_unstable();
             for (from, to) in without(rest, stretch.to, &known, &mut excused.lost) {
-                let left = self.take_early(kind, from, to);
-                excused.lost = excused.lost.saturating_add(to - left.unwrap_or(from - 1));
-                let Some(to) = left else { continue };
-                let claimed = self.claimed.iter().any(|claim| claim.0 == kind && claim.1 <= from && to <= claim.2)
-                    || self.claimed_early.iter().any(|claim| claim.before(kind) == Some(to.saturating_add(1)));
-                out.push(stretch.finding(instance, (from, to), claimed));
+                for (from, to) in self.beginnings.without(kind, from, to, &mut excused.lost) {
+                    out.push(stretch.finding(instance, (from, to), self.is_claimed(kind, from, to)));
+                }
             }
         }
         excused
     }
 
-    /// Takes what was lost at a beginning from the end of a stretch: only what is right before the first number that was still there, and
-    /// no more than frames were lost. The last number of the stretch that is left; none where nothing is.
-    fn take_early(&mut self, kind: Kind, from: u64, mut to: u64) -> Option<u64> {
-        while from <= to {
-            let next = to.saturating_add(1);
-            // What was still there at an earlier loss is the first that can have been lost at a later one.
-            let floor = self.early.iter().filter_map(|early| early.before(kind)).filter(|before| *before < next).max();
-            let told = self.early.iter_mut().find(|early| early.before(kind) == Some(next) && early.lost > 0);
-            let Some(told) = told else { return Some(to) };
-            let start = floor.unwrap_or(from).max(from).max(next.saturating_sub(told.lost));
-            told.lost -= next - start;
-            to = start.saturating_sub(1);
-        }
-        None
+    /// Whether an event tells that these were lost which no head covers yet.
+    fn is_claimed(&self, kind: Kind, from: u64, to: u64) -> bool {
+        self.claimed.iter().any(|claim| claim.0 == kind && claim.1 <= from && to <= claim.2)
+            || self.claimed_beginnings.iter().any(|claim| claim.before(kind) == Some(to.saturating_add(1)))
     }
 }
 

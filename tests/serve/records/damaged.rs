@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::asking::{Ask, Asker};
 use super::kept::{Frame, Kept, frames, segments};
@@ -28,6 +28,8 @@ enum Harm {
     Cut,
     /// The last one is damaged.
     Last,
+    /// The segment is gone, and with it all that would tell which numbers were in it.
+    Gone,
 }
 
 /// Does it, and says which frames are lost.
@@ -55,6 +57,10 @@ fn harm(segment: &PathBuf, harm: Harm, waiting: &[&Frame]) -> Vec<Value> {
             lost.iter().map(|frame| frame.entry.clone()).collect()
         }
         Harm::Last => vec![flip(last)],
+        Harm::Gone => {
+            fs::remove_file(segment).expect("a segment to remove");
+            waiting.iter().map(|frame| frame.entry.clone()).collect()
+        }
     }
 }
 
@@ -105,12 +111,22 @@ async fn harmed(kind: Harm) {
         let told: u64 = kept
             .gaps()
             .iter()
-            .map(|gap| 1 + gap["to"].as_u64().expect("to") - gap["from"].as_u64().expect("from"))
+            .map(|gap| match gap["frames"]["lost"].as_u64() {
+                Some(lost) => lost,
+                None => 1 + gap["to"].as_u64().expect("to") - gap["from"].as_u64().expect("from"),
+            })
             .sum();
         assert_eq!(told, lost.len() as u64, "{kind:?}: {:?}", kept.gaps());
         for gap in kept.gaps() {
-            assert_eq!(gap["kind"], "audit");
-            assert!(gap["reason"].as_str().expect("a reason").contains(".seg"), "{gap}");
+            let (reason, last) = (gap["reason"].as_str().expect("a reason"), frames.last().expect("frames"));
+            if matches!(kind, Harm::Gone) {
+                let after = last.entry["seq"].as_u64().expect("a number") + 1;
+                assert_eq!(gap["before"], json!({"audit": after}), "{gap}");
+                assert!(reason.contains("it was cut off or removed"), "{gap}");
+            } else {
+                assert_eq!(gap["kind"], "audit");
+                assert!(reason.contains(".seg"), "{gap}");
+            }
         }
         let named = log.matches("a part of the record is lost").count();
         assert_eq!(named > 0, !lost.is_empty(), "{kind:?}: {log}");
@@ -143,4 +159,9 @@ async fn so_are_those_at_the_end_that_were_cut_off() {
 #[tokio::test]
 async fn so_is_the_very_last_one() {
     harmed(Harm::Last).await;
+}
+
+#[tokio::test]
+async fn so_are_all_of_them_where_nothing_is_left_that_would_tell_their_numbers() {
+    harmed(Harm::Gone).await;
 }

@@ -248,7 +248,7 @@ fn recorder(
     clock: &Clock,
     metrics: &Metrics,
 ) -> Result<(Recorder, RecorderWorker), OpenFault> {
-    let Records { queue, spool, durable, on_full, signing_key, .. } = settings.records.clone();
-    let options = RecorderOptions { queue, spool, durable, on_full, signing_key, ..RecorderOptions::default() };
+    let Records { queue, spool, durable, on_full, signing_key, mask, .. } = settings.records.clone();
+    let options = RecorderOptions { queue, spool, durable, on_full, signing_key, mask, ..RecorderOptions::default() };
     Recorder::start(&settings.data, sinks, clock, &metrics.recorder(), options)
 }

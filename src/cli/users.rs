@@ -11,7 +11,7 @@ use super::record::place::{Place, PlaceArgs, StoreName};
 use super::record::{Desk, Failure, end};
 use crate::lifecycle::House;
 use crate::store::embedded::{Account, Embedded, FILE};
-use crate::store::{Person, object_id};
+use crate::store::{Person, normal_issuer, object_id};
 
 mod change;
 mod table;
@@ -183,7 +183,7 @@ impl Set {
     /// The account that was named.
     fn account(&self) -> Option<Account> {
         let (issuer, subject) = self.issuer.as_deref().zip(self.subject.as_deref())?;
-        Some(Account { issuer: issuer.into(), subject: subject.into() })
+        Some(Account { issuer: normal_issuer(issuer).into(), subject: subject.into() })
     }
 }
 

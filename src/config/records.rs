@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::record::sinks::FileOptions;
-use crate::record::{Durable, OnFull};
+use crate::record::{Durable, Mask, OnFull};
 use crate::store::Keep;
 
 /// How entries are written down and kept.
@@ -23,6 +23,8 @@ pub struct Records {
     pub on_full: OnFull,
     /// The key that signs the heads of the record (PKCS #8, PEM). Default: one of the data directory's own.
     pub signing_key: Option<PathBuf>,
+    /// What entries do not say of who asked. Default: all is written as it came.
+    pub mask: Mask,
     /// How long entries are kept. Default: audit entries for 90 days, usage entries for 400, sums of days for ever.
     pub keep: Keep,
 }

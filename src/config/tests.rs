@@ -1,5 +1,5 @@
 use super::*;
-use crate::record::{Durable, OnFull};
+use crate::record::{Durable, Mask, MaskIp, OnFull};
 use crate::store::Keep;
 
 use std::fs;
@@ -38,8 +38,9 @@ fn a_secret_and_a_policy_are_all_that_must_be_said() {
     assert_eq!(settings.admin.to_string(), "127.0.0.1:9090");
     assert_eq!(settings.upstream, [Upstream { host: "127.0.0.1".to_owned(), port: 3080 }]);
     assert_eq!(settings.records.sinks, [SinkKind::Embedded]);
-    let Records { spool, durable, on_full, signing_key, keep, .. } = settings.records.clone();
+    let Records { spool, durable, on_full, signing_key, mask, keep, .. } = settings.records.clone();
     assert_eq!((spool, on_full, signing_key), (256 << 20, OnFull::Refuse, None));
+    assert_eq!(mask, Mask::default());
     assert_eq!(durable, Durable { refusals: true, admin: true, turns: false });
     assert_eq!(keep, Keep { audit: days(90), usage: days(400), daily: None, heads: days(400) });
     assert_eq!(settings.unknown_routes, UnknownRoutes::Deny);
@@ -78,6 +79,7 @@ records:
   durable: [turns, admin]
   on_full: drop
   signing_key: /run/secrets/tollgate.key
+  mask: { ip: hash, user_agent: drop, path: ids }
   keep: { audit: 30d, usage: forever, daily: 3650d }
 trusted_proxies: [10.0.0.0/8, 192.0.2.7, '2001:db8::/32']
 routes: { unknown: identified }
@@ -98,8 +100,9 @@ log: { level: warn, format: json }
     assert_eq!(settings.unknown_routes, UnknownRoutes::Identified);
     assert_eq!(settings.timeouts.connect, Duration::from_millis(500));
     assert_eq!((settings.records.queue, settings.connections, settings.threads), (1000, 500, 2));
-    let Records { spool, durable, on_full, signing_key, keep, .. } = settings.records.clone();
+    let Records { spool, durable, on_full, signing_key, mask, keep, .. } = settings.records.clone();
     assert_eq!((spool, on_full), (2 << 30, OnFull::Drop));
+    assert_eq!(mask, Mask { ip: MaskIp::Hash, no_user_agent: true, no_ids_in_paths: true });
     assert_eq!(durable, Durable { refusals: false, admin: true, turns: true });
     assert_eq!(signing_key.unwrap().to_str(), Some("/run/secrets/tollgate.key"));
     assert_eq!(keep, Keep { audit: days(30), usage: None, daily: days(3_650), heads: days(400) });
@@ -190,6 +193,10 @@ fn records_that_make_no_sense_are_faults() {
         ("spool: 99999999999999999TiB", "setting-size"),
         ("durable: [refusals, everything]", "setting-choice"),
         ("on_full: wait", "setting-choice"),
+        ("mask: { ip: keep }", "setting-choice"),
+        ("mask: { user_agent: family }", "setting-choice"),
+        ("mask: { path: none }", "setting-choice"),
+        ("mask: { referer: drop }", "settings-invalid"),
         ("file: { size: 1KiB }", "setting-size"),
         ("file: { keep: some }", "setting-number"),
     ] {

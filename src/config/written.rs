@@ -82,7 +82,16 @@ pub(super) struct Records {
     pub(super) durable: Option<Vec<Spanned<String>>>,
     pub(super) on_full: Text,
     pub(super) signing_key: Text,
+    pub(super) mask: Mask,
     pub(super) keep: Keep,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Mask {
+    pub(super) ip: Text,
+    pub(super) user_agent: Text,
+    pub(super) path: Text,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::identity::Bearer;
 use crate::librechat::routes::{Catalog, Class, Remote};
 use crate::librechat::selection::TurnRequest;
-use crate::librechat::veil::veiled;
+use crate::librechat::veil::{veiled, without_ids};
 use crate::policy::{Caller, Feature, Outcome, Part, RuleId, Snapshot, Target, Verdict};
 use crate::record::entry::{Details, Metadata, Response, TurnOutcome, id_at};
 use crate::record::{Audit, Category, Decision, Entry, Recorder, Severity, Usage};
@@ -253,17 +253,27 @@ impl<'a> Visit<'a> {
             decision: decided.decision,
             rules: decided.rules,
             policy_revision: self.policy.shared_revision(),
-            details: Details {
-                ip: self.client.address.to_str().unwrap_or_default().into(),
-                user_agent: self.agent.as_ref().map(|agent| printable(agent.as_bytes(), LONGEST_AGENT)),
-                method: method_name(&self.method),
-                path: printable(veiled(self.uri.path()).as_bytes(), LONGEST_PATH),
-                query: query_names(&self.uri),
-                response,
-                error,
-            },
+            details: self.details(response, error),
             metadata: decided.about,
         }))
+    }
+
+    /// What is written of the request. Whatever the settings keep out of the record is left out here, and nowhere else.
+    fn details(&self, response: Option<Response>, error: Option<Box<str>>) -> Details {
+        let masks = self.recorder.masks();
+        let address = || self.client.address.to_str().unwrap_or_default().into();
+        let agent = self.agent.as_ref().filter(|_| !masks.no_user_agent());
+        let path = veiled(self.uri.path());
+        let path = if masks.no_ids_in_paths() { without_ids(&self.method, &path).into_owned().into() } else { path };
+        Details {
+            ip: masks.address(self.client.ip).unwrap_or_else(address),
+            user_agent: agent.map(|agent| printable(agent.as_bytes(), LONGEST_AGENT)),
+            method: method_name(&self.method),
+            path: printable(path.as_bytes(), LONGEST_PATH),
+            query: query_names(&self.uri),
+            response,
+            error,
+        }
     }
 
     /// Hands over the usage entry of the turn to whoever follows it, as it stands if nothing more is learnt.

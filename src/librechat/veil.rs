@@ -5,6 +5,10 @@
 
 use std::borrow::Cow;
 
+mod ids;
+
+pub use ids::without_ids;
+
 /// What stands in place of a secret.
 const VEIL: &str = "*";
 

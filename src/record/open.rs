@@ -14,12 +14,14 @@ use super::heads::{KeyFault, Signer};
 use super::lane::{Lane, LaneParts, Pauses};
 use super::line::Line;
 use super::link::Link;
+use super::mask::{Mask, Masks};
 use super::meters::RecorderMeters;
 use super::recorder::{Beat, Durable, OnFull, Recorder};
 use super::sinks::Sink;
 use super::spool::{Recovered, Spool, SpoolFault, SpoolOptions};
 use super::writer::{Writer, WriterParts};
 use crate::clock::Clock;
+use crate::store::own::DiskFault;
 
 mod past;
 
@@ -31,6 +33,8 @@ pub const DIRECTORY: &str = "records";
 pub const KEY: &str = "signing.key";
 /// Its public half.
 pub const PUBLIC: &str = "signing.pub";
+/// The key of the names that stand in the record for addresses, where those are hashed.
+const MASK: &str = "mask.key";
 /// Where entries are kept that a sink refused.
 const ASIDE: &str = "aside";
 
@@ -53,6 +57,8 @@ pub struct RecorderOptions {
     pub on_full: OnFull,
     /// The key that signs; one of the record's own where none is named.
     pub signing_key: Option<PathBuf>,
+    /// What entries do not say of who asked.
+    pub mask: Mask,
     /// How long an entry waits for others before both are brought to the disk.
     pub linger: Duration,
     /// The pause before the first repetition where a sink is away; it doubles each time.
@@ -72,6 +78,9 @@ pub enum OpenFault {
     /// The signing key cannot be used.
     #[error("records: {0}")]
     Key(#[from] KeyFault),
+    /// The key for addresses cannot be used.
+    #[error("records: {0}")]
+    Mask(#[from] DiskFault),
 }
 
 /// The other end of a [`Recorder`]: whoever keeps the process's tasks runs it.
@@ -101,6 +110,7 @@ impl Recorder {
         let (spool, recovered) =
             Spool::open(&directory, SpoolOptions { size: options.spool, segment: SEGMENT, spare: 1, readers })?;
         let signer = signer(&directory, options.signing_key.as_deref())?;
+        let masks = Masks::open(options.mask, &directory.join(MASK))?;
         let torn = recovered.torn;
         if torn > 0 {
             tracing::info!(bytes = torn, "an entry was being written when tollgate ended, and is not in the record");
@@ -139,7 +149,7 @@ impl Recorder {
             shipped.push(come);
         }
         let (recorder, ends) =
-            Self::new(options.queue, shipped, (stop, stopping), meters, options.durable, options.on_full);
+            Self::new(options.queue, shipped, (stop, stopping), meters, (options.durable, options.on_full), masks);
         for loss in &damaged {
             tracing::error!(%loss, "a part of the record is lost");
         }
@@ -198,6 +208,7 @@ impl Default for RecorderOptions {
             durable: Durable { refusals: true, admin: true, turns: false },
             on_full: OnFull::Refuse,
             signing_key: None,
+            mask: Mask::default(),
             linger: Duration::from_millis(5),
             retry_first: Duration::from_millis(100),
             retry_most: Duration::from_secs(5),

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep};
 
 use super::Entry;
+use super::mask::Masks;
 use super::meters::{Loss, RecorderMeters};
 
 /// Takes entries. Cheap to clone; every clone feeds the same writer.
@@ -72,6 +73,7 @@ struct Shared {
     meters: RecorderMeters,
     durable: Durable,
     on_full: OnFull,
+    masks: Masks,
 }
 
 /// What writer and handles tell each other beside the queue.
@@ -114,8 +116,8 @@ impl Recorder {
         shipped: Vec<watch::Receiver<u64>>,
         (stop, stopping): (watch::Sender<Option<Instant>>, watch::Receiver<Option<Instant>>),
         meters: &RecorderMeters,
-        durable: Durable,
-        on_full: OnFull,
+        (durable, on_full): (Durable, OnFull),
+        masks: Masks,
     ) -> (Self, Ends) {
         meters.open();
         let (queue, entries) = mpsc::channel(capacity.max(1));
@@ -131,6 +133,7 @@ impl Recorder {
             meters: meters.clone(),
             durable,
             on_full,
+            masks,
         };
         (Self { shared: Arc::new(shared) }, Ends { queue: entries, stop: stopping, standing })
     }
@@ -143,6 +146,11 @@ impl Recorder {
     /// Which entries have to be on the disk before the request goes on.
     pub fn durable(&self) -> Durable {
         self.shared.durable
+    }
+
+    /// What entries do not say of who asked: whoever makes an entry goes by this.
+    pub fn masks(&self) -> &Masks {
+        &self.shared.masks
     }
 
     /// Whether a request that is going to be decided can be written down.

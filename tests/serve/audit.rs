@@ -20,6 +20,7 @@ use crate::mongod::with_mongod;
 mod erase;
 mod examples;
 mod export;
+mod people;
 mod report;
 mod tail;
 mod verify;

@@ -13,7 +13,7 @@ use crate::cli::record::deed::{deed, signer, signer_or_new, write};
 use crate::cli::record::place::{Place, StoreName};
 use crate::clock::Clock;
 use crate::record::heads::Signer;
-use crate::store::embedded::{Account, Embedded};
+use crate::store::embedded::Embedded;
 use crate::store::{Ledger, Person};
 
 /// What the events are called.

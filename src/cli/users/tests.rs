@@ -1,6 +1,13 @@
 use clap::Parser;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::*;
+use crate::cli::record::Terminal;
+use crate::clock::Clock;
+use crate::config::Environment;
+use crate::record::Kind;
+use crate::store::{Filter, Ledger};
 
 const ANN: &str = "6b012e4109cc968f8a928bce";
 const BOB: &str = "6b012e4109cc968f8a928bc1";
@@ -17,7 +24,10 @@ struct Shell {
 }
 
 /// Exit code, standard output, standard error.
-type Printed = (u8, String, String);
+type Printed = (Exit, String, String);
+
+const DONE: Exit = Exit::Ok;
+const FAILED: Exit = Exit::Failed;
 
 impl Shell {
     fn new() -> Self {
@@ -25,7 +35,24 @@ impl Shell {
     }
 
     fn users(&self, line: &str) -> Printed {
-        run_args(&self.parse(line).unwrap())
+        run_args(&self.parse(line).unwrap(), &Environment::of([]))
+    }
+
+    /// What the record tells, the newest last: action, whom it was done to, and what.
+    fn told(&self) -> Vec<(String, String, Value)> {
+        let store = Embedded::open(&self.dir.path().join("data")).unwrap();
+        let house = House::open().unwrap();
+        let filter = Filter { kinds: vec![Kind::Audit], ..Filter::default() };
+        let kept = house.wait_for(store.find(&filter, None, 99)).unwrap();
+        house.close();
+        let mut events: Vec<Value> = kept.iter().map(|line| serde_json::from_str(&line.text).unwrap()).collect();
+        events.sort_by_key(|event| event["_id"].to_string());
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let members = |event: &Value| {
+            assert_eq!((&event["actor"], &event["category"]), (&json!("cli"), &json!("ADMIN")), "{event}");
+            (text(&event["action"]), text(&event["userId"]), event["about"].clone())
+        };
+        events.iter().map(members).collect()
     }
 
     fn parse(&self, line: &str) -> Result<Args, clap::Error> {
@@ -35,10 +62,20 @@ impl Shell {
     }
 }
 
-fn run_args(args: &Args) -> Printed {
+fn run_args(args: &Args, environment: &Environment) -> Printed {
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let code = run(args, &mut out, &mut err);
+    let code = run(args, &mut desk(environment, &mut out, &mut err, &mut io::empty()));
     (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+}
+
+fn desk<'a>(
+    environment: &'a Environment,
+    out: &'a mut dyn Write,
+    err: &'a mut dyn Write,
+    input: &'a mut dyn io::BufRead,
+) -> Desk<'a> {
+    let (terminal, clock) = (Terminal::default(), Clock::manual(Timestamp::UNIX_EPOCH));
+    Desk { environment, out, err, input, terminal, clock, zone: TimeZone::UTC }
 }
 
 fn done(out: &str) -> Printed {
@@ -163,8 +200,8 @@ fn a_store_that_fails_is_named() {
 fn with_librechats_directory_configured_a_note_says_that_these_people_are_not_used() {
     let shell = Shell::new();
     shell.users(&format!("set {ANN}"));
-    let args = Args { librechat_directory: true, ..shell.parse("list").unwrap() };
-    let (code, _, err) = run_args(&args);
+    let environment = Environment::of([("MONGO_URI", "mongodb://127.0.0.1/LibreChat")]);
+    let (code, _, err) = run_args(&shell.parse("list").unwrap(), &environment);
     assert_eq!(code, DONE);
     assert!(err.starts_with("note: MongoDB is configured"), "{err}");
 }
@@ -182,11 +219,105 @@ fn a_reader_that_has_heard_enough_is_no_failure() {
     }
     let shell = Shell::new();
     shell.users(&format!("set {ANN}"));
-    assert_eq!(run(&shell.parse("list").unwrap(), &mut Closed, &mut Vec::new()), DONE);
+    let environment = Environment::of([]);
+    let ended =
+        run(&shell.parse("list").unwrap(), &mut desk(&environment, &mut Closed, &mut Vec::new(), &mut io::empty()));
+    assert_eq!(ended, DONE);
 }
 
 #[test]
 fn the_help_has_examples() {
     let help = Tollgate::try_parse_from(["users", "--help"]).unwrap_err().to_string();
     assert!(help.contains("tollgate users set 6b012e4109cc968f8a928bce --email"), "{help}");
+}
+
+#[test]
+fn each_change_is_told_by_what_may_be_done_and_not_by_addresses() {
+    let shell = Shell::new();
+    let idp = "--issuer https://idp.example.edu/ --subject 3f2a9c";
+    for line in [
+        format!("set {ANN} --email ann@example.edu --role USER --group b --group a"),
+        format!("set {ANN} --role USER"),
+        format!("set {ANN} --role ADMIN --no-groups"),
+        format!("set {ANN} --email ann@lab.test {idp}"),
+        format!("set {ANN} {idp}"),
+        format!("set {ANN} --no-account"),
+        format!("set {BOB}"),
+        format!("remove {ANN}"),
+    ] {
+        assert_eq!(shell.users(&line).0, DONE, "{line}");
+    }
+    let user = json!({"groups": ["a", "b"], "role": "USER"});
+    let admin = json!({"groups": [], "role": "ADMIN"});
+    let told = |action: &str, user: &str, about: Value| (action.to_owned(), user.to_owned(), about);
+    let expected = [
+        told("users.set", ANN, json!({"changed": ["email", "role", "groups"], "after": user})),
+        told("users.set", ANN, json!({"changed": ["role", "groups"], "before": user, "after": admin})),
+        told("users.set", ANN, json!({"changed": ["email", "account"], "before": admin, "after": admin})),
+        told("users.set", ANN, json!({"changed": ["account"], "before": admin, "after": admin})),
+        told("users.set", BOB, json!({"changed": [], "after": {"groups": []}})),
+        told("users.removed", ANN, json!({"before": admin})),
+    ];
+    assert_eq!(shell.told(), expected, "what changes nothing is not told");
+    for word in ["ann@", "idp.example.edu", "3f2a9c"] {
+        assert!(!format!("{:?}", shell.told()).contains(word), "{word}");
+    }
+}
+
+#[test]
+fn a_change_that_fails_is_taken_back() {
+    let shell = Shell::new();
+    let idp = "--issuer https://idp.example.edu --subject 3f2a9c";
+    assert_eq!(shell.users(&format!("set {ANN} {idp}")).0, DONE);
+    assert_eq!(shell.users(&format!("set {BOB} {idp}")).0, FAILED);
+    let [_, (_, second, about), (action, third, back)] = &shell.told()[..] else { panic!("{:?}", shell.told()) };
+    assert_eq!((&**second, &**third, &**action), (BOB, BOB, "users.set"));
+    assert_eq!(about["changed"], json!(["account"]));
+    assert!(back["failed"].is_string() && back.as_object().unwrap().len() == 1, "{back}");
+}
+
+#[test]
+fn without_a_record_nothing_is_changed() {
+    let shell = Shell::new();
+    assert_eq!(shell.users(&format!("set {ANN} --role USER")).0, DONE);
+    let records = shell.dir.path().join("data/records");
+    std::fs::write(records.join("signing.key"), "no key").unwrap();
+    let missing = records.join("other.key");
+    let other = format!("--signing-key {}", missing.display());
+    for (line, why) in [
+        (format!("set {ANN} --role ADMIN"), "is no signing key"),
+        (format!("set {BOB}"), "is no signing key"),
+        (format!("remove {ANN}"), "is no signing key"),
+        (format!("set {ANN} --role ADMIN {other}"), "there is no signing key"),
+        (format!("remove {ANN} {other}"), "there is no signing key"),
+    ] {
+        let (code, out, err) = shell.users(&line);
+        assert_eq!((code, out.as_str()), (FAILED, ""), "{line}");
+        assert!(err.starts_with("error: nothing was changed, for the record cannot tell of it: "), "{line}: {err}");
+        assert!(err.contains(why), "{line}: {err}");
+    }
+    assert!(!missing.exists(), "a key that is named is not made");
+    let people: Value = serde_json::from_str(&shell.users("list --format json").1).unwrap();
+    assert_eq!(people, json!([{"id": ANN, "email": null, "role": "USER", "groups": []}]));
+    assert_eq!(shell.told().len(), 1);
+}
+
+/// Settings that name no store leave nobody who could be told.
+#[test]
+fn where_the_record_is_no_store_one_has_to_be_named() {
+    let shell = Shell::new();
+    let data = shell.dir.path().join("data");
+    let environment = Environment::of([("TOLLGATE_RECORDS", "stdout"), ("TOLLGATE_DATA", data.to_str().unwrap())]);
+    let users = |line: &str| {
+        let words = ["users"].into_iter().chain(line.split_whitespace());
+        run_args(&Tollgate::try_parse_from(words).unwrap().users, &environment)
+    };
+    std::fs::create_dir_all(data.join("records")).unwrap();
+    crate::record::heads::Signer::open_or_make(&data.join("records/signing.key")).unwrap();
+    let (code, _, err) = users(&format!("set {ANN} --role USER"));
+    assert_eq!(code, Exit::Usage, "{err}");
+    assert!(err.contains("name one with --sink or --data"), "{err}");
+    assert_eq!(users("list --format json").1, "[]\n");
+    assert_eq!(users(&format!("set {ANN} --role USER --sink embedded")).0, DONE);
+    assert_eq!(shell.told().len(), 1);
 }

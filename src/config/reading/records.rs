@@ -8,7 +8,7 @@ use super::super::records::{Records, SinkKind};
 use super::super::written::{self, Text};
 use super::{Origin, Reader, Value, shown};
 use crate::record::sinks::FileOptions;
-use crate::record::{Durable, OnFull};
+use crate::record::{Durable, Mask, MaskIp, OnFull};
 use crate::report::Fault;
 
 const MIB: u64 = 1 << 20;
@@ -30,6 +30,7 @@ impl Reader<'_> {
             durable: self.durable(written.durable),
             on_full: self.on_full(written.on_full),
             signing_key: written.signing_key.map(|path| PathBuf::from(path.value)),
+            mask: self.mask(written.mask),
             keep: self.keep(written.keep),
         }
     }
@@ -121,6 +122,35 @@ impl Reader<'_> {
                 OnFull::Refuse
             }
         }
+    }
+
+    fn mask(&mut self, written: written::Mask) -> Mask {
+        let ip = [("none", MaskIp::None), ("subnet", MaskIp::Subnet), ("hash", MaskIp::Hash)];
+        Mask {
+            ip: self.choice("records.mask.ip", written.ip, &ip, "the choices are none, subnet and hash"),
+            no_user_agent: self.choice(
+                "records.mask.user_agent",
+                written.user_agent,
+                &[("keep", false), ("drop", true)],
+                "the choices are keep and drop",
+            ),
+            no_ids_in_paths: self.choice(
+                "records.mask.path",
+                written.path,
+                &[("keep", false), ("ids", true)],
+                "the choices are keep and ids",
+            ),
+        }
+    }
+
+    /// One of these words; the default where none is written.
+    fn choice<T: Copy + Default>(&mut self, name: &str, written: Text, choices: &[(&str, T)], help: &str) -> T {
+        let Some(value) = written.map(|spanned| self.in_file(spanned)) else { return T::default() };
+        if let Some((_, choice)) = choices.iter().find(|(word, _)| *word == value.text) {
+            return *choice;
+        }
+        self.blame(&value.origin, "setting-choice", format!("{name}: {} is no choice", shown(&value.text)), help);
+        T::default()
     }
 
     fn bytes(&mut self, name: &str, written: Text, default: u64, (least, most): (u64, u64)) -> u64 {

@@ -14,6 +14,7 @@ mod disk;
 mod erased;
 mod kept;
 mod killed;
+mod masked;
 mod poison;
 
 /// Chance that can be had again (SplitMix64), beginning where `TOLLGATE_RECORD_SEED` says.

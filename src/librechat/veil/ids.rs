@@ -192,7 +192,7 @@ mod tests {
             let uuid = uuid::Uuid::from_bytes(bytes);
             let id = match kind {
                 0 => uuid.hyphenated().to_string(),
-                1 => uuid.simple().to_string()[..24].to_owned(),
+                1 => uuid.simple().to_string().chars().take(24).collect(),
                 _ => letters,
             };
             // A word of small letters that is by chance all of 21.

@@ -128,7 +128,8 @@ async fn work(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
     if place.has_mongo() {
         let note =
             "note: MongoDB is configured, so the proxy looks people up in LibreChat's database; these are not used";
-        writeln!(desk.err, "{note}")?;
+        // Where not even a note can be written, the command itself still can be.
+        let _unread = writeln!(desk.err, "{note}");
     }
     let data = place.data();
     // Opening makes what is missing. Only `set` shall: a mistyped directory is no empty one.

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
+use mongodb::bson::{Document, doc};
 use serde_json::{Value, json};
 
 use super::asking::{Ask, Asker};
@@ -11,6 +12,7 @@ use super::kept::{Frame, Kept, frames, segments};
 use crate::POLICY;
 use crate::mongo::{Relay, Way, server_of, through, with_directory};
 use crate::mongod::with_mongod;
+use crate::world::World;
 
 /// Refusals that wait for MongoDB when Tollgate is killed.
 const WAITING: usize = 40;
@@ -75,7 +77,14 @@ async fn harmed(kind: Harm) {
         let mut user = Asker::new(world.addr, &world.bearer("User"));
         assert_eq!(user.ask(Ask::Refused, "before").await.expect("an answer").status, 403);
         let waiting = "tollgate_record_waiting{sink=\"mongo\"}";
-        world.until("MongoDB has it", async |world| world.metric(waiting).await == "0").await;
+        // Nothing may seem to wait as long as the lane has not seen that there is something.
+        let is_there = async |_: &mut World| {
+            let audit = mongod.own.collection::<Document>("audit");
+            let found = audit.count_documents(doc! {"details.userAgent": "before"});
+            found.await.expect("a count") == 1
+        };
+        world.until("MongoDB has it", is_there).await;
+        world.until("that is written down", async |world| world.metric(waiting).await == "0").await;
         relay.set(Way::Cut);
         for n in 0..WAITING {
             assert_eq!(user.ask(Ask::Refused, &format!("waiting {n}")).await.expect("an answer").status, 403);

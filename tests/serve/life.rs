@@ -168,7 +168,7 @@ async fn a_stream_without_end_is_cut_when_the_time_to_drain_is_over() {
     assert!(began.elapsed() >= Duration::from_secs(1), "cut too early: {:?}", began.elapsed());
     let (status, entries) = world.stop_by_itself().await;
     assert_eq!(status.code(), Some(0));
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     assert!(entries.iter().any(|entry| entry["kind"] == "usage"), "the turn is recorded");
 }
 

@@ -21,7 +21,7 @@ use crate::world::{Plan, World};
 
 /// How long a change in the directory may take to be felt (setting `identity.cache`), and the time that the asking takes.
 const MEMORY: Duration = Duration::from_secs(5);
-const SLACK: Duration = Duration::from_millis(1_500);
+const SLACK: Duration = Duration::from_secs(5);
 
 /// The captured people; LibreChat knows the same ones.
 const USER: &str = "6b012e4109cc968f8a928bce";

@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 /// How long anything may take before a test is given up. It is never waited for when all goes well.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a raw connection must be silent to count as finished after a whole answer, when at most another one to a
 /// pipelined request can come.
 const PAUSE: Duration = Duration::from_millis(50);

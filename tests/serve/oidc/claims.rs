@@ -184,7 +184,7 @@ async fn a_provider_that_does_not_answer_about_people_keeps_nobody_waiting_for_l
     let seen = tokio::join!(sees(), sees(), sees());
     assert_eq!(seen, (user.clone(), user.clone(), user.clone()), "what is not known does not count");
     let took = begun.elapsed();
-    assert!((Duration::from_secs(1)..Duration::from_secs(3)).contains(&took), "{took:?}");
+    assert!((Duration::from_secs(1)..Duration::from_secs(8)).contains(&took), "{took:?}");
     assert_eq!(lab.idp.asked("/userinfo"), 1, "three questions at once are one");
     let begun = Instant::now();
     assert_eq!(sees().await, user);

@@ -44,7 +44,7 @@ async fn new_keys_are_found_when_they_are_used_and_old_ones_stay_good_while_they
     while ask(&with_old).await == 200 {
         assert_eq!(ask(&with_new).await, 200);
         assert_eq!(ask(&unheard).await, 401);
-        assert!(begun.elapsed() < GAP + WAIT + Duration::from_secs(5), "a key that was taken back is still good");
+        assert!(begun.elapsed() < GAP + WAIT + Duration::from_secs(10), "a key that was taken back is still good");
         good += 1;
     }
     assert_eq!((ask(&with_old).await, ask(&with_new).await), (401, 200), "remembered tokens go with their key");
@@ -121,7 +121,7 @@ async fn while_the_provider_is_away_known_keys_stay_good_and_nobody_waits() {
         );
         // Whoever waited for the provider would have waited at least this long.
         assert!(p99 < WAIT, "{manner:?}: requests whose key is known waited {p99:?}");
-        assert!(slowest_bad < WAIT + Duration::from_secs(1), "{manner:?}: an unknown key waited {slowest_bad:?}");
+        assert!(slowest_bad < WAIT + Duration::from_secs(4), "{manner:?}: an unknown key waited {slowest_bad:?}");
         // Once more after the failure.
         assert_eq!(send(&world, "known", USER, &good, &cookies).await.status, 200, "{manner:?}");
         let ready = crate::support::get(world.admin, "/readyz", &[]).await;

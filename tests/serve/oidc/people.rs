@@ -155,7 +155,7 @@ async fn the_people_of_librechats_database_are_found_by_their_accounts() {
                     answer.status == 200 && answer.json()["openAI"] == openai
                 })
                 .await;
-            assert!(changed.elapsed() < Duration::from_millis(6_500), "{:?}", changed.elapsed());
+            assert!(changed.elapsed() < Duration::from_secs(12), "{:?}", changed.elapsed());
         };
 
         // A local account of the same address is nobody's account at the provider, and is not made one.

@@ -205,8 +205,8 @@ async fn a_server_that_hangs_is_not_waited_for() {
     for _ in 0..3 {
         let start = tokio::time::Instant::now();
         let error = hasty.take(&[spend("a", 1, 10)], Uuid::new_v4(), MINUTE).await.unwrap_err();
-        // Twice the patience, for a machine that is busy.
-        assert!(start.elapsed() < patience * 2, "{:?}", start.elapsed());
+        // Much of the patience more, for a machine that is busy.
+        assert!(start.elapsed() < patience * 10, "{:?}", start.elapsed());
         assert!(error.transient && error.message.contains("no answer within 250 ms"), "{error}");
         assert!(error.message.starts_with(&format!("127.0.0.1:{}", server.port)), "{error}");
     }

@@ -29,7 +29,7 @@ pub struct Mask {
 pub enum MaskIp {
     /// All of it.
     #[default]
-    None,
+    Keep,
     /// The network that it is in: /24 of IPv4, /48 of IPv6.
     Subnet,
     /// A name for it, the same in all entries of a data directory: 16 hex digits.
@@ -67,7 +67,7 @@ impl Masks {
     /// The address as it is written; none where it is written as it came.
     pub fn address(&self, address: IpAddr) -> Option<Box<str>> {
         match (self.mask.ip, &self.key) {
-            (MaskIp::None, _) => None,
+            (MaskIp::Keep, _) => None,
             (MaskIp::Subnet, _) => Some(network(address)),
             (MaskIp::Hash, Some(key)) => Some(name(address, key)),
             // It cannot be hashed, and must not be written.
@@ -180,10 +180,10 @@ mod tests {
 
     #[test]
     fn all_is_written_by_default() {
-        let (masks, _directory) = masks(MaskIp::None);
+        let (masks, _directory) = masks(MaskIp::Keep);
         assert_eq!(written(&masks, "198.51.100.7"), None);
         assert!(!masks.no_user_agent() && !masks.no_ids_in_paths());
-        assert_eq!(Mask::default().ip, MaskIp::None);
+        assert_eq!(Mask::default().ip, MaskIp::Keep);
     }
 
     #[test]
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn what_is_no_key_is_not_used() {
-        let (_, directory) = masks(MaskIp::None);
+        let (_, directory) = masks(MaskIp::Keep);
         let path = directory.path().join("mask.key");
         fs::write(&path, [7; KEY - 1]).unwrap();
         let fault = Masks::open(Mask { ip: MaskIp::Hash, ..Mask::default() }, &path).unwrap_err();

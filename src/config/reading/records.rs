@@ -125,9 +125,9 @@ impl Reader<'_> {
     }
 
     fn mask(&mut self, written: written::Mask) -> Mask {
-        let ip = [("none", MaskIp::None), ("subnet", MaskIp::Subnet), ("hash", MaskIp::Hash)];
+        let ip = [("keep", MaskIp::Keep), ("subnet", MaskIp::Subnet), ("hash", MaskIp::Hash)];
         Mask {
-            ip: self.choice("records.mask.ip", written.ip, &ip, "the choices are none, subnet and hash"),
+            ip: self.choice("records.mask.ip", written.ip, &ip, "the choices are keep, subnet and hash"),
             no_user_agent: self.choice(
                 "records.mask.user_agent",
                 written.user_agent,

@@ -22,11 +22,13 @@ use crate::store::StoreError;
 use crate::store::counters::{Answer, Counters, Draw, Hold, Lack, Reading, Use, Vacated};
 
 mod asking;
+pub mod bound;
 mod circuit;
 mod meters;
 mod plan;
 pub mod rebuild;
 mod receipt;
+pub mod room;
 mod share;
 pub mod tokens;
 mod vacating;

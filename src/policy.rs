@@ -8,6 +8,7 @@
 //! -> `check` (what contradicts itself) -> `snapshot` (what is asked). `policies/README.md` is the language's reference
 //! for operators.
 
+pub mod cases;
 pub mod charge;
 pub mod charges;
 pub mod check;
@@ -21,6 +22,7 @@ pub mod mapping;
 pub mod prices;
 pub mod rates;
 pub mod snapshot;
+pub mod statements;
 pub mod words;
 pub mod written;
 
@@ -34,7 +36,7 @@ mod rules;
 mod tree;
 mod view;
 
-pub use compile::{Source, compile, compile_with};
+pub use compile::{Source, compile, compile_listed, compile_with};
 pub use snapshot::{Counts, Mode, Snapshot, decide};
 pub use view::View;
 pub use words::{Ask, Caller, Feature, Outcome, Part, Reason, RuleId, Sight, Surface, Target, Tool, Unjudged, Verdict};

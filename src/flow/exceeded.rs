@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use super::quota::{Quota, seconds_of, seconds_until};
 use crate::librechat::balance::{self, CREDIT};
 use crate::librechat::phrasing::Shortage;
+use crate::meter::room::{Room, whole_second};
 use crate::policy::charge::{Charge, Unit, Window};
 use crate::policy::limits::Measure;
 use crate::policy::{RuleId, Snapshot};
@@ -48,17 +49,6 @@ enum Counts {
     Balance,
 }
 
-/// When there is room again, the soonest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Room {
-    /// When a turn ends.
-    Soon,
-    /// At this moment.
-    At(Timestamp),
-    /// Not for this request.
-    Never,
-}
-
 // === impl Exceeded ===
 
 impl Exceeded {
@@ -80,14 +70,10 @@ impl Exceeded {
             Some(Short { charge, lack, counts })
         });
         let mut shorts: Vec<_> = shorts.collect();
-        // What resets last comes first; the order of charges holds among equals.
-        shorts.sort_by_key(|short| std::cmp::Reverse(short.room()));
+        shorts.sort_by_key(|short| short.room().last_first());
         let decides = shorts.first()?;
         let room = decides.room();
-        let resets_at = match room {
-            Room::At(moment) => Some(moment),
-            Room::Soon | Room::Never => None,
-        };
+        let resets_at = room.moment();
         let seconds = seconds_of(&decides.charge.window, at);
         let wait = resets_at.map(|moment| seconds_until(moment, at));
         Some(Self {
@@ -130,21 +116,14 @@ pub(super) fn instant(moment: Timestamp) -> String {
     whole_second(moment).to_string()
 }
 
-fn whole_second(moment: Timestamp) -> Timestamp {
-    let second = moment.as_second() + i64::from(moment.subsec_nanosecond() > 0);
-    Timestamp::from_second(second).unwrap_or(moment)
-}
-
 // === impl Short ===
 
 impl Short<'_> {
     fn room(&self) -> Room {
-        match self.lack.resets {
+        match self.counts {
             // Somebody has to add to it.
-            _ if self.counts == Counts::Balance => Room::Never,
-            _ if self.charge.never_fits() => Room::Never,
-            Some(moment) => Room::At(moment),
-            None => Room::Soon,
+            Counts::Balance => Room::Never,
+            Counts::Limit(_) => Room::of(self.charge, self.lack),
         }
     }
 

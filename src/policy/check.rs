@@ -80,7 +80,7 @@ fn entry_name(entry: &Entry, faults: &mut Faults<'_>) {
 }
 
 /// Whether the name can match anything: not empty, no white space around it, nothing in it that cannot be seen.
-fn plain_name(name: &Spotted<String>, what: &str, faults: &mut Faults<'_>) -> bool {
+pub(super) fn plain_name(name: &Spotted<String>, what: &str, faults: &mut Faults<'_>) -> bool {
     let fault = match name.value.as_str() {
         "" => Fault::error(codes::EMPTY_NAME, format!("{what} is empty")).help("write a name, or remove it"),
         value if value.contains(is_invisible) => {

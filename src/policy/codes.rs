@@ -34,9 +34,9 @@ codes! {
     VERSION_MISSING = "version-missing";
     /// The file is written for another version of the language.
     VERSION_UNKNOWN = "version-unknown";
-    /// A rule of a mapping, a limit, a price or a budget lacks one of its keys.
+    /// A rule of a mapping, a limit, a price, a budget, a case or a matrix lacks one of its keys.
     MISSING_KEY = "missing-key";
-    /// The same role, group, user, endpoint, setting, limit, price or rule of a mapping is defined twice.
+    /// The same role, group, user, endpoint, setting, limit, price, rule of a mapping or case is defined twice.
     DEFINED_TWICE = "defined-twice";
     /// A name is empty.
     EMPTY_NAME = "empty-name";
@@ -62,7 +62,7 @@ codes! {
     HIDES_NOTHING = "hides-nothing";
     /// `unrestricted: true` stands beside a list of models or of allowed tools, which it would make pointless.
     UNRESTRICTED_WITH_MODELS = "unrestricted-with-models";
-    /// A model, a tool, a parameter or a pattern stands twice in one list.
+    /// A model, a tool, a parameter, a pattern or a caller stands twice in one list.
     DUPLICATE_MODEL = "duplicate-model";
     /// A model, a tool or a pattern stands beside `*`, which matches it already, or repeats a star.
     REDUNDANT_MODEL = "redundant-model";
@@ -108,4 +108,18 @@ codes! {
     NOT_AN_AGENT = "not-an-agent";
     /// A parameter of agents that chooses what is called or where, and can never be allowed.
     HARMFUL_PARAMETER = "harmful-parameter";
+    /// A case file has no case, or a matrix no cell.
+    NO_CASES = "no-cases";
+    /// A case names a caller that its file, or its matrix, does not have.
+    UNKNOWN_CALLER = "unknown-caller";
+    /// A case names a limit that the policy does not have.
+    UNKNOWN_LIMIT = "unknown-limit";
+    /// A case names a rule that the policy does not have.
+    UNKNOWN_RULE = "unknown-rule";
+    /// A moment that cannot be read, or that is not the same everywhere.
+    BAD_TIME = "bad-time";
+    /// What was used, or when it resets, depends on the time, and the case has none.
+    CASE_WITHOUT_CLOCK = "case-without-clock";
+    /// A case expects what the policy can never answer.
+    IMPOSSIBLE_CASE = "impossible-case";
 }

@@ -9,8 +9,9 @@ use sha2::{Digest, Sha256};
 use super::check::check;
 use super::defaults::UserDefaults;
 use super::faults::Faults;
-use super::merge::merge;
+use super::merge::{Merged, merge};
 use super::snapshot::Snapshot;
+use super::statements::{Statement, statements};
 use super::{tree, written};
 use crate::report::Report;
 
@@ -39,6 +40,27 @@ pub fn compile(sources: &[Source]) -> Result<(Snapshot, Report), Report> {
 ///
 /// As [`compile`], and what is wrong with the defaults.
 pub fn compile_with(sources: &[Source], defaults: &UserDefaults) -> Result<(Snapshot, Report), Report> {
+    let (snapshot, _, warnings) = compiled(sources, defaults, |_, _| ())?;
+    Ok((snapshot, warnings))
+}
+
+/// [`compile_with`], and with the policy its statements with their places.
+///
+/// # Errors
+///
+/// As [`compile_with`].
+pub fn compile_listed(
+    sources: &[Source],
+    defaults: &UserDefaults,
+) -> Result<(Snapshot, Vec<Statement>, Report), Report> {
+    compiled(sources, defaults, statements)
+}
+
+fn compiled<T>(
+    sources: &[Source],
+    defaults: &UserDefaults,
+    also: impl FnOnce(&Merged, &Faults<'_>) -> T,
+) -> Result<(Snapshot, T, Report), Report> {
     let mut faults = Faults::new(sources);
     let mut files = Vec::with_capacity(sources.len());
     for (index, source) in sources.iter().enumerate() {
@@ -53,7 +75,9 @@ pub fn compile_with(sources: &[Source], defaults: &UserDefaults) -> Result<(Snap
     if faults.has_errors() {
         return Err(faults.into_report());
     }
-    Ok((Snapshot::new(&merged, messages, revision(sources, defaults), sources.len()), faults.into_report()))
+    let also = also(&merged, &faults);
+    let snapshot = Snapshot::new(&merged, messages, revision(sources, defaults), sources.len());
+    Ok((snapshot, also, faults.into_report()))
 }
 
 /// The revision: the same for the same texts, wherever the files are.

@@ -80,7 +80,8 @@ impl<'a> Faults<'a> {
         self.report
     }
 
-    fn place(&self, spot: Spot) -> Option<Place> {
+    /// The place in its file; none where it is written in no file.
+    pub(super) fn place(&self, spot: Spot) -> Option<Place> {
         let source = self.sources.get(spot.source)?;
         let span = (spot.start..spot.end).into();
         Some(Place { file: source.path.clone(), line: spot.line, column: spot.column, span })

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use indexmap::map::Entry as Slot;
 
 use super::codes;
-use super::faults::Faults;
+use super::faults::{Faults, Spot};
 use super::mapping::{WrittenGroup, WrittenRole};
 use super::prices::Price;
 use super::snapshot::{Fallback, Mode};
@@ -44,6 +44,8 @@ pub(super) struct Merged {
     pub(super) default_price: Option<Spotted<Option<Price>>>,
     /// Whether LibreChat's rates are the prices of models that have none here.
     pub(super) librechat_rates: bool,
+    /// The settings that open or close something, by the rules that they are, as far as they are written.
+    pub(super) settings: Vec<(&'static str, Spot)>,
     /// Entries in the order of the files; the key of a user is in lower case.
     pub(super) entries: IndexMap<(Section, String), Entry>,
 }
@@ -105,6 +107,7 @@ pub(super) fn merge(files: Vec<File>, faults: &mut Faults<'_>) -> Merged {
             add(&mut entries, entry, faults);
         }
     }
+    let written = settings.written();
     Merged {
         mode: settings.mode.map_or(Mode::Enforce, |mode| mode.value),
         unlisted_endpoint: settings.unlisted_endpoint.map_or(Fallback::Deny, |fallback| fallback.value),
@@ -126,7 +129,27 @@ pub(super) fn merge(files: Vec<File>, faults: &mut Faults<'_>) -> Merged {
         prices,
         default_price: settings.default_price,
         librechat_rates: settings.librechat_rates.is_some_and(|used| used.value),
+        settings: written,
         entries,
+    }
+}
+
+// === impl Settings ===
+
+impl Settings {
+    /// Where the settings are written that decide by themselves, by the rules that they are.
+    fn written(&self) -> Vec<(&'static str, Spot)> {
+        let fallback = |rule, setting: &Option<Spotted<Fallback>>| Some((rule, setting.as_ref()?.spot));
+        [
+            fallback("unlisted.endpoint", &self.unlisted_endpoint),
+            fallback("unlisted.role", &self.unlisted_role),
+            fallback("user_keys", &self.user_keys),
+            fallback("system_models.speech", &self.speech),
+            self.remote_api.as_ref().map(|enabled| ("remote_api.enabled", enabled.spot)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 }
 

@@ -4,10 +4,10 @@
 //! that they can be pasted; `unrestricted`, `deny` and `users:` are Tollgate's own.
 
 mod defaults;
-mod limits;
+pub(super) mod limits;
 mod mapping;
 mod prices;
-mod read;
+pub(super) mod read;
 mod turns;
 
 pub use limits::{WrittenLimit, WrittenLimits};

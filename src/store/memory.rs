@@ -99,6 +99,14 @@ impl Memory {
         Ok(answer)
     }
 
+    /// [`Counters::read`], at once.
+    pub(crate) fn look(&self, draws: &[Draw]) -> Option<Reading> {
+        let now = now(&self.clock);
+        let kept = self.kept.lock();
+        let uses = draws.iter().map(|draw| kept.books.standing(draw, now).used(draw)).collect();
+        kept.books.counts().then_some(Reading { at: now, uses })
+    }
+
     /// [`Counters::rebuild`], at once.
     ///
     /// # Errors
@@ -166,10 +174,7 @@ impl Counters for Memory {
     }
 
     async fn read(&self, draws: &[Draw]) -> Result<Option<Reading>, StoreError> {
-        let now = now(&self.clock);
-        let kept = self.kept.lock();
-        let uses = draws.iter().map(|draw| kept.books.standing(draw, now).used(draw)).collect();
-        Ok(kept.books.counts().then_some(Reading { at: now, uses }))
+        Ok(self.look(draws))
     }
 
     async fn rebuild(&self, known: &[Draw]) -> Result<Rebuilt, StoreError> {

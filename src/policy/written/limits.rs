@@ -192,7 +192,7 @@ fn missing(keys: &Keys, spot: Spot, faults: &mut Faults<'_>) {
 const WINDOWS: &str = "90s, 1m, 24h, 7d (so long from each use), or hour, day, week, month (of the calendar)";
 
 /// A number or a text, as it is written.
-pub(super) fn written(node: &Node) -> Option<String> {
+pub(in crate::policy) fn written(node: &Node) -> Option<String> {
     match &node.value {
         Value::Integer(number) => Some(number.to_string()),
         Value::Float(text) | Value::Text(text) => Some(text.clone()),

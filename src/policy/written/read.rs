@@ -39,7 +39,8 @@ const AGENTS_KEYS: &[&str] = &["parameters", "tools"];
 /// What a later version will have. Silence about it would be a promise that is not kept.
 const ENTRY_KEYS_TO_COME: &[&str] = &["mode"];
 
-type Entries = [(Key, Node)];
+/// The keys of a mapping and what stands behind them.
+pub(in crate::policy) type Entries = [(Key, Node)];
 
 /// Reads one file's tree.
 pub(in crate::policy) fn read(source: usize, root: &Node, faults: &mut Faults<'_>) -> File {
@@ -77,7 +78,7 @@ pub(in crate::policy) fn read(source: usize, root: &Node, faults: &mut Faults<'_
     file
 }
 
-fn version(source: usize, entries: &Entries, faults: &mut Faults<'_>) {
+pub(in crate::policy) fn version(source: usize, entries: &Entries, faults: &mut Faults<'_>) {
     let help = "write \"version: 1\" as the first line";
     match entries.iter().find(|(key, _)| key.name == "version") {
         None => {
@@ -272,7 +273,7 @@ pub(super) fn names(key: &Key, node: &Node, item: &str, faults: &mut Faults<'_>)
     Some(Spotted { value, spot: key.spot })
 }
 
-pub(super) fn mapping<'a>(node: &'a Node, what: &str, faults: &mut Faults<'_>) -> Option<&'a Entries> {
+pub(in crate::policy) fn mapping<'a>(node: &'a Node, what: &str, faults: &mut Faults<'_>) -> Option<&'a Entries> {
     if let Value::Map(entries) = &node.value {
         return Some(entries);
     }
@@ -283,7 +284,7 @@ pub(super) fn mapping<'a>(node: &'a Node, what: &str, faults: &mut Faults<'_>) -
     None
 }
 
-pub(super) fn text(node: &Node, what: &str, faults: &mut Faults<'_>) -> Option<Spotted<String>> {
+pub(in crate::policy) fn text(node: &Node, what: &str, faults: &mut Faults<'_>) -> Option<Spotted<String>> {
     let fault = wrong_type(what, "text", &node.value);
     match &node.value {
         Value::Text(text) => return Some(Spotted { value: text.clone(), spot: node.spot }),
@@ -301,7 +302,7 @@ pub(super) fn truth(key: &Key, node: &Node, faults: &mut Faults<'_>) -> Option<S
     None
 }
 
-pub(super) fn word<T: Copy>(
+pub(in crate::policy) fn word<T: Copy>(
     key: &Key,
     node: &Node,
     words: &[(&str, T)],
@@ -326,7 +327,7 @@ pub(super) fn word<T: Copy>(
 }
 
 /// A key that does not belong where it stands.
-pub(super) fn stray(key: &Key, known: &[&str], to_come: &[&str], faults: &mut Faults<'_>) {
+pub(in crate::policy) fn stray(key: &Key, known: &[&str], to_come: &[&str], faults: &mut Faults<'_>) {
     let name = quoted(&key.name);
     if to_come.contains(&key.name.as_str()) {
         let message = format!("this version of Tollgate does not have {name} here");
@@ -343,7 +344,7 @@ pub(super) fn stray(key: &Key, known: &[&str], to_come: &[&str], faults: &mut Fa
     faults.push(key.spot, Fault::error(codes::UNKNOWN_KEY, format!("unknown key {name}")).help(help));
 }
 
-pub(super) fn wrong_type(what: &str, wanted: &str, found: &Value) -> Fault {
+pub(in crate::policy) fn wrong_type(what: &str, wanted: &str, found: &Value) -> Fault {
     Fault::error(codes::WRONG_TYPE, format!("{what} must be {wanted}, not {}", found.kind()))
 }
 
@@ -355,7 +356,7 @@ fn named(key: &Key) -> Spotted<String> {
 
 impl Node {
     /// The value's place, or its key's where there is no value to underline.
-    pub(super) fn spot_or(&self, key: &Key) -> Spot {
+    pub(in crate::policy) fn spot_or(&self, key: &Key) -> Spot {
         if self.spot.start == self.spot.end { key.spot } else { self.spot }
     }
 }

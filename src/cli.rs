@@ -16,6 +16,7 @@ pub mod exit;
 pub mod explain;
 pub mod record;
 pub mod serve;
+pub mod test;
 pub mod usage;
 pub mod users;
 
@@ -30,6 +31,7 @@ pub use exit::Exit;
     after_help = "Start here:
   tollgate demo                                  see it work, free of any outside service
   tollgate check --policies policies/university  check a policy before it is used
+  tollgate test --policies policies/university   run the cases beside it
   tollgate serve --policies policies/university  run in front of LibreChat
 
 Exit codes: 0 ok, 1 failed, 2 denied (explain), 64 bad usage, settings or policy."
@@ -45,6 +47,7 @@ enum Command {
     Demo(demo::Args),
     Check(check::Args),
     Explain(explain::Args),
+    Test(test::Args),
     Users(users::Args),
     Audit(audit::Args),
     Usage(usage::Args),
@@ -68,6 +71,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, environment: &Environment) 
         Command::Demo(args) => demo::run(&args, colour, &mut out, &mut err),
         Command::Check(args) => check::run(&check::Args { colour, ..args }, environment, &mut out, &mut err),
         Command::Explain(args) => explain::run(&explain::Args { colour, ..args }, environment, &mut out, &mut err),
+        Command::Test(args) => test::run(&test::Args { colour, ..args }, environment, &mut out, &mut err),
         Command::Users(args) => with_desk(environment, |desk| users::run(&args, desk)),
         Command::Audit(args) => with_desk(environment, |desk| audit::run(&args, desk)),
         Command::Usage(args) => with_desk(environment, |desk| usage::run(&args, desk)),

@@ -3,6 +3,9 @@
 //! A directory may be a mounted ConfigMap: its files are then links into a hidden directory that is swapped as a whole.
 //! So links to files are followed and hidden names are left out. Sub-directories are not read; they may hold another
 //! policy.
+//!
+//! Beside the files of a policy may lie its cases (`*.test.yaml`). What is about to be used is loaded with them
+//! ([`load_tested`]): a policy that does not do what its cases say is not taken.
 
 mod look;
 mod reloader;
@@ -13,10 +16,31 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::cases::{self, Run};
 use crate::policy::codes;
 use crate::policy::defaults::UserDefaults;
-use crate::policy::{Snapshot, Source, compile_with};
+use crate::policy::{Snapshot, Source, compile_listed, compile_with};
 use crate::report::{Fault, Place, Report};
+
+/// A policy whose cases all hold.
+#[derive(Debug)]
+pub struct Tested {
+    /// The policy.
+    pub policy: Snapshot,
+    /// What its author should look at.
+    pub warnings: Report,
+    /// Its cases; none where there is no case file.
+    pub run: Run,
+}
+
+/// Why a policy is not to be used.
+#[derive(Debug, Default)]
+pub struct Rejected {
+    /// The faults of its files, or its warnings where it has cases that fail.
+    pub report: Report,
+    /// Its cases, where it has no fault: some of them fail.
+    pub run: Run,
+}
 
 /// Reads the policy of a directory, or of a single file.
 ///
@@ -52,6 +76,61 @@ pub fn load_with(policies: &Path, defaults: &UserDefaults) -> Result<(Snapshot, 
     }
 }
 
+/// Reads a policy as [`load_with`] does, and the cases beside it, and runs them. Whoever begins to use a policy gets it from here: one
+/// whose cases fail is not to be had.
+///
+/// # Errors
+///
+/// All faults of the policy; where it has none, all faults of its case files; where these have none, the cases that fail.
+pub fn load_tested(policies: &Path, defaults: &UserDefaults) -> Result<Tested, Rejected> {
+    let (sources, mut report) = read(policies);
+    let (files, unread) = read_all(case_files(policies));
+    report.merge(unread);
+    // As above: what cannot be read may define anything.
+    let unreadable = report.has_errors();
+    let (policy, statements) = match compile_listed(&sources, defaults) {
+        Ok((policy, statements, warnings)) => {
+            report.merge(warnings);
+            (policy, statements)
+        }
+        Err(faults) => {
+            report.merge(faults);
+            return Err(report.into());
+        }
+    };
+    let cases = match crate::policy::cases::read(&files, &policy, &statements) {
+        Ok(cases) if !unreadable => cases,
+        Ok(_) => return Err(report.into()),
+        Err(faults) => {
+            report.merge(faults);
+            return Err(report.into());
+        }
+    };
+    let run = cases::run(&policy, statements, cases, files.len());
+    if run.holds() { Ok(Tested { policy, warnings: report, run }) } else { Err(Rejected { report, run }) }
+}
+
+/// The case files of a policy: those of its directory, or the one beside its single file (`school.test.yaml` beside
+/// `school.yaml`), sorted by name.
+pub fn case_files(policies: &Path) -> Vec<PathBuf> {
+    let directory = policies.is_dir();
+    let beside = if directory { policies } else { policies.parent().unwrap_or(policies) };
+    // What cannot be listed has had its fault as a policy.
+    let Ok(entries) = fs::read_dir(if beside.as_os_str().is_empty() { Path::new(".") } else { beside }) else {
+        return Vec::new();
+    };
+    let own = stem(&name(policies)).map(|stem| format!("{stem}.test"));
+    let belongs = |path: &PathBuf| {
+        let name = name(path);
+        is_case_file(&name) && !path.is_dir() && (directory || stem(&name) == own.as_deref())
+    };
+    // The name of a single file may be without its directory, and faults show files as they were named.
+    let named = |path: PathBuf| beside.join(name(&path));
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| named(entry.path())).filter(belongs).collect();
+    files.sort();
+    files
+}
+
 /// Reads the policy files of a directory (or the single file given), sorted by name.
 ///
 /// What cannot be read is a fault in the report; the sources are then not the whole policy.
@@ -65,6 +144,28 @@ pub fn read(policies: &Path) -> (Vec<Source>, Report) {
             Vec::new()
         }
     };
+    let (sources, unread) = read_all(files);
+    report.merge(unread);
+    (sources, report)
+}
+
+/// Whether a file of this name belongs to a policy: `*.yaml` and `*.yml`, but no `*.test.yaml` and nothing hidden.
+pub fn is_policy_file(name: &str) -> bool {
+    stem(name).is_some_and(|stem| !stem.is_empty() && !stem.starts_with('.') && !stem.ends_with(".test"))
+}
+
+/// Whether a file of this name has cases of a policy: `*.test.yaml` and `*.test.yml`, nothing hidden.
+pub fn is_case_file(name: &str) -> bool {
+    stem(name).and_then(|stem| stem.strip_suffix(".test")).is_some_and(|of| !of.is_empty() && !of.starts_with('.'))
+}
+
+/// A name without `.yaml` or `.yml`; none where it has neither.
+fn stem(name: &str) -> Option<&str> {
+    name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml"))
+}
+
+fn read_all(files: Vec<PathBuf>) -> (Vec<Source>, Report) {
+    let mut report = Report::new();
     let mut sources = Vec::with_capacity(files.len());
     for path in files {
         match fs::read_to_string(&path) {
@@ -73,12 +174,6 @@ pub fn read(policies: &Path) -> (Vec<Source>, Report) {
         }
     }
     (sources, report)
-}
-
-/// Whether a file of this name belongs to a policy: `*.yaml` and `*.yml`, but no `*.test.yaml` and nothing hidden.
-pub fn is_policy_file(name: &str) -> bool {
-    let stem = name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml"));
-    stem.is_some_and(|stem| !stem.is_empty() && !stem.starts_with('.') && !stem.ends_with(".test"))
 }
 
 fn files(directory: &Path, report: &mut Report) -> Vec<PathBuf> {
@@ -123,6 +218,25 @@ fn unreadable(path: &Path, error: &io::Error) -> Fault {
         _ => format!("cannot be read: {error}"),
     };
     Fault::error(codes::UNREADABLE, message).help(help).at(Place::file(path))
+}
+
+// === impl Rejected ===
+
+impl Rejected {
+    /// All of it for people, faults in colour where that is wanted. `policies` is where the policy is.
+    pub fn render_human(&self, colour: bool, policies: &Path) -> String {
+        let mut text = self.report.render_human(colour);
+        for tried in self.run.failures() {
+            text.push_str(&cases::failure(tried, policies));
+        }
+        text
+    }
+}
+
+impl From<Report> for Rejected {
+    fn from(report: Report) -> Self {
+        Self { report, run: Run::default() }
+    }
 }
 
 fn has_policy_file(directory: &Path) -> bool {

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::exit::Exit;
 use super::serve;
-use crate::config::{Environment, Flags};
+use crate::cases::shell_word;
+use crate::config::{Environment, Flags, Settings};
 use crate::policy::Snapshot;
 use crate::reload;
 use crate::report::{Report, counted};
@@ -19,6 +20,8 @@ use crate::report::{Report, counted};
   tollgate check --policies policies/demo
   tollgate check --config /etc/tollgate/tollgate.yaml
   tollgate check --policies policies/demo --format json | jq '.faults[].code'
+
+The cases beside a policy (*.test.yaml) are run by tollgate test.
 
 Exit codes: 0 no fault (there may be warnings), 64 faults.")]
 pub struct Args {
@@ -55,59 +58,81 @@ struct Summary<'a> {
     users: usize,
     limits: usize,
     prices: usize,
+    case_files: usize,
     revision: &'a str,
     mode: &'static str,
 }
 
+/// What was found.
+struct Checked {
+    result: Result<(Snapshot, Report), Report>,
+    /// Where the policy is, where anything says so.
+    policies: Option<PathBuf>,
+    /// Files with cases beside it, which are not read here.
+    case_files: usize,
+}
+
 /// Runs the command. Human faults go to `err`, everything else to `out`.
 pub fn run(args: &Args, environment: &Environment, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
-    let result = match (&args.config, &args.policies) {
-        (None, Some(policies)) => reload::load_with(policies, &serve::user_defaults(environment)),
-        (config, policies) => {
-            let flags = Flags { config: config.clone(), policies: policies.clone(), ..Flags::default() };
-            // Settings are checked where they are written, which is seldom where the secret is.
-            let environment = environment.clone().or("JWT_SECRET", "stands in for the secret while checking");
-            serve::read(&flags, &environment).map(|(_settings, policy, warnings)| (policy, warnings))
-        }
-    };
-    let exit = if result.is_ok() { Exit::Ok } else { Exit::Usage };
+    let checked = check(args, environment);
+    let exit = if checked.result.is_ok() { Exit::Ok } else { Exit::Usage };
     let printed = match args.format {
-        Format::Human => human(&result, args.colour, out, err),
-        Format::Json => json(&result, out),
+        Format::Human => human(&checked, args.colour, out, err),
+        Format::Json => json(&checked, out),
     };
     printed.map(|()| exit).into()
 }
 
-fn human(
-    result: &Result<(Snapshot, Report), Report>,
-    colour: bool,
-    out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> io::Result<()> {
-    match result {
-        Err(faults) => err.write_all(faults.render_human(colour).as_bytes()),
-        Ok((snapshot, warnings)) => {
-            err.write_all(warnings.render_human(colour).as_bytes())?;
-            let counts = snapshot.counts();
-            writeln!(
-                out,
-                "ok: {}, {}, {}, {}, {}, mode {}, revision {}",
-                counted(counts.files, "file"),
-                counted(counts.roles, "role"),
-                counted(counts.groups, "group"),
-                counted(counts.users, "user"),
-                counted(counts.limits, "limit"),
-                snapshot.mode().as_str(),
-                snapshot.revision(),
-            )
+fn check(args: &Args, environment: &Environment) -> Checked {
+    let (result, policies) = match (&args.config, &args.policies) {
+        (None, Some(policies)) => {
+            (reload::load_with(policies, &serve::user_defaults(environment)), Some(policies.clone()))
         }
+        (config, policies) => {
+            let flags = Flags { config: config.clone(), policies: policies.clone(), ..Flags::default() };
+            // Settings are checked where they are written, which is seldom where the secret is.
+            let environment = environment.clone().or("JWT_SECRET", "stands in for the secret while checking");
+            let result = serve::read(&flags, &environment).map(|(_settings, policy, warnings)| (policy, warnings));
+            (result, Settings::policies(&flags, &environment))
+        }
+    };
+    let case_files = policies.as_deref().map_or(0, |policies| reload::case_files(policies).len());
+    Checked { result, policies, case_files }
+}
+
+fn human(checked: &Checked, colour: bool, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<()> {
+    let (snapshot, warnings) = match &checked.result {
+        Err(faults) => return err.write_all(faults.render_human(colour).as_bytes()),
+        Ok(read) => read,
+    };
+    err.write_all(warnings.render_human(colour).as_bytes())?;
+    let counts = snapshot.counts();
+    writeln!(
+        out,
+        "ok: {}, {}, {}, {}, {}, mode {}, revision {}",
+        counted(counts.files, "file"),
+        counted(counts.roles, "role"),
+        counted(counts.groups, "group"),
+        counted(counts.users, "user"),
+        counted(counts.limits, "limit"),
+        snapshot.mode().as_str(),
+        snapshot.revision(),
+    )?;
+    match (&checked.policies, checked.case_files) {
+        (Some(policies), files @ 1..) => writeln!(
+            out,
+            "{} with cases beside it, which were not run: tollgate test --policies {}",
+            counted(files, "file"),
+            shell_word(&policies.to_string_lossy()),
+        ),
+        _ => Ok(()),
     }
 }
 
 /// An object with `policy` (null if there are faults) and `faults` (the report's array, warnings included).
-fn json(result: &Result<(Snapshot, Report), Report>, out: &mut dyn Write) -> io::Result<()> {
-    let (policy, report) = match result {
-        Ok((snapshot, report)) => (Some(summary(snapshot)), report),
+fn json(checked: &Checked, out: &mut dyn Write) -> io::Result<()> {
+    let (policy, report) = match &checked.result {
+        Ok((snapshot, report)) => (Some(summary(snapshot, checked.case_files)), report),
         Err(report) => (None, report),
     };
     let faults: serde_json::Value = serde_json::from_str(&report.render_json())?;
@@ -115,7 +140,7 @@ fn json(result: &Result<(Snapshot, Report), Report>, out: &mut dyn Write) -> io:
     writeln!(out, "{object:#}")
 }
 
-fn summary(snapshot: &Snapshot) -> Summary<'_> {
+fn summary(snapshot: &Snapshot, case_files: usize) -> Summary<'_> {
     let counts = snapshot.counts();
     Summary {
         files: counts.files,
@@ -124,6 +149,7 @@ fn summary(snapshot: &Snapshot) -> Summary<'_> {
         users: counts.users,
         limits: counts.limits,
         prices: counts.prices,
+        case_files,
         revision: snapshot.revision(),
         mode: snapshot.mode().as_str(),
     }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// It did what it was asked.
     Ok = 0,
-    /// It could not.
+    /// It could not; `test`: a case fails.
     Failed = 1,
     /// `explain`: the policy denies what was asked about.
     Denied = 2,

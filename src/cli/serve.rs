@@ -1,15 +1,17 @@
 //! `tollgate serve`: run in front of LibreChat.
 
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 
 use tracing_subscriber::EnvFilter;
 
 use super::exit::Exit;
+use super::test::fails;
 use crate::app::{self, Followed, Sockets, StartFault};
 use crate::config::{Environment, Flags, Log, Settings};
 use crate::policy::Snapshot;
 use crate::policy::defaults::{Given, UserDefaults};
-use crate::reload;
+use crate::reload::{self, Rejected, Tested};
 use crate::report::Report;
 
 /// Run the proxy in front of LibreChat
@@ -24,8 +26,10 @@ JWT_SECRET and MONGO_URI are read, so that a sidecar shares its secrets. Changes
 taken while it runs, at once on SIGHUP; one with faults is not. SIGTERM stops without cutting an
 answer.
 
-Exit codes: 0 stopped, 1 could not start, 64 bad settings or policy (all faults are shown, no port
-was opened).")]
+The cases beside the policy (*.test.yaml) are run first: a policy whose cases fail is not used.
+
+Exit codes: 0 stopped, 1 could not start, 64 bad settings or policy, or cases that fail (all of it is
+shown, no port was opened).")]
 pub struct Args {
     /// The settings that can be flags
     #[command(flatten)]
@@ -34,15 +38,19 @@ pub struct Args {
 
 /// Runs the command until it is asked to stop.
 pub fn run(args: &Args, environment: &Environment, colour: bool, err: &mut dyn Write) -> Exit {
-    let (settings, policy) = match read(&args.flags, environment) {
-        Ok((settings, policy, warnings)) => {
+    let (settings, policy) = match read_tested(&args.flags, environment) {
+        Ok((settings, tested)) => {
             // Warnings that cannot be printed have nobody to read them.
-            let _ = write!(err, "{}", warnings.render_human(colour));
-            (settings, policy)
+            let _ = write!(err, "{}", tested.warnings.render_human(colour));
+            (settings, tested.policy)
         }
-        Err(report) => {
+        Err((rejected, policies)) => {
             // Faults that cannot be printed have nobody to read them.
-            let _ = write!(err, "{}", report.render_human(colour));
+            let _ = write!(err, "{}", rejected.render_human(colour, &policies));
+            let failures = rejected.run.failures().count();
+            if failures > 0 {
+                let _ = writeln!(err, "tollgate: {} of the policy, which is not used", fails(failures));
+            }
             return Exit::Usage;
         }
     };
@@ -66,18 +74,14 @@ pub(super) fn user_defaults(environment: &Environment) -> UserDefaults {
     }
 }
 
-/// Reads settings and policy; the faults of both come at once. With both goes what the policy's author should look at.
+/// Reads settings and policy; the faults of both come at once. With both goes what the policy's author should look at. The cases of
+/// the policy are not run: that is for who begins to use it.
 ///
 /// # Errors
 /// All faults.
 pub fn read(flags: &Flags, environment: &Environment) -> Result<(Settings, Snapshot, Report), Report> {
-    let settings = Settings::read(flags, environment);
-    let named = match &settings {
-        Ok(settings) => Some(settings.policies.clone()),
-        // The policy is looked at although other settings are wrong.
-        Err(_) => Settings::policies(flags, environment),
-    };
-    let policy = named.map(|policies| reload::load_with(&policies, &user_defaults(environment)));
+    let (settings, policies) = settings(flags, environment);
+    let policy = policies.map(|policies| reload::load_with(&policies, &user_defaults(environment)));
     match (settings, policy) {
         (Ok(settings), Some(Ok((policy, warnings)))) => Ok((settings, policy, warnings)),
         (Err(mut faults), Some(Err(more))) => {
@@ -87,6 +91,36 @@ pub fn read(flags: &Flags, environment: &Environment) -> Result<(Settings, Snaps
         (Err(faults), _) | (Ok(_), Some(Err(faults))) => Err(faults),
         (Ok(_), None) => Err(Report::new()),
     }
+}
+
+/// Reads settings and policy, and runs the policy's cases.
+///
+/// # Errors
+/// All faults, or the cases that fail, with the place of the policy.
+fn read_tested(flags: &Flags, environment: &Environment) -> Result<(Settings, Tested), (Rejected, PathBuf)> {
+    let (settings, policies) = settings(flags, environment);
+    let policy = policies.as_deref().map(|policies| reload::load_tested(policies, &user_defaults(environment)));
+    let rejected = match (settings, policy) {
+        (Ok(settings), Some(Ok(tested))) => return Ok((settings, tested)),
+        (Err(faults), Some(Err(mut rejected))) => {
+            rejected.report.merge(faults);
+            rejected
+        }
+        (Ok(_), Some(Err(rejected))) => rejected,
+        (Err(faults), _) => faults.into(),
+        (Ok(_), None) => Rejected::default(),
+    };
+    Err((rejected, policies.unwrap_or_default()))
+}
+
+/// The settings, and where the policy is: it is looked at although other settings are wrong.
+fn settings(flags: &Flags, environment: &Environment) -> (Result<Settings, Report>, Option<PathBuf>) {
+    let settings = Settings::read(flags, environment);
+    let policies = match &settings {
+        Ok(settings) => Some(settings.policies.clone()),
+        Err(_) => Settings::policies(flags, environment),
+    };
+    (settings, policies)
 }
 
 fn start(settings: &Settings, policy: Snapshot, defaults: UserDefaults) -> Result<(), StartFault> {

@@ -8,7 +8,7 @@ use super::merge::Merged;
 use super::rules::{List, Rules};
 use super::snapshot::{Fallback, Mode};
 use super::words::RuleId;
-use super::written::{Entry, Names, WrittenLimit};
+use super::written::{Entry, Names, Section, WrittenLimit};
 use crate::report::Place;
 
 /// A statement that can decide.
@@ -55,10 +55,13 @@ struct Listing<'a> {
 /// Lists the statements: those that are written, by their places, after those that are written nowhere.
 pub(super) fn statements(merged: &Merged, faults: &Faults<'_>) -> Vec<Statement> {
     let mut listing = Listing { faults, shadow: merged.mode == Mode::Shadow, list: Vec::new() };
-    listing.settings(merged);
-    for ((_, name), entry) in &merged.entries {
-        listing.entry(entry, &Rules::new(name, entry));
+    let mut has_bases = false;
+    for ((section, name), entry) in &merged.entries {
+        let rules = Rules::new(name, entry);
+        has_bases |= *section == Section::Roles || (*section == Section::Groups && rules.replaces_role);
+        listing.entry(entry, &rules);
     }
+    listing.settings(merged, has_bases);
     if let Some(names) = &merged.tools_deny {
         listing.list(Some(&List::new("agents.tools", "deny", names)), Some(names), Says::Takes);
     }
@@ -72,8 +75,9 @@ pub(super) fn statements(merged: &Merged, faults: &Faults<'_>) -> Vec<Statement>
 // === impl Listing ===
 
 impl Listing<'_> {
-    /// Settings with the values that hold for them, and what decides where nothing is written.
-    fn settings(&mut self, merged: &Merged) {
+    /// Settings with the values that hold for them, and what decides where nothing is written. Where the policy has no list that could
+    /// leave an endpoint out, `unlisted.endpoint` decides nothing, and is as good as not written.
+    fn settings(&mut self, merged: &Merged, has_bases: bool) {
         let open = |fallback: Fallback| if fallback == Fallback::Allow { Says::Gives } else { Says::Takes };
         let remote_api = if merged.remote_api { Says::Gives } else { Says::Takes };
         for (rule, says) in [
@@ -87,7 +91,8 @@ impl Listing<'_> {
             ("surface.agents", Says::Takes),
             ("surface.assistants", Says::Takes),
         ] {
-            let spot = merged.settings.iter().find(|(of, _)| *of == rule).map(|(_, spot)| *spot);
+            let written = merged.settings.iter().find(|(of, _)| *of == rule).map(|(_, spot)| *spot);
+            let spot = written.filter(|_| has_bases || rule != "unlisted.endpoint");
             self.push(RuleId::new(rule), spot, says);
         }
     }

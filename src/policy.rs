@@ -42,4 +42,4 @@ pub use view::View;
 pub use words::{Ask, Caller, Feature, Outcome, Part, Reason, RuleId, Sight, Surface, Target, Tool, Unjudged, Verdict};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

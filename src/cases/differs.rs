@@ -35,7 +35,8 @@ pub(super) fn rows(policy: &Snapshot, case: &Case, got: &Result<Got, String>) ->
         }
     };
     let mut rows = vec![verdict(expects.verdict, got), rule(expects.rules.as_ref(), got)];
-    let told = |at: Option<Timestamp>| at.map_or_else(|| NONE.to_owned(), |at| moment(at, got.zone.as_ref()));
+    let zone = got.zone.clone().or_else(|| zone_of(policy, expects.rules.as_ref(), got));
+    let told = |at: Option<Timestamp>| at.map_or_else(|| NONE.to_owned(), |at| moment(at, zone.as_ref()));
     rows.push(match expects.resets_at {
         None => Row::new("resets at", ANY.to_owned(), told(got.resets_at), false),
         Some(at) => Row::new("resets at", told(at), told(got.resets_at), at != got.resets_at),
@@ -87,6 +88,16 @@ fn rule(expected: Option<&ExpectedRules>, got: &Got) -> Row {
         }
     };
     Row::new("rule", wanted, joined(&decided), !holds)
+}
+
+/// The time zone of the limit that should have decided.
+fn zone_of(policy: &Snapshot, expected: Option<&ExpectedRules>, got: &Got) -> Option<TimeZone> {
+    let rule = match expected? {
+        ExpectedRules::Deciding(rule) => rule,
+        ExpectedRules::Exactly(rules) => rules.first()?,
+    };
+    let held = policy.limits_of(&got.caller).into_iter().find(|held| held.charge.rule == *rule)?;
+    held.charge.window.zone().cloned()
 }
 
 /// The moment on the clocks of a place, with their distance from UTC.

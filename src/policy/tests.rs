@@ -1,5 +1,7 @@
 //! The language as operators meet it: semantics, faults, laws, and the policies that are shipped.
 
+mod any;
+mod cases;
 mod defaults;
 mod faults;
 mod features;
@@ -8,6 +10,7 @@ mod limits;
 mod mapping;
 mod narrowing;
 mod prices;
+pub(crate) mod random;
 mod semantics;
 mod shipped;
 

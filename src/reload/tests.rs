@@ -108,3 +108,97 @@ fn a_mounted_config_map_is_read_once() {
     let report = load(directory.path()).unwrap_err();
     assert_eq!(codes_of(&report), [codes::UNREADABLE]);
 }
+
+const USERS: &str = "version: 1\nroles: { USER: { endpoints: { openAI: { models: [small] } } } }\n";
+
+fn case(name: &str, model: &str, verdict: &str) -> String {
+    format!("version: 1\ncases: [{{ name: {name}, caller: {{}}, asks: openAI|{model}, expect: {verdict} }}]\n")
+}
+
+fn tested(policies: &Path) -> Result<Tested, Rejected> {
+    load_tested(policies, &UserDefaults::default())
+}
+
+#[test]
+fn files_of_cases_are_told_by_their_names() {
+    for (name, expected) in [
+        ("a.test.yaml", true),
+        ("a.b.test.yml", true),
+        ("a.yaml", false),
+        (".a.test.yaml", false),
+        (".test.yaml", false),
+        ("a.test", false),
+        ("a.test.yaml~", false),
+    ] {
+        assert_eq!(is_case_file(name), expected, "{name}");
+        assert!(!(is_case_file(name) && is_policy_file(name)), "{name}");
+    }
+}
+
+#[test]
+fn a_policy_is_taken_whose_cases_hold() {
+    let (one, two) = (case("one", "small", "allow"), case("two", "big", "deny"));
+    let directory = directory(&[("p.yaml", USERS), ("b.test.yml", &two), ("a.test.yaml", &one), (".c.test.yaml", "no")]);
+    let tested = tested(directory.path()).unwrap_or_else(|rejected| panic!("{rejected:?}"));
+    let names: Vec<_> = tested.run.tried.iter().map(|tried| tried.case.name.to_string()).collect();
+    assert_eq!((names, tested.run.files), (vec!["one".to_owned(), "two".to_owned()], 2));
+    assert_eq!(tested.policy.counts().files, 1);
+}
+
+#[test]
+fn a_policy_without_cases_is_taken() {
+    let directory = directory(&[("p.yaml", USERS)]);
+    let tested = tested(directory.path()).unwrap_or_else(|rejected| panic!("{rejected:?}"));
+    assert_eq!((tested.run.files, tested.run.tried.len()), (0, 0));
+}
+
+#[test]
+fn a_policy_whose_cases_fail_is_not_to_be_had() {
+    let (one, two) = (case("one", "small", "allow"), case("two", "big", "allow"));
+    let directory = directory(&[("p.yaml", USERS), ("a.test.yaml", &one), ("b.test.yaml", &two)]);
+    let rejected = tested(directory.path()).unwrap_err();
+    assert!(rejected.report.is_empty(), "{}", rejected.report);
+    let failing: Vec<_> = rejected.run.failures().map(|tried| tried.case.name.to_string()).collect();
+    assert_eq!(failing, ["two"]);
+    let text = rejected.render_human(false, directory.path());
+    assert!(text.starts_with("FAILED  two\n") && text.contains("! verdict    allow     deny\n"), "{text}");
+}
+
+#[test]
+fn a_case_file_with_a_fault_keeps_the_policy_from_being_taken() {
+    let directory = directory(&[("p.yaml", USERS), ("a.test.yaml", "version: 1\n")]);
+    fs::write(directory.path().join("b.test.yaml"), [0xff, 0xfe, 0x00]).unwrap();
+    let rejected = tested(directory.path()).unwrap_err();
+    assert_eq!(codes_of(&rejected.report), [codes::NO_CASES, codes::UNREADABLE]);
+    assert_eq!(rejected.run.tried.len(), 0);
+    // One that cannot be read is enough.
+    fs::write(directory.path().join("a.test.yaml"), case("one", "small", "allow")).unwrap();
+    assert_eq!(codes_of(&tested(directory.path()).unwrap_err().report), [codes::UNREADABLE]);
+}
+
+#[test]
+fn a_single_file_has_the_cases_of_its_own_name() {
+    let (one, two) = (case("one", "small", "allow"), case("two", "small", "deny"));
+    let directory = directory(&[("p.yaml", USERS), ("q.yaml", USERS), ("p.test.yaml", &one), ("q.test.yml", &two)]);
+    let p = tested(&directory.path().join("p.yaml")).unwrap_or_else(|rejected| panic!("{rejected:?}"));
+    assert_eq!((p.run.files, p.run.tried.len()), (1, 1));
+    assert_eq!(tested(&directory.path().join("q.yaml")).unwrap_err().run.failures().count(), 1);
+    assert_eq!(case_files(Path::new("Cargo.toml")), [""; 0].map(PathBuf::from));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_mounted_config_map_brings_its_cases() {
+    use std::os::unix::fs::symlink;
+
+    let one = case("one", "big", "allow");
+    let directory = directory(&[("..2024_01_01/p.yaml", USERS), ("..2024_01_01/p.test.yaml", &one)]);
+    symlink("..2024_01_01", directory.path().join("..data")).unwrap();
+    for name in ["p.yaml", "p.test.yaml"] {
+        symlink(format!("..data/{name}"), directory.path().join(name)).unwrap();
+    }
+    assert_eq!(tested(directory.path()).unwrap_err().run.failures().count(), 1);
+    // A link to nothing is a case that nobody can look at.
+    symlink("nowhere", directory.path().join("q.test.yaml")).unwrap();
+    assert_eq!(codes_of(&tested(directory.path()).unwrap_err().report), [codes::UNREADABLE]);
+}

@@ -12,25 +12,107 @@ fn policies() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("policies")
 }
 
+const SHIPPED: [&str; 6] = ["budget", "classroom", "company", "demo", "observe-only", "university"];
+
 fn shipped(name: &str) -> Snapshot {
     let (snapshot, warnings) = reload::load(&policies().join(name)).unwrap_or_else(|report| panic!("{report}"));
     assert!(warnings.is_empty(), "{name}: {warnings}");
     snapshot
 }
 
+fn tested(policies: &std::path::Path) -> reload::Tested {
+    let tested = reload::load_tested(policies, &Default::default());
+    tested.unwrap_or_else(|rejected| panic!("{}", rejected.render_human(false, policies)))
+}
+
 #[test]
 fn every_shipped_policy_has_no_fault_and_no_warning_and_is_on_the_page() {
-    let mut count = 0;
+    let mut found = Vec::new();
     for entry in fs::read_dir(policies()).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             let name = path.file_name().unwrap().to_str().unwrap();
             shipped(name);
             assert!(README.contains(&format!("| `{name}/` |")), "{name} is not on the page");
-            count += 1;
+            found.push(name.to_owned());
         }
     }
-    assert_eq!(count, 6);
+    found.sort();
+    assert_eq!(found, SHIPPED);
+}
+
+#[test]
+fn the_cases_of_every_shipped_policy_hold_and_decide_every_rule() {
+    for name in SHIPPED {
+        let tested = tested(&policies().join(name));
+        assert!(tested.run.tried.len() >= 4, "{name} has too few cases to copy");
+        let undecided: Vec<_> = tested.run.coverage().into_iter().filter(|covered| covered.cases == 0).collect();
+        assert!(undecided.is_empty(), "{name}: no case decides {undecided:?}");
+    }
+}
+
+/// Each statement of each shipped policy is taken out, or turned round, by itself: a case must notice.
+#[test]
+fn no_line_of_a_shipped_policy_can_go_without_a_case_that_fails() {
+    let (mut tried, mut unnoticed) = (0, Vec::new());
+    for name in SHIPPED {
+        let directory = policies().join(name);
+        let files = reload::read(&directory).0;
+        for (index, source) in files.iter().enumerate() {
+            for (line, text) in source.text.lines().enumerate() {
+                let Some(changed) = changed(text) else { continue };
+                let lines = source.text.lines().enumerate().map(|(at, text)| if at == line { &*changed } else { text });
+                let mut files = files.clone();
+                files[index].text = lines.collect::<Vec<_>>().join("\n").into();
+                // What is no policy any more is refused anyway.
+                let Ok((policy, statements, _)) = compile_listed(&files, &Default::default()) else { continue };
+                let cases = reload::case_files(&directory);
+                let texts: Vec<_> =
+                    cases.iter().map(|path| self::source("cases", &fs::read_to_string(path).unwrap())).collect();
+                tried += 1;
+                let Ok(cases) = crate::policy::cases::read(&texts, &policy, &statements) else { continue };
+                let run = crate::cases::run(&policy, statements, cases, 1);
+                // Where nothing is denied, refusing what is denied makes no difference that a case could see.
+                if run.holds() && text != "mode: shadow" {
+                    unnoticed.push(format!("{name}: {text:?} can become {changed:?}"));
+                }
+            }
+        }
+    }
+    assert!(unnoticed.is_empty(), "{unnoticed:#?}");
+    assert!(tried >= 40, "only {tried} lines were changed");
+}
+
+/// A line with another meaning: a list of a model that nobody asks for, another amount, or the other word.
+fn changed(line: &str) -> Option<Box<str>> {
+    let code = line.split(" # ").next()?;
+    if code.trim_start().starts_with('#') {
+        return None;
+    }
+    for (from, to) in [("deny: [", "deny: [none-of-them, "), ("models: [", "models: [none-of-them, ")] {
+        if let Some((before, rest)) = code.split_once(from) {
+            let (_, after) = rest.rsplit_once(']')?;
+            return Some(format!("{before}{}]{after}", to.trim_end_matches(", ")).into());
+        }
+    }
+    for (from, to) in [
+        ("unrestricted: true", "unrestricted: false"),
+        ("role: allow", "role: deny"),
+        ("role: deny", "role: allow"),
+        ("endpoint: deny", "endpoint: allow"),
+        ("mode: shadow }", "mode: enforce }"),
+        ("mode: shadow", "mode: enforce"),
+        ("strict: true", "strict: false"),
+        ("window: day", "window: hour"),
+        ("window: month", "window: day"),
+        ("window: 1m", "window: 2m"),
+        ("concurrent: 2", "concurrent: 3"),
+    ] {
+        if code.contains(from) {
+            return Some(code.replace(from, to).into());
+        }
+    }
+    None
 }
 
 #[test]
@@ -173,17 +255,41 @@ fn blocks() -> Vec<(&'static str, &'static str)> {
 fn every_block_of_the_page_loads_or_has_the_fault_it_names() {
     let blocks = blocks();
     assert!(blocks.len() >= 10, "the page has its blocks");
+    // Cases are those of the policy before them.
+    let mut policy: Option<(Snapshot, Vec<statements::Statement>)> = None;
     for (info, text) in blocks {
-        match (info.trim().strip_prefix("fault: "), compile(&[source("README.md", text)])) {
-            (None, Ok((_, warnings))) => assert!(warnings.is_empty(), "{warnings}"),
+        let (cases, info) = match info.trim().strip_prefix("cases") {
+            Some(rest) => (true, rest.trim()),
+            None => (false, info.trim()),
+        };
+        let result = match (&policy, cases) {
+            (Some((policy, statements)), true) => cases_of(policy, statements, text),
+            (None, true) => panic!("cases before any policy"),
+            (_, false) => compile_listed(&[source("README.md", text)], &Default::default()).map(|(snapshot, list, warnings)| {
+                assert!(warnings.is_empty(), "{warnings}");
+                policy = Some((snapshot, list));
+            }),
+        };
+        match (info.strip_prefix("fault: "), result) {
+            (None, Ok(())) => {}
             (None, Err(report)) => panic!("{report}"),
             (Some(code), result) => {
-                let report = result.map(|_| ()).expect_err("the block is to have a fault");
+                let report = result.expect_err("the block is to have a fault");
                 let codes: Vec<_> = report.faults().iter().map(|fault| fault.code).collect();
                 assert_eq!(codes, [code]);
             }
         }
     }
+}
+
+/// Reads a block of cases, which must hold.
+fn cases_of(policy: &Snapshot, statements: &[statements::Statement], text: &str) -> Result<(), crate::report::Report> {
+    let cases = crate::policy::cases::read(&[source("README.test.yaml", text)], policy, statements)?;
+    let run = crate::cases::run(policy, statements.to_vec(), cases, 1);
+    for tried in run.failures() {
+        panic!("{}", crate::cases::failure(tried, std::path::Path::new("policies")));
+    }
+    Ok(())
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::Tried;
+use crate::policy::RuleId;
 use crate::policy::cases::Expected;
 use crate::policy::statements::Statement;
-use crate::policy::RuleId;
 use crate::report::Place;
 
 /// How often a statement decides.

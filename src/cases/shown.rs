@@ -18,7 +18,8 @@ pub fn failure(tried: &Tried, policies: &Path) -> String {
     let head = Row { what: String::new(), expected: "expected".into(), got: "got".into(), differs: false };
     let cells = |row: &Row| [&row.what, &row.expected, &row.got].map(|cell| plain(cell));
     let width = |column: usize, least: usize| {
-        let widths = tried.rows.iter().chain([&head]).filter_map(|row| cells(row).get(column).map(|of| of.chars().count()));
+        let widths =
+            tried.rows.iter().chain([&head]).filter_map(|row| cells(row).get(column).map(|of| of.chars().count()));
         widths.max().unwrap_or(0).max(least)
     };
     let (names, wanted) = (width(0, 9), width(1, 0));

@@ -1,6 +1,7 @@
 //! Cases that are run: limits with their windows, mappings, strict and shadow limits, and laws for any policy and any case file.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
@@ -45,17 +46,28 @@ fn sources(texts: &[&str], name: &str) -> Vec<Source> {
     texts.iter().map(|text| Source { path: name.into(), text: (*text).into() }).collect()
 }
 
-fn tried(policy: &str, cases: &str) -> Result<Run, Report> {
-    let (policy, statements, _) =
-        compile_listed(&sources(&[policy], "p.yaml"), &UserDefaults::default()).unwrap_or_else(|report| panic!("{report}"));
-    let cases = read(&sources(&[cases], "p.test.yaml"), &policy, &statements)?;
-    Ok(run(&policy, statements, cases, 1))
+fn compiled(policy: &str) -> (Snapshot, Vec<Statement>) {
+    let compiled = compile_listed(&sources(&[policy], "p.yaml"), &UserDefaults::default());
+    let (policy, statements, _) = compiled.unwrap_or_else(|report| panic!("{report}"));
+    (policy, statements)
 }
+
+fn tried(policy: &str, cases: &str) -> Result<Run, Report> {
+    run_on(&compiled(policy), cases)
+}
+
+fn run_on((policy, statements): &(Snapshot, Vec<Statement>), cases: &str) -> Result<Run, Report> {
+    let cases = read(&sources(&[cases], "p.test.yaml"), policy, statements)?;
+    Ok(run(policy, statements.clone(), cases, 1))
+}
+
+/// [`POLICY`], read once.
+static COMPILED: LazyLock<(Snapshot, Vec<Statement>)> = LazyLock::new(|| compiled(POLICY));
 
 /// The rows of one case at nine o'clock in Berlin, `what: got` each, those that differ with what was expected.
 fn rows(case: &str) -> Vec<String> {
     let text = format!("version: 1\nnow: 2026-11-23T09:00:00+01:00\ncases:\n  - {{ name: x, {case} }}\n");
-    let run = tried(POLICY, &text).unwrap_or_else(|report| panic!("{report}"));
+    let run = run_on(&COMPILED, &text).unwrap_or_else(|report| panic!("{report}"));
     assert_eq!(run.tried.len(), 1);
     let told = |row: &Row| match row.differs {
         true => format!("{}: {}, not {}", row.what, row.got, row.expected),
@@ -107,7 +119,10 @@ fn everything_that_can_be_asked_for_is_asked_as_it_is_written() {
         ("{ surface: assistants }", "{ verdict: deny, rule: surface.assistants }"),
         ("{ surface: agents }", "{ verdict: deny, rule: surface.agents }"),
         ("{ agent: agent_a }", "{ verdict: allow, rule: agents }"),
-        ("{ agent: agent_a, models: [openAI|small] }", "{ verdict: allow, rule: [agents, roles.USER.endpoints.openAI.models] }"),
+        (
+            "{ agent: agent_a, models: [openAI|small] }",
+            "{ verdict: allow, rule: [agents, roles.USER.endpoints.openAI.models] }",
+        ),
         ("{ agent: agent_a, models: [OPENAI|big-old] }", "{ verdict: deny, rule: unlisted.endpoint }"),
         ("{ agent: agent_a, tools: [shell] }", "{ verdict: deny, rule: roles.USER.tools.deny }"),
         ("{ agent: agent_a, unjudged: agent.parameters }", "{ verdict: deny, rule: agent.parameters }"),
@@ -142,34 +157,54 @@ fn reasons_for_which_agents_cannot_be_judged_are_those_of_the_record() {
 fn limits_count_what_was_used_and_what_the_request_takes() {
     let ask = "caller: {}, asks: openAI|small";
     // Pieces of the calendar, in the limit's time zone.
-    holds(&format!("{ask}, tokens: {{ input: 600, output: 400 }}, used: {{ day: 9k }}, expect: {{ verdict: allow, remaining: {{ day: 0 }} }}"));
+    holds(&format!(
+        "{ask}, tokens: {{ input: 600, output: 400 }}, used: {{ day: 9k }}, expect: {{ verdict: allow, remaining: {{ day: 0 }} }}"
+    ));
     holds(&format!(
         "{ask}, tokens: {{ input: 601, output: 400 }}, used: {{ day: 9k }}, \
          expect: {{ verdict: limit, rule: roles.USER.limits.day, resets_at: 2026-11-24T00:00:00+01:00, remaining: {{ day: 1k }} }}"
     ));
     // Half past one in Kolkata: its hours begin half an hour after those of UTC.
-    holds(&format!("{ask}, used: {{ talk: 5 }}, expect: {{ verdict: limit, rule: roles.USER.limits.talk, resets_at: 2026-11-23T08:30:00Z }}"));
+    holds(&format!(
+        "{ask}, used: {{ talk: 5 }}, expect: {{ verdict: limit, rule: roles.USER.limits.talk, resets_at: 2026-11-23T08:30:00Z }}"
+    ));
     holds(&format!("{ask}, messages: 0, used: {{ talk: 5 }}, expect: {{ verdict: allow, remaining: {{ talk: 0 }} }}"));
     // A rolling window forgets steadily: one request in a second.
-    holds(&format!("{ask}, used: {{ rpm: 60 }}, expect: {{ verdict: limit, rule: roles.USER.limits.rpm, resets_at: 2026-11-23T08:00:01Z }}"));
+    holds(&format!(
+        "{ask}, used: {{ rpm: 60 }}, expect: {{ verdict: limit, rule: roles.USER.limits.rpm, resets_at: 2026-11-23T08:00:01Z }}"
+    ));
     holds(&format!("{ask}, used: {{ rpm: 59 }}, expect: {{ verdict: allow, remaining: {{ rpm: 0 }} }}"));
     // Turns that run; when they end nobody knows.
-    holds(&format!("{ask}, used: {{ open: 2 }}, expect: {{ verdict: limit, rule: roles.USER.limits.open, resets_at: none }}"));
-    holds(&format!("{ask}, used: {{ roles.USER.limits.open: 1 }}, expect: {{ verdict: allow, remaining: {{ open: 0 }} }}"));
+    holds(&format!(
+        "{ask}, used: {{ open: 2 }}, expect: {{ verdict: limit, rule: roles.USER.limits.open, resets_at: none }}"
+    ));
+    holds(&format!(
+        "{ask}, used: {{ roles.USER.limits.open: 1 }}, expect: {{ verdict: allow, remaining: {{ open: 0 }} }}"
+    ));
     // Without tokens, the allowance for an answer is taken.
     holds(&format!("{ask}, expect: {{ verdict: allow, remaining: {{ day: 9k }} }}"));
     holds(&format!("{ask}, tokens: {{ input: 50 }}, expect: {{ verdict: allow, remaining: {{ day: 8950 }} }}"));
     // Two models take twice.
     holds("caller: {}, asks: [openAI|small, openAI|big-new], expect: { verdict: allow, remaining: { day: 8k } }");
     // What an agent hands over to with the same model counts once.
-    holds("caller: {}, asks: { agent: a, models: [openAI|small, openAI|small, openAI|big-1] }, expect: { verdict: allow, remaining: { day: 8k } }");
+    holds(
+        "caller: {}, asks: { agent: a, models: [openAI|small, openAI|small, openAI|big-1] }, expect: { verdict: allow, remaining: { day: 8k } }",
+    );
     // More than a limit holds never fits, and a limit of 0 is closed.
-    holds(&format!("{ask}, tokens: {{ input: 11k }}, expect: {{ verdict: limit, rule: roles.USER.limits.day, resets_at: none }}"));
-    holds("caller: {}, asks: openAI|big-closed, expect: { verdict: limit, rule: roles.USER.limits.closed, resets_at: none }");
+    holds(&format!(
+        "{ask}, tokens: {{ input: 11k }}, expect: {{ verdict: limit, rule: roles.USER.limits.day, resets_at: none }}"
+    ));
+    holds(
+        "caller: {}, asks: openAI|big-closed, expect: { verdict: limit, rule: roles.USER.limits.closed, resets_at: none }",
+    );
     // What resets last decides.
-    holds(&format!("{ask}, used: {{ rpm: 60, day: 10k, open: 2 }}, expect: {{ verdict: limit, rule: [roles.USER.limits.day, roles.USER.limits.rpm, roles.USER.limits.open] }}"));
+    holds(&format!(
+        "{ask}, used: {{ rpm: 60, day: 10k, open: 2 }}, expect: {{ verdict: limit, rule: [roles.USER.limits.day, roles.USER.limits.rpm, roles.USER.limits.open] }}"
+    ));
     // What starts no model takes nothing.
-    holds("caller: {}, asks: { tool: calculator }, used: { rpm: 60 }, expect: { verdict: allow, remaining: { rpm: 0 } }");
+    holds(
+        "caller: {}, asks: { tool: calculator }, used: { rpm: 60 }, expect: { verdict: allow, remaining: { rpm: 0 } }",
+    );
     // What the lists refuse takes nothing either.
     holds("caller: {}, asks: openAI|big-old, used: { rpm: 60 }, expect: { verdict: deny, remaining: { rpm: 0 } }");
 }
@@ -182,7 +217,9 @@ fn an_hour_of_summer_time_is_one_of_the_limits_day() {
         ("2026-03-29T00:30:00+01:00", "2026-03-30T00:00:00+02:00"),
         ("2026-10-25T00:30:00+02:00", "2026-10-26T00:00:00+01:00"),
     ] {
-        holds(&format!("{day}, now: {now}, expect: {{ verdict: limit, rule: roles.USER.limits.day, resets_at: {resets} }}"));
+        holds(&format!(
+            "{day}, now: {now}, expect: {{ verdict: limit, rule: roles.USER.limits.day, resets_at: {resets} }}"
+        ));
     }
     fails(
         &format!("{day}, expect: {{ verdict: limit, resets_at: 2026-11-24T00:00:00Z }}"),
@@ -194,9 +231,13 @@ fn an_hour_of_summer_time_is_one_of_the_limits_day() {
 fn limits_in_shadow_mode_let_pass_and_say_so() {
     let ask = "caller: {}, asks: openAI|small, tokens: { input: 2 }";
     holds(&format!("{ask}, used: {{ watched: 998 }}, expect: {{ verdict: allow, remaining: {{ watched: 0 }} }}"));
-    holds(&format!("{ask}, used: {{ watched: 999 }}, expect: {{ verdict: shadow, rule: roles.USER.limits.watched, resets_at: 2026-11-30T00:00:00Z }}"));
+    holds(&format!(
+        "{ask}, used: {{ watched: 999 }}, expect: {{ verdict: shadow, rule: roles.USER.limits.watched, resets_at: 2026-11-30T00:00:00Z }}"
+    ));
     // One that refuses comes first.
-    holds(&format!("{ask}, used: {{ watched: 999, rpm: 60 }}, expect: {{ verdict: limit, rule: roles.USER.limits.rpm }}"));
+    holds(&format!(
+        "{ask}, used: {{ watched: 999, rpm: 60 }}, expect: {{ verdict: limit, rule: roles.USER.limits.rpm }}"
+    ));
 }
 
 #[test]
@@ -205,9 +246,13 @@ fn strict_limits_bound_the_answer_and_refuse_what_cannot_be_bounded() {
     // 0.01 USD for the prompt, 4,096 tokens at 100 USD a million for the longest answer.
     holds(&format!("{ask}, expect: {{ verdict: allow, remaining: {{ purse: 0.5804 USD, day: 4904 }} }}"));
     holds(&format!("{ask}, used: {{ purse: 0.9 USD }}, expect: {{ verdict: allow, remaining: {{ purse: 0 USD }} }}"));
-    holds(&format!("{ask}, used: {{ purse: 0.99 USD }}, expect: {{ verdict: limit, rule: groups.strict.limits.purse, resets_at: 2026-12-01T00:00:00Z }}"));
+    holds(&format!(
+        "{ask}, used: {{ purse: 0.99 USD }}, expect: {{ verdict: limit, rule: groups.strict.limits.purse, resets_at: 2026-12-01T00:00:00Z }}"
+    ));
     for asks in ["{ agent: a, models: [openAI|small] }", "[openAI|small, { tool: x }]"] {
-        holds(&format!("caller: {{ groups: [strict] }}, asks: {asks}, expect: {{ verdict: deny, rule: groups.strict.limits.purse }}"));
+        holds(&format!(
+            "caller: {{ groups: [strict] }}, asks: {asks}, expect: {{ verdict: deny, rule: groups.strict.limits.purse }}"
+        ));
     }
 }
 
@@ -215,13 +260,22 @@ fn strict_limits_bound_the_answer_and_refuse_what_cannot_be_bounded() {
 fn claims_are_mapped_as_in_service() {
     let claims = "claims: { id: { groups: [staff, x] }, access: { teams: [tg-strict, else] } }";
     let ask = format!("caller: {{ groups: [known], {claims} }}, asks: google|any");
-    holds(&format!("{ask}, expect: {{ verdict: allow, rule: roles.STAFF.unrestricted, role: STAFF, groups: [strict, known] }}").replace("google|any", "{ endpoint: google }"));
+    holds(
+        &format!(
+            "{ask}, expect: {{ verdict: allow, rule: roles.STAFF.unrestricted, role: STAFF, groups: [strict, known] }}"
+        )
+        .replace("google|any", "{ endpoint: google }"),
+    );
     fails(
-        &format!("caller: {{ groups: [known], {claims} }}, asks: {{ tool: x }}, expect: {{ verdict: allow, role: USER, groups: [] }}"),
+        &format!(
+            "caller: {{ groups: [known], {claims} }}, asks: {{ tool: x }}, expect: {{ verdict: allow, role: USER, groups: [] }}"
+        ),
         &["role: STAFF, not USER", "groups: known, strict, not none"],
     );
     // A list with anything else in it is none.
-    holds("caller: { claims: { id: { groups: [staff, 5] } } }, asks: { tool: x }, expect: { verdict: allow, role: USER }");
+    holds(
+        "caller: { claims: { id: { groups: [staff, 5] } } }, asks: { tool: x }, expect: { verdict: allow, role: USER }",
+    );
 }
 
 #[test]
@@ -323,10 +377,61 @@ FAILED  The day is used up
 fn word() -> impl Strategy<Value = &'static str> {
     proptest::sample::select(
         &[
-            "version", "1", "now", "callers", "cases", "matrix", "name", "caller", "asks", "messages", "tokens", "used", "expect",
-            "verdict", "rule", "resets_at", "remaining", "allow", "deny", "limit", "shadow", "all", "none", "day", "rpm", "purse",
-            "openAI|small", "2026-11-23T09:00:00Z", "{", "}", "[", "]", ": ", ", ", "\n", "\n  - ", "\n    ", "x", "9k", "1 USD", "null",
-            "models", "agent", "tool", "feature", "surface", "endpoint", "role", "groups", "claims", "id", "\"", "*", "&a", "18446744073709551615",
+            "version",
+            "1",
+            "now",
+            "callers",
+            "cases",
+            "matrix",
+            "name",
+            "caller",
+            "asks",
+            "messages",
+            "tokens",
+            "used",
+            "expect",
+            "verdict",
+            "rule",
+            "resets_at",
+            "remaining",
+            "allow",
+            "deny",
+            "limit",
+            "shadow",
+            "all",
+            "none",
+            "day",
+            "rpm",
+            "purse",
+            "openAI|small",
+            "2026-11-23T09:00:00Z",
+            "{",
+            "}",
+            "[",
+            "]",
+            ": ",
+            ", ",
+            "\n",
+            "\n  - ",
+            "\n    ",
+            "x",
+            "9k",
+            "1 USD",
+            "null",
+            "models",
+            "agent",
+            "tool",
+            "feature",
+            "surface",
+            "endpoint",
+            "role",
+            "groups",
+            "claims",
+            "id",
+            "\"",
+            "*",
+            "&a",
+            "18446744073709551615",
         ][..],
     )
 }
@@ -337,7 +442,7 @@ proptest! {
     #[test]
     fn no_case_file_makes_a_panic(words in proptest::collection::vec(word(), 0..40), head in any::<bool>()) {
         let text = format!("{}{}", if head { "version: 1\ncases:\n  - name: a\n    " } else { "" }, words.concat());
-        match tried(POLICY, &text) {
+        match run_on(&COMPILED, &text) {
             Ok(run) => prop_assert!(!run.tried.is_empty()),
             Err(report) => prop_assert!(report.faults().iter().all(|fault| fault.place.is_some()), "{report}"),
         }
@@ -361,7 +466,7 @@ proptest! {
              expect: {{ verdict: allow, remaining: {{ day: 0 }} }} }}\n",
             groups.join(", "), asks.join(", "), used.join(", "),
         );
-        let run = tried(POLICY, &text);
+        let run = run_on(&COMPILED, &text);
         prop_assert!(run.is_ok(), "{}\n{text}", run.unwrap_err());
     }
 }

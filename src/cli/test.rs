@@ -167,9 +167,7 @@ impl<'a> Told<'a> {
     }
 
     fn case(&self, tried: &Tried) -> Value {
-        let row = |row: &cases::Row| {
-            json!({ "what": row.what, "expected": row.expected, "got": row.got, "differs": row.differs })
-        };
+        let row = |row: &cases::Row| json!({ "what": row.what, "expected": row.expected, "got": row.got, "differs": row.differs });
         let rows: Vec<_> = tried.rows.iter().map(row).collect();
         json!({
             "name": tried.case.name,

@@ -13,6 +13,7 @@ mod prices;
 pub(crate) mod random;
 mod semantics;
 mod shipped;
+mod size;
 
 use super::*;
 

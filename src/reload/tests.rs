@@ -138,7 +138,8 @@ fn files_of_cases_are_told_by_their_names() {
 #[test]
 fn a_policy_is_taken_whose_cases_hold() {
     let (one, two) = (case("one", "small", "allow"), case("two", "big", "deny"));
-    let directory = directory(&[("p.yaml", USERS), ("b.test.yml", &two), ("a.test.yaml", &one), (".c.test.yaml", "no")]);
+    let directory =
+        directory(&[("p.yaml", USERS), ("b.test.yml", &two), ("a.test.yaml", &one), (".c.test.yaml", "no")]);
     let tested = tested(directory.path()).unwrap_or_else(|rejected| panic!("{rejected:?}"));
     let names: Vec<_> = tested.run.tried.iter().map(|tried| tried.case.name.to_string()).collect();
     assert_eq!((names, tested.run.files), (vec!["one".to_owned(), "two".to_owned()], 2));

@@ -139,6 +139,16 @@ const BORDERS: &[Border] = &[
         place: Place::Never(&["src/meter"]),
     },
     Border {
+        why: "cases of a policy are run by who loads it, never on the way of a request",
+        what: What::Paths(&["crate::cases"]),
+        place: Place::Only(&["src/cases", "src/reload", "src/cli"]),
+    },
+    Border {
+        why: "cases need no LibreChat, no network and nothing that waits",
+        what: What::RoomsExcept(&["cases", "clock", "identity", "meter", "policy", "report", "store"]),
+        place: Place::Never(&["src/cases"]),
+    },
+    Border {
         why: "nothing depends on the edge but what puts the product together",
         what: What::Paths(&["crate::edge"]),
         place: Place::Only(&["src/edge", "src/app", "src/cli", "src/demo", "src/lib", "src/main"]),

@@ -30,6 +30,8 @@ fn wrong_arguments_end_with_64_and_say_what_is_wrong() {
         (vec!["check"], "--policies <DIR>"),
         (vec!["check", "--nothing"], "unexpected argument '--nothing'"),
         (vec!["check", "--policies", "policies/demo", "--format", "xml"], "invalid value 'xml'"),
+        (vec!["test"], "--policies <DIR>"),
+        (vec!["test", "--policies", "policies/demo", "--require-coverage", "--filter", "x"], "cannot be used with"),
         (vec!["serve", "--nothing"], "unexpected argument '--nothing'"),
         (vec!["demo", "--listen", "here"], "invalid value 'here'"),
         (vec!["explain", "--policies", "policies/demo", "--model", "o1"], "--endpoint"),
@@ -47,7 +49,7 @@ fn wrong_arguments_end_with_64_and_say_what_is_wrong() {
 
 #[test]
 fn every_command_has_help_with_examples_that_can_be_pasted() {
-    for command in ["serve", "demo", "check", "explain", "users", "audit", "usage"] {
+    for command in ["serve", "demo", "check", "explain", "test", "users", "audit", "usage"] {
         let ended = tollgate(&[command, "--help"]);
         assert_eq!(ended.status.code(), Some(0), "{command}");
         let help = out(&ended);
@@ -80,6 +82,59 @@ fn every_shipped_policy_is_free_of_faults() {
         count += 1;
     }
     assert!(count >= 5, "only {count} policies");
+}
+
+#[test]
+fn the_cases_of_every_shipped_policy_hold() {
+    for name in ["budget", "classroom", "company", "demo", "observe-only", "university"] {
+        let policies = format!("policies/{name}");
+        let ended = tollgate(&["test", "--policies", &policies, "--require-coverage"]);
+        assert_eq!((ended.status.code(), err(&ended).as_str()), (Some(0), ""), "{name}:\n{}", out(&ended));
+        assert!(out(&ended).contains(" decided by a case, 100 %\n\nok: "), "{}", out(&ended));
+        let checked = tollgate(&["check", "--policies", &policies]);
+        let told = format!("1 file with cases beside it, which were not run: tollgate test --policies {policies}\n");
+        assert!(out(&checked).ends_with(&told), "{}", out(&checked));
+    }
+}
+
+/// A policy whose cases fail, or cannot be read, is not served, in the words of `tollgate test`.
+#[test]
+fn nothing_is_served_with_a_policy_whose_cases_fail() {
+    let dir = tempfile::tempdir().unwrap();
+    let policies = dir.path().join("policies");
+    fs::create_dir(&policies).unwrap();
+    fs::write(policies.join("p.yaml"), "version: 1\nroles: { USER: { endpoints: { openAI: { models: [a] } } } }\n")
+        .unwrap();
+    let cases = policies.join("p.test.yaml");
+    let case = |verdict| {
+        format!("version: 1\ncases: [{{ name: Who asks for b, caller: {{}}, asks: openAI|b, expect: {verdict} }}]\n")
+    };
+    // If the policy were taken, the port would not be had, and the program would end with 1.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = taken.local_addr().unwrap().to_string();
+    let serve = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        command.env_clear().env("JWT_SECRET", "a-secret-of-enough-length-for-tests").current_dir(dir.path());
+        command.args(["serve", "--upstream", "http://127.0.0.1:9", "--listen", &listen, "--policies"]).arg(&policies);
+        command.output().unwrap()
+    };
+    fs::write(&cases, case("allow")).unwrap();
+    let (served, tested) = (serve(), tollgate(&["test", "--policies", policies.to_str().unwrap()]));
+    assert_eq!((served.status.code(), tested.status.code()), (Some(64), Some(1)), "{}", err(&served));
+    let (failure, _) =
+        out(&tested).split_once("\n\n").map(|(failure, rest)| (failure.to_owned(), rest.to_owned())).unwrap();
+    assert!(failure.starts_with("FAILED  Who asks for b\n") && failure.contains("roles.USER.endpoints.openAI.models"));
+    assert_eq!(err(&served), format!("{failure}\n\ntollgate: 1 case fails of the policy, which is not used\n"));
+
+    fs::write(&cases, "version: 1\n").unwrap();
+    let served = serve();
+    assert_eq!(served.status.code(), Some(64));
+    assert!(err(&served).contains("error[no-cases]: the file has no case"), "{}", err(&served));
+
+    fs::write(&cases, case("deny")).unwrap();
+    let served = serve();
+    assert_eq!(served.status.code(), Some(1), "{}", err(&served));
+    assert!(err(&served).contains(&listen), "the port is taken: {}", err(&served));
 }
 
 #[test]

@@ -128,7 +128,10 @@ fn json_has_every_case_with_what_came_out() {
     let big = &value["cases"][1];
     assert_eq!((&big["name"], &big["holds"], &big["line"]), (&json!("Big"), &json!(false), &json!(6)));
     assert_eq!(big["rows"][0], json!({ "what": "verdict", "expected": "allow", "got": "deny", "differs": true }));
-    assert_eq!(value["coverage"][2], json!({ "rule": "roles.ADMIN.unrestricted", "file": "DIR/p.yaml", "line": 6, "cases": 0 }));
+    assert_eq!(
+        value["coverage"][2],
+        json!({ "rule": "roles.ADMIN.unrestricted", "file": "DIR/p.yaml", "line": 6, "cases": 0 })
+    );
 
     let (exit, out, _) = run_with(&[("p.yaml", POLICY), ("p.test.yaml", "version: 1\n")], &["--format", "json"]);
     let value: Value = serde_json::from_str(&out).unwrap();

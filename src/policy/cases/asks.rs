@@ -10,8 +10,7 @@ use crate::policy::written::Spotted;
 use crate::policy::written::read::{mapping, stray, text, word};
 use crate::report::{Fault, nearest, quoted};
 
-const KEYS: &[&str] =
-    &["endpoint", "model", "agent", "models", "tools", "unjudged", "tool", "feature", "surface"];
+const KEYS: &[&str] = &["endpoint", "model", "agent", "models", "tools", "unjudged", "tool", "feature", "surface"];
 const FORMS: &str = "write openAI|gpt-4o, { endpoint: openAI, model: gpt-4o }, { agent: agent_..., models: [...], tools: [...] }, \
                      { tool: web_search }, { feature: user_keys } or { surface: assistants }";
 const PAIR: &str = "write the endpoint, \"|\" and the model: openAI|gpt-4o";
@@ -117,11 +116,9 @@ fn keys(node: &Node, faults: &mut Faults<'_>) -> Keys {
 fn targets(keys: Keys, spot: Spot, faults: &mut Faults<'_>) -> Vec<Target> {
     let has_parts = !keys.models.is_empty() || !keys.tools.is_empty() || keys.unjudged.is_some();
     match keys {
-        Keys { endpoint: Some(of), model: Some(name), agent: None, tool: None, feature: None, surface: None, .. }
-            if !has_parts =>
-        {
-            named(of.value.into(), name.value.into(), spot, faults).into_iter().collect()
-        }
+        Keys {
+            endpoint: Some(of), model: Some(name), agent: None, tool: None, feature: None, surface: None, ..
+        } if !has_parts => named(of.value.into(), name.value.into(), spot, faults).into_iter().collect(),
         Keys { endpoint: Some(of), model: None, agent: None, tool: None, feature: None, surface: None, .. }
             if !has_parts =>
         {
@@ -135,14 +132,14 @@ fn targets(keys: Keys, spot: Spot, faults: &mut Faults<'_>) -> Vec<Target> {
         {
             vec![Target::Tool(tool(&name.value))]
         }
-        Keys { feature: Some(feature), endpoint: None, model: None, agent: None, tool: None, surface: None, .. }
-            if !has_parts =>
-        {
+        Keys {
+            feature: Some(feature), endpoint: None, model: None, agent: None, tool: None, surface: None, ..
+        } if !has_parts => {
             vec![Target::Feature(feature)]
         }
-        Keys { surface: Some(surface), endpoint: None, model: None, agent: None, tool: None, feature: None, .. }
-            if !has_parts =>
-        {
+        Keys {
+            surface: Some(surface), endpoint: None, model: None, agent: None, tool: None, feature: None, ..
+        } if !has_parts => {
             vec![Target::Surface(surface)]
         }
         _ => {
@@ -156,7 +153,8 @@ fn targets(keys: Keys, spot: Spot, faults: &mut Faults<'_>) -> Vec<Target> {
 fn named(endpoint: Box<str>, name: Box<str>, spot: Spot, faults: &mut Faults<'_>) -> Option<Target> {
     if &*endpoint == AGENTS {
         let fault = Fault::error(codes::BAD_VALUE, "the endpoint \"agents\" has no models of its own");
-        faults.push(spot, fault.help("write { agent: agent_..., models: [openAI|gpt-4o] }: the agent and what it runs"));
+        faults
+            .push(spot, fault.help("write { agent: agent_..., models: [openAI|gpt-4o] }: the agent and what it runs"));
         return None;
     }
     Some(model(endpoint, name))

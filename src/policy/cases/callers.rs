@@ -107,7 +107,10 @@ fn claims(key: &Key, node: &Node, faults: &mut Faults<'_>) -> Option<Plain> {
             stray(key, TOKENS, &[], faults);
         } else if !matches!(node.value, Value::Map(_)) {
             let fault = wrong_type(&quoted(&key.name), "a mapping", &node.value);
-            faults.push(node.spot_or(key), fault.help("write the claims by their names: { \"cognito:groups\": [staff] }"));
+            faults.push(
+                node.spot_or(key),
+                fault.help("write the claims by their names: { \"cognito:groups\": [staff] }"),
+            );
         }
     }
     if entries.is_empty() {

@@ -86,12 +86,7 @@ fn rules(
 }
 
 /// A moment, or `none` where nobody can say when.
-fn resets_at(
-    key: &Key,
-    node: &Node,
-    verdict: Option<Expected>,
-    faults: &mut Faults<'_>,
-) -> Option<Option<Timestamp>> {
+fn resets_at(key: &Key, node: &Node, verdict: Option<Expected>, faults: &mut Faults<'_>) -> Option<Option<Timestamp>> {
     if matches!(verdict, Some(Expected::Allow | Expected::Deny)) {
         let fault = Fault::error(codes::IMPOSSIBLE_CASE, "only a limit that has no room resets");
         faults.push(key.spot, fault.help("expect the verdict limit, or remove the key"));

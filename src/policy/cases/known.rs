@@ -58,7 +58,9 @@ impl<'a> Known<'a> {
             let fault = Fault::error(codes::UNKNOWN_RULE, format!("the policy has no rule {shown}"));
             let help = match nearest(&name.value, self.rules.keys().copied()) {
                 Some(rule) => format!("did you mean {}?", quoted(rule)),
-                None => "rules are called as \"tollgate explain\" shows them: roles.USER.endpoints.openAI.models".into(),
+                None => {
+                    "rules are called as \"tollgate explain\" shows them: roles.USER.endpoints.openAI.models".into()
+                }
             };
             faults.push(name.spot, fault.help(help));
             return None;

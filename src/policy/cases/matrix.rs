@@ -118,10 +118,13 @@ fn rows<'n>(key: &Key, node: &'n Node, table: &Keys<'_>, faults: &mut Faults<'_>
             let message = format!("{} is none of the callers of this matrix", quoted(&key.name));
             let fault = Fault::error(codes::UNKNOWN_CALLER, message);
             let callers = table.callers.iter().map(|caller| caller.value.as_str());
-            faults.push(key.spot, fault.help(match nearest(&key.name, callers) {
-                Some(known) => format!("did you mean {}?", quoted(known)),
-                None => "add it to \"callers\" of the matrix, or remove it".to_owned(),
-            }));
+            faults.push(
+                key.spot,
+                fault.help(match nearest(&key.name, callers) {
+                    Some(known) => format!("did you mean {}?", quoted(known)),
+                    None => "add it to \"callers\" of the matrix, or remove it".to_owned(),
+                }),
+            );
             continue;
         }
         rows.push(Row { key, has: has(key, node, &table.models, faults) });

@@ -114,16 +114,24 @@ fn case(node: &Node, common: &Common<'_>, cases: &mut Cases, faults: &mut Faults
         }
     }
     if let (Some(spot), None) = (needs_clock, now) {
-        let fault = Fault::error(codes::CASE_WITHOUT_CLOCK, "what was used counts in a window, and the case has no time");
-        faults.push(spot, fault.help("write \"now: 2026-11-23T09:00:00+01:00\" into the case, or for all cases above them"));
+        let fault =
+            Fault::error(codes::CASE_WITHOUT_CLOCK, "what was used counts in a window, and the case has no time");
+        faults.push(
+            spot,
+            fault.help("write \"now: 2026-11-23T09:00:00+01:00\" into the case, or for all cases above them"),
+        );
     }
     if let Some(name) = &name {
         cases.name(name, faults);
     }
     let (Some(name), Some(caller), Some(expects)) = (name, caller, expected) else { return };
     if expects.resets_at.is_some_and(|at| at.is_some()) && now.is_none() {
-        let fault = Fault::error(codes::CASE_WITHOUT_CLOCK, "when something resets depends on the time, and the case has none");
-        faults.push(name.spot, fault.help("write \"now: 2026-11-23T09:00:00+01:00\" into the case, or for all cases above them"));
+        let fault =
+            Fault::error(codes::CASE_WITHOUT_CLOCK, "when something resets depends on the time, and the case has none");
+        faults.push(
+            name.spot,
+            fault.help("write \"now: 2026-11-23T09:00:00+01:00\" into the case, or for all cases above them"),
+        );
     }
     if faults.count() > before {
         return;
@@ -175,7 +183,8 @@ pub(super) fn moment(key: &Key, node: &Node, faults: &mut Faults<'_>) -> Option<
     };
     if read.is_none() {
         let message = format!("{} is no moment that is the same everywhere", quoted(&key.name));
-        let help = "write date, time and the distance from UTC (RFC 3339): 2026-11-23T09:00:00+01:00, 2026-11-23T08:00:00Z";
+        let help =
+            "write date, time and the distance from UTC (RFC 3339): 2026-11-23T09:00:00+01:00, 2026-11-23T08:00:00Z";
         faults.push(node.spot_or(key), Fault::error(codes::BAD_TIME, message).help(help));
     }
     read
@@ -207,7 +216,12 @@ impl Cases {
         }
         match self.names.get(&name.value) {
             Some(first) => {
-                faults.push_twice(codes::DEFINED_TWICE, &format!("the case {}", quoted(&name.value)), *first, name.spot);
+                faults.push_twice(
+                    codes::DEFINED_TWICE,
+                    &format!("the case {}", quoted(&name.value)),
+                    *first,
+                    name.spot,
+                );
             }
             None => {
                 self.names.insert(name.value.clone(), name.spot);

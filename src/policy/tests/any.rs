@@ -12,9 +12,9 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Map, Value, json};
 
 use super::charges::{Amounts, Run, Tokens};
-use crate::policy::defaults::UserDefaults;
 use super::random::any_caller;
 use super::*;
+use crate::policy::defaults::UserDefaults;
 use crate::policy::mapping::{Claim, Claims};
 
 const POLICIES: u32 = 10_000;
@@ -35,11 +35,11 @@ fn object(members: Vec<(&'static str, Option<Value>)>) -> Value {
 
 /// Mostly what the language has, and now and then what it has not.
 fn words(good: &'static [&'static str], odd: &'static [&'static str]) -> impl Strategy<Value = Value> {
-    prop_oneof![60 => select(good), 1 => select(odd)].prop_map(Value::from)
+    prop_oneof![300 => select(good), 1 => select(odd)].prop_map(Value::from)
 }
 
 fn names(good: &'static [&'static str], odd: &'static [&'static str]) -> impl Strategy<Value = Value> {
-    prop_oneof![30 => vec(words(good, odd), 1..3).prop_map(Value::from), 1 => Just(json!([])), 1 => Just(json!("x"))]
+    prop_oneof![100 => vec(words(good, odd), 1..3).prop_map(Value::from), 3 => Just(json!([])), 1 => Just(json!("x"))]
 }
 
 fn models() -> impl Strategy<Value = Value> {
@@ -55,18 +55,24 @@ fn lists() -> impl Strategy<Value = Value> {
 fn endpoints() -> impl Strategy<Value = Value> {
     let agents = names(&["agent_a", "agent_b"], &["*"]).prop_map(|list| json!({ "models": list }));
     let custom = lists().prop_map(|lists| json!({ "MindRoom": lists }));
-    let odd = prop_oneof![40 => Just(None), 1 => lists().prop_map(Some)];
-    (option::of(lists()), option::weighted(0.3, lists()), option::weighted(0.2, agents), option::weighted(0.3, custom), odd)
+    let odd = prop_oneof![200 => Just(None), 1 => lists().prop_map(Some)];
+    (
+        option::of(lists()),
+        option::weighted(0.3, lists()),
+        option::weighted(0.2, agents),
+        option::weighted(0.3, custom),
+        odd,
+    )
         .prop_map(|(one, two, agents, custom, odd)| {
             object(vec![("openAI", one), ("assistants", two), ("agents", agents), ("custom", custom), ("nowhere", odd)])
         })
 }
 
 fn limit(per: &'static [&'static str]) -> impl Strategy<Value = Value> {
-    let measure = select(
-        &["requests", "messages", "tokens", "input_tokens", "output_tokens", "cost", "concurrent"][..],
-    );
-    let amount = prop_oneof![20 => (0_u64..1_000).prop_map(Value::from), 3 => Just(json!("10k")), 1 => Just(json!("-1"))];
+    let measure =
+        select(&["requests", "messages", "tokens", "input_tokens", "output_tokens", "cost", "concurrent"][..]);
+    let amount =
+        prop_oneof![100 => (0_u64..1_000).prop_map(Value::from), 10 => Just(json!("10k")), 1 => Just(json!("-1"))];
     let window = words(&["1m", "90s", "24h", "hour", "day", "week", "month"], &["year", "0s"]);
     let zone = option::weighted(0.2, words(&["Europe/Berlin", "Asia/Kolkata"], &["Mars/Olympus"]));
     let (scope, strict) = (option::weighted(0.2, models()), option::weighted(0.1, any::<bool>()));
@@ -83,7 +89,8 @@ fn limit(per: &'static [&'static str]) -> impl Strategy<Value = Value> {
                 ("mode", mode),
                 ("per", Some(per.into())),
             ]);
-            limit[measure] = if measure == "cost" { format!("{} USD", amount.as_u64().unwrap_or(7)).into() } else { amount };
+            limit[measure] =
+                if measure == "cost" { format!("{} USD", amount.as_u64().unwrap_or(7)).into() } else { amount };
             limit
         },
     )
@@ -91,9 +98,15 @@ fn limit(per: &'static [&'static str]) -> impl Strategy<Value = Value> {
 
 fn entry(per: &'static [&'static str]) -> impl Strategy<Value = Value> {
     let limits = prop_oneof![6 => vec(limit(per), 1..3).prop_map(Value::from), 1 => Just(json!("none"))];
-    let tools = (option::of(names(&["web_search", "x_mcp_y"], &["*"])), option::of(names(&["shell", "*_mcp_z"], &["*"])))
-        .prop_map(|(allow, deny)| object(vec![("allow", allow), ("deny", deny)]));
-    (proptest::bool::weighted(0.15), option::weighted(0.8, endpoints()), option::weighted(0.15, tools), option::weighted(0.3, limits))
+    let tools =
+        (option::of(names(&["web_search", "x_mcp_y"], &["*"])), option::of(names(&["shell", "*_mcp_z"], &["*"])))
+            .prop_map(|(allow, deny)| object(vec![("allow", allow), ("deny", deny)]));
+    (
+        proptest::bool::weighted(0.15),
+        option::weighted(0.8, endpoints()),
+        option::weighted(0.15, tools),
+        option::weighted(0.3, limits),
+    )
         .prop_map(|(open, endpoints, tools, limits)| match open {
             true => object(vec![("unrestricted", Some(true.into())), ("limits", limits)]),
             false => object(vec![("endpoints", endpoints), ("tools", tools), ("limits", limits)]),
@@ -101,8 +114,9 @@ fn entry(per: &'static [&'static str]) -> impl Strategy<Value = Value> {
 }
 
 fn section(names: &'static [&'static str], per: &'static [&'static str]) -> impl Strategy<Value = Value> {
-    vec((select(names), entry(per)), 0..3)
-        .prop_map(|entries| entries.into_iter().map(|(name, entry)| (name.to_owned(), entry)).collect::<Map<_, _>>().into())
+    vec((select(names), entry(per)), 0..3).prop_map(|entries| {
+        entries.into_iter().map(|(name, entry)| (name.to_owned(), entry)).collect::<Map<_, _>>().into()
+    })
 }
 
 /// A policy of the whole language, as the text of a file.
@@ -208,7 +222,10 @@ fn ask_everything(policy: &Snapshot, known: &HashSet<RuleId>, caller: &Caller) {
         let verdict = decide(policy, &ask);
         assert_eq!(verdict.because.len(), 1, "{targets:?}");
         let rule = &verdict.because[0];
-        assert!(known.contains(rule) || crate::policy::cases::UNJUDGED.contains(&rule.as_str()), "{rule} is no statement of the policy");
+        assert!(
+            known.contains(rule) || crate::policy::cases::UNJUDGED.contains(&rule.as_str()),
+            "{rule} is no statement of the policy"
+        );
         assert!(policy.mode() == Mode::Enforce || verdict.goes_on());
         let runs = [Run { endpoint: "openAI", model: "small", tokens }];
         let amounts = Amounts { requests: 1, messages: 1, runs: &runs };
@@ -243,5 +260,8 @@ fn ten_thousand_policies_by_chance_are_refused_or_answer() {
     let (taken, refused) = (taken.into_inner(), refused.into_inner());
     println!("{taken} policies taken, {refused} refused");
     assert_eq!(taken + refused, POLICIES as usize);
-    assert!(taken >= 2_000 && refused >= 1_000, "{taken} were taken and {refused} refused: one of the two is hardly tried");
+    assert!(
+        taken >= 2_000 && refused >= 1_000,
+        "{taken} were taken and {refused} refused: one of the two is hardly tried"
+    );
 }

@@ -19,8 +19,8 @@ prices: { default: { input: 1, output: 1 } }
 
 /// What is wrong with case files of this policy, as `code line:column`.
 fn faults_of(policy: &str, texts: &[&str]) -> Vec<String> {
-    let (policy, statements, _) =
-        compile_listed(&[source("p.yaml", policy)], &UserDefaults::default()).unwrap_or_else(|report| panic!("{report}"));
+    let (policy, statements, _) = compile_listed(&[source("p.yaml", policy)], &UserDefaults::default())
+        .unwrap_or_else(|report| panic!("{report}"));
     let names = ["a.test.yaml", "b.test.yaml"];
     let sources: Vec<_> = names.iter().zip(texts).map(|(name, text)| source(name, text)).collect();
     match read(&sources, &policy, &statements) {
@@ -76,7 +76,13 @@ pub(super) const FILES: &[(&str, &[&str])] = &[
     ),
     (
         "callers: { a: }\nmatrix: [{ name: t, callers: [a, a], models: [e|x, e|x], allow: { a: [e|x, e|x, e|z], c: [] } }]",
-        &["duplicate-model 3:34", "duplicate-model 3:52", "duplicate-model 3:76", "bad-value 3:81", "unknown-caller 3:87"],
+        &[
+            "duplicate-model 3:34",
+            "duplicate-model 3:52",
+            "duplicate-model 3:76",
+            "bad-value 3:81",
+            "unknown-caller 3:87",
+        ],
     ),
     ("callers: { a: }\nmatrix: [{ name: t, callers: [a], models: [e|x], allow: { a: none } }]", &["wrong-type 3:62"]),
     ("callers: { a: }\nmatrix: [{ name: t, callers: [], models: [e|x], allow: {} }]", &["no-cases 3:21"]),
@@ -213,9 +219,8 @@ fn a_name_stands_for_one_case_whatever_the_file() {
 fn verdicts_that_a_policy_never_gives_are_not_expected() {
     let open = "version: 1\nroles: { USER: { unrestricted: true } }\n";
     let shadow = "version: 1\nmode: shadow\nroles: { USER: { unrestricted: true } }\n";
-    let case = |verdict: &str| {
-        format!("version: 1\ncases: [{{ name: a, caller: {{}}, asks: openAI|x, expect: {verdict} }}]")
-    };
+    let case =
+        |verdict: &str| format!("version: 1\ncases: [{{ name: a, caller: {{}}, asks: openAI|x, expect: {verdict} }}]");
     for (policy, verdict, possible) in [
         (open, "allow", true),
         (open, "deny", true),
@@ -235,9 +240,8 @@ fn verdicts_that_a_policy_never_gives_are_not_expected() {
 
 #[test]
 fn a_table_is_not_larger_than_can_be_meant() {
-    let names = |letter: char, count: usize| {
-        (0..count).map(|at| format!("\"{letter}|{at}\"")).collect::<Vec<_>>().join(", ")
-    };
+    let names =
+        |letter: char, count: usize| (0..count).map(|at| format!("\"{letter}|{at}\"")).collect::<Vec<_>>().join(", ");
     let text = format!(
         "version: 1\nmatrix: [{{ name: t, callers: [{}], models: [{}], allow: {{}} }}]",
         names('c', 400),
@@ -264,7 +268,8 @@ defaults: { user: { requests_per_minute: 5 } }
     let given = |name, text: &str| Some(Given { name, text: text.to_owned() });
     let environment = UserDefaults { budget: given("DEFAULT_USER_MAX_BUDGET", "5"), ..UserDefaults::default() };
     let text = format!("{text}prices: {{ default: {{ input: 1, output: 1 }} }}\n");
-    let (_, statements, _) = compile_listed(&[source("p.yaml", &text)], &environment).unwrap_or_else(|report| panic!("{report}"));
+    let (_, statements, _) =
+        compile_listed(&[source("p.yaml", &text)], &environment).unwrap_or_else(|report| panic!("{report}"));
     let written = statements.iter().filter_map(|of| Some(format!("{} {}", of.place.as_ref()?.line, of.rule)));
     assert_eq!(
         written.collect::<Vec<_>>(),

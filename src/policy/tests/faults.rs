@@ -440,7 +440,11 @@ fn every_code_is_unique_kebab_case_and_has_a_case() {
         assert!(code.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{code}");
         assert!(description.trim().ends_with('.'), "{code}: {description}");
         let tables = [CASES, super::cases::FILES, super::cases::CASES];
-        let has_case = tables.into_iter().flatten().flat_map(|(_, faults)| *faults).any(|fault| fault.split(' ').next() == Some(code));
+        let has_case = tables
+            .into_iter()
+            .flatten()
+            .flat_map(|(_, faults)| *faults)
+            .any(|fault| fault.split(' ').next() == Some(code));
         assert!(has_case || read_elsewhere.contains(code) || tested_here.contains(code), "{code} has no case");
     }
 }

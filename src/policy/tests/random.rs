@@ -10,7 +10,8 @@ use super::*;
 
 pub(crate) const ENDPOINTS: [&str; 4] = ["openAI", "google", "anthropic", "MindRoom"];
 pub(crate) const MODELS: [&str; 5] = ["gpt-4o", "gpt-4o-mini", "o1", "o1-preview", "claude"];
-pub(crate) const PATTERNS: [&str; 9] = ["gpt-4o", "gpt-4o-mini", "o1", "o1-preview", "claude", "gpt-*", "*-preview", "o*", "*"];
+pub(crate) const PATTERNS: [&str; 9] =
+    ["gpt-4o", "gpt-4o-mini", "o1", "o1-preview", "claude", "gpt-*", "*-preview", "o*", "*"];
 pub(crate) const ROLES: [&str; 3] = ["USER", "ADMIN", "GUEST"];
 pub(crate) const GROUPS: [&str; 3] = ["a", "b", "c"];
 pub(crate) const USERS: [&str; 2] = ["ann@example.edu", "65f0c1d2e3a4b5c6d7e8f901"];

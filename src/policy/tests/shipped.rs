@@ -265,10 +265,12 @@ fn every_block_of_the_page_loads_or_has_the_fault_it_names() {
         let result = match (&policy, cases) {
             (Some((policy, statements)), true) => cases_of(policy, statements, text),
             (None, true) => panic!("cases before any policy"),
-            (_, false) => compile_listed(&[source("README.md", text)], &Default::default()).map(|(snapshot, list, warnings)| {
-                assert!(warnings.is_empty(), "{warnings}");
-                policy = Some((snapshot, list));
-            }),
+            (_, false) => {
+                compile_listed(&[source("README.md", text)], &Default::default()).map(|(snapshot, list, warnings)| {
+                    assert!(warnings.is_empty(), "{warnings}");
+                    policy = Some((snapshot, list));
+                })
+            }
         };
         match (info.strip_prefix("fault: "), result) {
             (None, Ok(())) => {}

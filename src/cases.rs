@@ -13,7 +13,9 @@ mod shown;
 
 use crate::policy::Snapshot;
 use crate::policy::cases::Case;
+use crate::policy::codes;
 use crate::policy::statements::Statement;
+use crate::report::{Fault, quoted};
 
 pub use coverage::Covered;
 pub use differs::Row;
@@ -73,6 +75,16 @@ impl Tried {
         let got = judge(policy, &case);
         let rows = differs::rows(policy, &case, &got);
         Self { case, got, rows }
+    }
+
+    /// That it fails, as a fault of the case file: for logs and whoever else takes faults alone.
+    pub fn fault(&self) -> Fault {
+        let differing = self.rows.iter().filter(|row| row.differs);
+        let differing: Vec<_> =
+            differing.map(|row| format!("{}: expected {}, got {}", row.what, row.expected, row.got)).collect();
+        let message = format!("the case {} fails: {}", quoted(&self.case.name), differing.join("; "));
+        let help = "change the policy or the case; \"tollgate test\" shows all of it";
+        Fault::error(codes::CASE_FAILED, message).help(help).at(self.case.place.clone())
     }
 
     /// Whether all came out as expected.

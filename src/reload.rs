@@ -84,7 +84,14 @@ pub fn load_with(policies: &Path, defaults: &UserDefaults) -> Result<(Snapshot, 
 /// All faults of the policy; where it has none, all faults of its case files; where these have none, the cases that fail.
 pub fn load_tested(policies: &Path, defaults: &UserDefaults) -> Result<Tested, Rejected> {
     let (sources, mut report) = read(policies);
-    let (files, unread) = read_all(case_files(policies));
+    let files = match case_files(policies) {
+        Ok(files) => files,
+        Err(error) => {
+            report.push(unreadable(policies, &error));
+            Vec::new()
+        }
+    };
+    let (files, unread) = read_all(files);
     report.merge(unread);
     // As above: what cannot be read may define anything.
     let unreadable = report.has_errors();
@@ -110,25 +117,33 @@ pub fn load_tested(policies: &Path, defaults: &UserDefaults) -> Result<Tested, R
     if run.holds() { Ok(Tested { policy, warnings: report, run }) } else { Err(Rejected { report, run }) }
 }
 
-/// The case files of a policy: those of its directory, or the one beside its single file (`school.test.yaml` beside
-/// `school.yaml`), sorted by name.
-pub fn case_files(policies: &Path) -> Vec<PathBuf> {
-    let directory = policies.is_dir();
-    let beside = if directory { policies } else { policies.parent().unwrap_or(policies) };
-    // What cannot be listed has had its fault as a policy.
-    let Ok(entries) = fs::read_dir(if beside.as_os_str().is_empty() { Path::new(".") } else { beside }) else {
-        return Vec::new();
-    };
-    let own = stem(&name(policies)).map(|stem| format!("{stem}.test"));
-    let belongs = |path: &PathBuf| {
-        let name = name(path);
-        is_case_file(&name) && !path.is_dir() && (directory || stem(&name) == own.as_deref())
-    };
-    // The name of a single file may be without its directory, and faults show files as they were named.
-    let named = |path: PathBuf| beside.join(name(&path));
-    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| named(entry.path())).filter(belongs).collect();
+/// The case files of a policy: those of its directory, or those beside its single file (`school.test.yaml` beside `school.yaml`),
+/// sorted by name.
+///
+/// # Errors
+///
+/// Where a directory cannot be listed. That there is no such directory is for who reads the policy to say.
+pub fn case_files(policies: &Path) -> io::Result<Vec<PathBuf>> {
+    if !policies.is_dir() {
+        // What is there and cannot be looked at is for who reads it to say.
+        let there =
+            |path: &PathBuf| !matches!(path.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound);
+        return Ok(beside(policies).into_iter().filter(there).collect());
+    }
+    let entries = fs::read_dir(policies)?.collect::<io::Result<Vec<_>>>()?;
+    let paths = entries.into_iter().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = paths.filter(|path| is_case_file(&name(path)) && !path.is_dir()).collect();
     files.sort();
-    files
+    Ok(files)
+}
+
+/// The files in which the cases of a single file may be.
+fn beside(policy: &Path) -> Vec<PathBuf> {
+    let name = name(policy);
+    let own = stem(&name).filter(|_| is_policy_file(&name));
+    own.into_iter()
+        .flat_map(|stem| ["yaml", "yml"].map(|end| policy.with_file_name(format!("{stem}.test.{end}"))))
+        .collect()
 }
 
 /// Reads the policy files of a directory (or the single file given), sorted by name.
@@ -223,6 +238,15 @@ fn unreadable(path: &Path, error: &io::Error) -> Fault {
 // === impl Rejected ===
 
 impl Rejected {
+    /// All of it as faults: those of the files, and one for each case that fails.
+    pub fn into_faults(self) -> Report {
+        let mut report = self.report;
+        for tried in self.run.failures() {
+            report.push(tried.fault());
+        }
+        report
+    }
+
     /// All of it for people, faults in colour where that is wanted. `policies` is where the policy is.
     pub fn render_human(&self, colour: bool, policies: &Path) -> String {
         let mut text = self.report.render_human(colour);

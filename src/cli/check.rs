@@ -96,7 +96,8 @@ fn check(args: &Args, environment: &Environment) -> Checked {
             (result, Settings::policies(&flags, &environment))
         }
     };
-    let case_files = policies.as_deref().map_or(0, |policies| reload::case_files(policies).len());
+    let case_files =
+        policies.as_deref().and_then(|policies| reload::case_files(policies).ok()).map_or(0, |files| files.len());
     Checked { result, policies, case_files }
 }
 

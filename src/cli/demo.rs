@@ -13,8 +13,9 @@ use crate::app::{self, Followed, Sockets};
 use crate::config::{Environment, Flags, Settings, Upstream};
 use crate::demo::{Person, StandIn, StandInOptions, tour};
 use crate::lifecycle::House;
+use crate::policy::defaults::UserDefaults;
 use crate::policy::{Snapshot, Source, compile};
-use crate::reload;
+use crate::reload::{self, Rejected};
 use crate::report::Report;
 use crate::store;
 use crate::store::embedded::Embedded;
@@ -65,11 +66,12 @@ pub fn run(args: &Args, colour: bool, out: &mut dyn Write, err: &mut dyn Write) 
 }
 
 fn policy(policies: Option<&Path>) -> Result<Snapshot, Report> {
-    let (snapshot, _warnings) = match policies {
-        Some(policies) => reload::load(policies)?,
-        None => compile(&[Source { path: PathBuf::from("policies/demo/policy.yaml"), text: Arc::from(POLICY) }])?,
+    let Some(policies) = policies else {
+        let source = Source { path: PathBuf::from("policies/demo/policy.yaml"), text: Arc::from(POLICY) };
+        return compile(&[source]).map(|(snapshot, _warnings)| snapshot);
     };
-    Ok(snapshot)
+    let tested = reload::load_tested(policies, &UserDefaults::default());
+    tested.map(|tested| tested.policy).map_err(Rejected::into_faults)
 }
 
 fn demonstrate(args: &Args, policy: Snapshot, out: &mut dyn Write) -> Result<(), String> {

@@ -122,4 +122,6 @@ codes! {
     CASE_WITHOUT_CLOCK = "case-without-clock";
     /// A case expects what the policy can never answer.
     IMPOSSIBLE_CASE = "impossible-case";
+    /// A case fails: the policy does not answer what the case expects.
+    CASE_FAILED = "case-failed";
 }

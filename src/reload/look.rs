@@ -54,7 +54,11 @@ impl Seen {
 // === helpers ===
 
 fn paths(policies: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(policies) else { return vec![policies.to_owned()] };
+    let Ok(entries) = fs::read_dir(policies) else {
+        let mut paths = super::beside(policies);
+        paths.push(policies.to_owned());
+        return paths;
+    };
     let is_yaml = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
     entries.flatten().map(|entry| entry.path()).filter(|path| is_yaml(path) && !super::is_hidden(path)).collect()
 }
@@ -123,6 +127,18 @@ mod tests {
         differs("one file less", true);
         fs::remove_dir_all(path).unwrap();
         differs("nothing at all", true);
+    }
+
+    #[test]
+    fn cases_beside_a_single_file_are_looked_at() {
+        let directory = tempfile::tempdir().unwrap();
+        let policy = directory.path().join("policy.yaml");
+        fs::write(&policy, "version: 1\n").unwrap();
+        let before = Look::at(&policy, now());
+        fs::write(directory.path().join("other.test.yaml"), "").unwrap();
+        assert_eq!(Look::at(&policy, now()), before);
+        fs::write(directory.path().join("policy.test.yml"), "").unwrap();
+        assert_ne!(Look::at(&policy, now()), before);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The policy in force follows its files, while Tollgate runs.
 //!
 //! The files are looked at rather than watched: that works the same on every file system, and nothing is missed. What was changed is taken
-//! when it has stood still for a moment, as a whole or not at all; until it is free of faults, the last good policy stays in force, and
-//! log, metrics, record and `/readyz` say so. `SIGHUP` asks for it at once.
+//! when it has stood still for a moment, as a whole or not at all; until it is free of faults and all of its cases hold, the last good
+//! policy stays in force, and log, metrics, record and `/readyz` say so. `SIGHUP` asks for it at once.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use super::load_with;
+use super::load_tested;
 use super::look::Look;
 use crate::clock::Clock;
 use crate::metrics::{IntCounterVec, IntGauge, IntGaugeVec};
@@ -148,13 +148,13 @@ impl Reloader {
         }
     }
 
-    /// Reads the files, and puts what they say into force if it is without faults.
+    /// Reads the files, and puts what they say into force if it is without faults and does what its cases say.
     async fn load(&self, asked: bool) {
         let (policies, defaults) = (self.parts.policies.clone(), self.parts.defaults.clone());
-        let loaded = spawn_blocking(move || load_with(&policies, &defaults)).await;
+        let loaded = spawn_blocking(move || load_tested(&policies, &defaults)).await;
         let load = match loaded {
-            Ok(Ok((snapshot, warnings))) => self.take(snapshot, &warnings, asked),
-            Ok(Err(faults)) => self.refuse(&faults),
+            Ok(Ok(tested)) => self.take(tested.policy, &tested.warnings, asked),
+            Ok(Err(rejected)) => self.refuse(&rejected.into_faults()),
             Err(error) => {
                 tracing::error!(%error, "the policy could not be read");
                 return;
@@ -293,6 +293,6 @@ fn log(report: &Report) {
         }
     }
     if let Some(more @ 1..) = report.faults().len().checked_sub(MOST_FAULTS) {
-        tracing::error!("and {more} more; tollgate check shows all of them");
+        tracing::error!("and {more} more; tollgate test shows all of them");
     }
 }

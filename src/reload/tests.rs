@@ -184,7 +184,7 @@ fn a_single_file_has_the_cases_of_its_own_name() {
     let p = tested(&directory.path().join("p.yaml")).unwrap_or_else(|rejected| panic!("{rejected:?}"));
     assert_eq!((p.run.files, p.run.tried.len()), (1, 1));
     assert_eq!(tested(&directory.path().join("q.yaml")).unwrap_err().run.failures().count(), 1);
-    assert_eq!(case_files(Path::new("Cargo.toml")), [""; 0].map(PathBuf::from));
+    assert_eq!(case_files(Path::new("Cargo.toml")).unwrap(), [""; 0].map(PathBuf::from));
 }
 
 #[cfg(unix)]

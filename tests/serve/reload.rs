@@ -123,6 +123,48 @@ async fn a_policy_with_faults_is_not_taken_and_the_last_good_one_stays_in_force(
     assert_eq!(events(&world, "policy.loaded"), Vec::<Value>::new(), "no other policy was ever in force");
 }
 
+/// A policy that does not do what its cases say is as good as one with faults.
+#[tokio::test]
+async fn a_policy_whose_cases_fail_is_not_taken() {
+    let mut world = World::with(&only("gpt-4o-mini")).start().await;
+    let good = revision(&only("gpt-4o-mini"));
+    let (file, cases) = (policy_file(&world), policy_file(&world).with_file_name("policy.test.yaml"));
+    let case = |model: &str| {
+        format!(
+            "version: 1\ncases: [{{ name: Everybody has {model}, caller: {{}}, asks: openAI|{model}, expect: allow }}]\n"
+        )
+    };
+    put(&cases, &case("gpt-4o-mini"));
+    // The policy is changed, and the cases are not.
+    put(&file, &only("gpt-4o"));
+    world.until("it is refused", async |world| !events(world, "policy.refused").is_empty()).await;
+    let told = standing(&world).await;
+    assert_eq!((&told["revision"], &told["stale"]["faults"]), (&json!(good), &json!(1)));
+    let first = told["stale"]["first"].as_str().expect("a case").to_owned();
+    assert!(
+        first.contains(
+            "policy.test.yaml:2:17: the case \"Everybody has gpt-4o-mini\" fails: verdict: expected allow, got deny"
+        ),
+        "{first}"
+    );
+    assert_eq!(world.metric("tollgate_policy_stale").await, "1");
+    assert_eq!(models(&world).await, json!({"openAI": ["gpt-4o-mini"]}));
+    let event = events(&world, "policy.refused").pop().expect("it was there");
+    assert_eq!(event["about"]["found"][0]["code"], "case-failed", "{event}");
+    // A change of the cases alone is enough to take it.
+    put(&cases, &case("gpt-4o"));
+    until_in_force(&mut world, &only("gpt-4o")).await;
+    assert_eq!(models(&world).await, json!({"openAI": ["gpt-4o"]}));
+    // Cases that nobody can read are cases that fail, and what is in force stays.
+    put(&cases, "version: 1\n");
+    world
+        .until("they are missed", async |world| {
+            standing(world).await["stale"]["first"].to_string().contains("the file has no case")
+        })
+        .await;
+    assert_eq!(models(&world).await, json!({"openAI": ["gpt-4o"]}));
+}
+
 #[tokio::test]
 async fn a_hangup_asks_for_it_at_once_and_ends_nothing() {
     let mut world = World::with(POLICY).start().await;

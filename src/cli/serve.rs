@@ -38,13 +38,14 @@ pub struct Args {
 
 /// Runs the command until it is asked to stop.
 pub fn run(args: &Args, environment: &Environment, colour: bool, err: &mut dyn Write) -> Exit {
-    let (settings, policy) = match read_tested(&args.flags, environment) {
+    let (policies, read) = read_tested(&args.flags, environment);
+    let (settings, policy) = match read {
         Ok((settings, tested)) => {
             // Warnings that cannot be printed have nobody to read them.
             let _ = write!(err, "{}", tested.warnings.render_human(colour));
             (settings, tested.policy)
         }
-        Err((rejected, policies)) => {
+        Err(rejected) => {
             // Faults that cannot be printed have nobody to read them.
             let _ = write!(err, "{}", rejected.render_human(colour, &policies));
             let failures = rejected.run.failures().count();
@@ -93,24 +94,22 @@ pub fn read(flags: &Flags, environment: &Environment) -> Result<(Settings, Snaps
     }
 }
 
-/// Reads settings and policy, and runs the policy's cases.
-///
-/// # Errors
-/// All faults, or the cases that fail, with the place of the policy.
-fn read_tested(flags: &Flags, environment: &Environment) -> Result<(Settings, Tested), (Rejected, PathBuf)> {
+/// Reads settings and policy, and runs the policy's cases: where the policy is, if anything says so, and what was read, or all faults, or
+/// the cases that fail.
+fn read_tested(flags: &Flags, environment: &Environment) -> (PathBuf, Result<(Settings, Tested), Rejected>) {
     let (settings, policies) = settings(flags, environment);
     let policy = policies.as_deref().map(|policies| reload::load_tested(policies, &user_defaults(environment)));
-    let rejected = match (settings, policy) {
-        (Ok(settings), Some(Ok(tested))) => return Ok((settings, tested)),
+    let read = match (settings, policy) {
+        (Ok(settings), Some(Ok(tested))) => Ok((settings, tested)),
         (Err(faults), Some(Err(mut rejected))) => {
             rejected.report.merge(faults);
-            rejected
+            Err(rejected)
         }
-        (Ok(_), Some(Err(rejected))) => rejected,
-        (Err(faults), _) => faults.into(),
-        (Ok(_), None) => Rejected::default(),
+        (Ok(_), Some(Err(rejected))) => Err(rejected),
+        (Err(faults), _) => Err(faults.into()),
+        (Ok(_), None) => Err(Rejected::default()),
     };
-    Err((rejected, policies.unwrap_or_default()))
+    (policies.unwrap_or_default(), read)
 }
 
 /// The settings, and where the policy is: it is looked at although other settings are wrong.

@@ -237,6 +237,7 @@ fn ask_everything(policy: &Snapshot, known: &HashSet<RuleId>, caller: &Caller) {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "how many of them are taken is worth knowing")]
 fn ten_thousand_policies_by_chance_are_refused_or_answer() {
     let (taken, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let mut runner = TestRunner::new(Config { cases: POLICIES, failure_persistence: None, ..Config::default() });
@@ -258,7 +259,7 @@ fn ten_thousand_policies_by_chance_are_refused_or_answer() {
     });
     result.unwrap_or_else(|error| panic!("{error}"));
     let (taken, refused) = (taken.into_inner(), refused.into_inner());
-    println!("{taken} policies taken, {refused} refused");
+    eprintln!("{taken} policies taken, {refused} refused");
     assert_eq!(taken + refused, POLICIES as usize);
     assert!(
         taken >= 2_000 && refused >= 1_000,

@@ -47,13 +47,14 @@ fn each(times: u32, mut work: impl FnMut()) -> Duration {
 
 #[test]
 #[ignore = "it measures, and takes a quiet machine"]
+#[expect(clippy::print_stderr, reason = "the figures are what is asked for")]
 fn a_large_policy_compiles_within_a_second_and_decides_within_microseconds() {
     let sources = large();
     let bytes: usize = sources.iter().map(|source| source.text.len()).sum();
     let fastest = |work: &dyn Fn()| (0..COMPILES).map(|_| each(1, work)).min().unwrap();
     let compiles = fastest(&|| drop(black_box(compile(&sources)).unwrap()));
     let listed = fastest(&|| drop(black_box(compile_listed(&sources, &UserDefaults::default())).unwrap()));
-    println!(
+    eprintln!(
         "{GROUPS} groups, {USERS} users, {} KiB: compiled in {compiles:?}, with its statements in {listed:?}",
         bytes / 1024
     );
@@ -94,7 +95,7 @@ fn a_large_policy_compiles_within_a_second_and_decides_within_microseconds() {
         let ask = Ask { caller, targets: &targets };
         assert_eq!(decide(&policy, &ask).because[0].as_str(), rule);
         let decides = each(QUESTIONS, || drop(black_box(decide(&policy, black_box(&ask)))));
-        println!("{what}: decided in {decides:?}");
+        eprintln!("{what}: decided in {decides:?}");
         assert!(decides < Duration::from_millis(1), "{what}: {decides:?}");
     }
     let targets = [model("openAI", "gpt-4o")];
@@ -102,7 +103,7 @@ fn a_large_policy_compiles_within_a_second_and_decides_within_microseconds() {
     let runs = [Run { endpoint: "openAI", model: "gpt-4o", tokens: Tokens { input: 1_000, ..Tokens::default() } }];
     let amounts = Amounts { requests: 1, messages: 1, runs: &runs };
     let charges = each(QUESTIONS, || drop(black_box(policy.charges(black_box(&ask), &amounts))));
-    println!("what it takes from limits: told in {charges:?}");
+    eprintln!("what it takes from limits: told in {charges:?}");
     if !cfg!(debug_assertions) {
         assert!(compiles < Duration::from_secs(1), "{compiles:?}");
     }

@@ -4,7 +4,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::task::JoinHandle;
 
 use crate::admin::Admin;
@@ -18,7 +17,9 @@ use crate::metrics::{self, Metrics};
 use crate::policy::Snapshot;
 use crate::provider::{CertificatesFault, Provider};
 use crate::record::sinks::FileLines;
-use crate::record::{Entry, Event, Keeper, OpenFault, Recorder, RecorderOptions, RecorderWorker, Sink};
+use crate::record::{
+    About, Entry, Event, Happened, Keeper, OpenFault, Recorder, RecorderOptions, RecorderWorker, Sink,
+};
 use crate::store::embedded::Embedded;
 use crate::store::mongo::Mongo;
 use crate::store::{Accounts, Agents, Directory, StoreError};
@@ -112,10 +113,10 @@ pub fn serve(settings: &Settings, policy: Snapshot, followed: Followed, sockets:
     let policy = reloading.policy();
     let event = |action| {
         let policy = policy.load();
-        let about = json!({"version": env!("CARGO_PKG_VERSION"), "mode": policy.mode().as_str()});
-        Entry::Event(Box::new(Event::of_tollgate(clock.now(), action, Some(policy.shared_revision()), &about)))
+        let about = About::Program { version: env!("CARGO_PKG_VERSION"), mode: policy.mode().as_str() };
+        Entry::Event(Box::new(Event::of_tollgate(clock.now(), action, Some(policy.shared_revision()), about)))
     };
-    recorder.record(event("tollgate.started"));
+    recorder.record(event(Happened::Started));
     let counting =
         Counting::start(settings, &clock, &metrics, &house, Known { kept: known, recorder: recorder.clone() })?;
     let addresses = settings.upstream.iter().map(|at| edge::Address { host: at.host.clone(), port: at.port }).collect();
@@ -188,7 +189,7 @@ pub fn serve(settings: &Settings, policy: Snapshot, followed: Followed, sockets:
     }
     house.wait_for(counting.stop());
     reloading.stop();
-    recorder.record(event("tollgate.stopped"));
+    recorder.record(event(Happened::Stopped));
     house.wait_for(recorder.stop(LAST_WORDS));
     keeping.iter().chain(&keepers).for_each(JoinHandle::abort);
     if house.wait_for(working).is_err() {

@@ -17,12 +17,14 @@ pub mod open;
 pub mod recorder;
 #[cfg(test)]
 pub(crate) mod samples;
+#[cfg(test)]
+pub(crate) mod schema;
 pub mod sinks;
 pub mod spool;
 pub mod verify;
 mod writer;
 
-pub use entry::{Audit, Category, Decision, Entry, Event, Severity, Spent, Usage};
+pub use entry::{About, Action, Audit, Category, Decision, Entry, Event, Happened, Severity, Spent, Usage};
 pub use keeper::Keeper;
 pub use line::{Kind, Line};
 pub use mask::{Mask, MaskIp, Masks};

@@ -21,7 +21,7 @@ use crate::librechat::selection::TurnRequest;
 use crate::librechat::veil::{veiled, without_ids};
 use crate::policy::{Caller, Feature, Outcome, Part, RuleId, Snapshot, Target, Verdict};
 use crate::record::entry::{Details, Metadata, Response, TurnOutcome, id_at};
-use crate::record::{Audit, Category, Decision, Entry, Recorder, Severity, Usage};
+use crate::record::{Action, Audit, Category, Decision, Entry, Recorder, Severity, Usage};
 
 /// Most bytes of a `User-Agent` that are recorded.
 const LONGEST_AGENT: usize = 256;
@@ -423,25 +423,25 @@ fn method_name(method: &Method) -> Cow<'static, str> {
     }
 }
 
-fn action(class: Option<Class>) -> &'static str {
+fn action(class: Option<Class>) -> Action {
     match class {
-        Some(Class::Turn) => "chat.turn",
-        Some(Class::Catalog(Catalog::Models)) => "catalog.models",
-        Some(Class::Catalog(Catalog::Endpoints)) => "catalog.endpoints",
-        Some(Class::Catalog(Catalog::Config)) => "catalog.config",
-        Some(Class::Catalog(Catalog::Agents)) => "catalog.agents",
-        Some(Class::Catalog(Catalog::Tools)) => "catalog.tools",
-        Some(Class::Tool) => "tool",
-        Some(Class::Remote(Remote::Run)) => "remote.run",
-        Some(Class::Remote(Remote::Models | Remote::Model)) => "remote.models",
-        Some(Class::Remote(Remote::Answer)) => "remote.answer",
-        Some(Class::Agent(_)) => "agents",
-        Some(Class::Assistants(_)) => "assistants",
-        Some(Class::Feature(Feature::UserKeys)) => "user-keys",
-        Some(Class::Feature(Feature::Speech)) => "speech",
-        Some(Class::Admin) => "admin",
-        Some(Class::MyLimits) => "my-limits",
-        Some(Class::Pass | Class::Balance | Class::Stream | Class::Upload | Class::Closed) | None => "request",
+        Some(Class::Turn) => Action::ChatTurn,
+        Some(Class::Catalog(Catalog::Models)) => Action::CatalogModels,
+        Some(Class::Catalog(Catalog::Endpoints)) => Action::CatalogEndpoints,
+        Some(Class::Catalog(Catalog::Config)) => Action::CatalogConfig,
+        Some(Class::Catalog(Catalog::Agents)) => Action::CatalogAgents,
+        Some(Class::Catalog(Catalog::Tools)) => Action::CatalogTools,
+        Some(Class::Tool) => Action::Tool,
+        Some(Class::Remote(Remote::Run)) => Action::RemoteRun,
+        Some(Class::Remote(Remote::Models | Remote::Model)) => Action::RemoteModels,
+        Some(Class::Remote(Remote::Answer)) => Action::RemoteAnswer,
+        Some(Class::Agent(_)) => Action::Agents,
+        Some(Class::Assistants(_)) => Action::Assistants,
+        Some(Class::Feature(Feature::UserKeys)) => Action::UserKeys,
+        Some(Class::Feature(Feature::Speech)) => Action::Speech,
+        Some(Class::Admin) => Action::Admin,
+        Some(Class::MyLimits) => Action::MyLimits,
+        Some(Class::Pass | Class::Balance | Class::Stream | Class::Upload | Class::Closed) | None => Action::Request,
     }
 }
 

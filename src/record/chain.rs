@@ -94,6 +94,13 @@ impl Chain {
     /// # Errors
     /// [`ChainFault`]; the chain is as it was then.
     pub fn link(&mut self, line: &Line) -> Result<Line, ChainFault> {
+        let mut salt = [0; 16];
+        rand::fill(&mut salt).map_err(|_| ChainFault::Random)?;
+        self.link_salted(line, salt)
+    }
+
+    /// The same with a salt that somebody else has drawn.
+    pub(super) fn link_salted(&mut self, line: &Line, salt: [u8; 16]) -> Result<Line, ChainFault> {
         let end = self.ends.of(line.kind).ok_or(ChainFault::Head(line.id))?;
         let Some(body) = line.text.strip_suffix('}').filter(|body| body.len() > 1 && body.starts_with('{')) else {
             return Err(ChainFault::Text(line.id));
@@ -101,8 +108,6 @@ impl Chain {
         if memchr::memchr(b'\n', body.as_bytes()).is_some() {
             return Err(ChainFault::Text(line.id));
         }
-        let mut salt = [0; 16];
-        rand::fill(&mut salt).map_err(|_| ChainFault::Random)?;
         let mut text = String::with_capacity(body.len() + ADDED);
         text.push_str(body);
         text.push_str(r#","salt":""#);

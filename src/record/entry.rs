@@ -7,20 +7,24 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::line::{Kind, Line};
 use crate::policy::RuleId;
 
+mod action;
+mod event;
 mod line;
 mod spent;
 
+pub use action::Action;
+pub use event::{About, Changed, Event, FaultFound, Happened, LostBefore, LostFrames, Rights};
 pub use spent::{Charged, Ended, RunUsed, Source, Spent, TokensUsed, Usd};
 
 /// One line of the record.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Entry {
     /// A decision or a refusal.
     Audit(Box<Audit>),
@@ -34,13 +38,14 @@ pub enum Entry {
 /// A decision of the policy, or a refusal for another reason (identity, form of the request, unknown route).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Audit {
-    /// Id of this entry, UUIDv7.
+    /// Id of the entry, a UUIDv7: it sorts by time.
     #[serde(rename = "_id")]
     pub id: Uuid,
-    /// Id of the request, UUIDv7, also sent to the caller in refusals (`request_id`) and to LibreChat (`x-request-id`).
+    /// Id of the request, a UUIDv7; refusals tell it to the caller as `request_id`, LibreChat gets it as `x-request-id`.
     pub request_id: Uuid,
-    /// When the request arrived (UTC).
+    /// When the request arrived, UTC.
     pub timestamp: Timestamp,
     /// LibreChat's user id; absent where nobody was identified.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,20 +53,23 @@ pub struct Audit {
     /// The caller's role at that moment; absent where it was not looked up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<Arc<str>>,
-    /// The id of the key of the remote-agent API by which the caller was identified; absent on other routes.
+    /// The id of the key of the remote-agent API by which the caller was identified (`_id` of `agentapikeys`); the key itself
+    /// is never recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_id: Option<Arc<str>>,
-    /// What was attempted: `chat.turn`, `catalog.models`, `request` and so on.
-    pub action: &'static str,
+    /// What was attempted.
+    pub action: Action,
     /// Kind of event.
     pub category: Category,
     /// How grave it is.
     pub severity: Severity,
     /// What was decided.
     pub decision: Decision,
-    /// The statements of the policy that decided, or the code of the refusal (`gate.path`, `identity.expired`).
+    /// The statements of the policy that decided, as paths into its files; for other refusals a code such as
+    /// `identity.expired`, `path-dot-segment`, `body-duplicate-key`.
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub rules: Vec<RuleId>,
-    /// Content hash of the policy that decided, 12 hex digits.
+    /// The exact policy that decided: a hash of its files, 12 hex digits.
     pub policy_revision: Arc<str>,
     /// The request and the answer.
     pub details: Details,
@@ -69,51 +77,25 @@ pub struct Audit {
     pub metadata: Metadata,
 }
 
-/// Something that was done to Tollgate itself, or befell it: no request was decided.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Event {
-    /// Id of this entry, UUIDv7.
-    #[serde(rename = "_id")]
-    pub id: Uuid,
-    /// When it happened (UTC).
-    pub timestamp: Timestamp,
-    /// LibreChat's id of the user to whom it was done, where it was done to one: when that user is erased, so is this.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_id: Option<Box<str>>,
-    /// Who did it, where somebody did: `cli` for a command.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub actor: Option<Box<str>>,
-    /// What happened: `tollgate.started`, `records.gap` and so on.
-    pub action: &'static str,
-    /// Kind of event.
-    pub category: Category,
-    /// How grave it is.
-    pub severity: Severity,
-    /// Content hash of the policy in force; absent where none is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub policy_revision: Option<Arc<str>>,
-    /// What there is to say about it, by the action.
-    pub about: Map<String, Value>,
-}
-
 /// The request as it was seen and the answer as it was given. Never bodies, tokens, cookies or query values.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Details {
-    /// Client address as Tollgate believes it (`trusted_proxies`).
+    /// The client's address, as far as `trusted_proxies` lets it be believed.
     pub ip: Box<str>,
     /// `User-Agent`, at most 256 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<Box<str>>,
     /// HTTP method.
     pub method: Cow<'static, str>,
-    /// Path as it was asked for, at most 512 bytes, with everything unprintable escaped, and `*` for the id of a shared conversation.
+    /// The path as it was asked for, at most 512 bytes, unprintable bytes escaped; `*` stands for the id of a shared
+    /// conversation, which is as good as a key to it.
     pub path: Box<str>,
-    /// Names of the query parameters, without their values.
+    /// Names of the query's parameters, without values.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub query: Vec<Box<str>>,
-    /// The answer that the caller got; absent where the entry had to be on the disk before the request went on.
+    /// The answer that the caller got; absent where the entry was on the disk before the request went on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response: Option<Response>,
     /// What went wrong inside, where something did. Without secrets.
@@ -124,21 +106,24 @@ pub struct Details {
 /// The answer that the caller got.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Response {
-    /// HTTP status.
+    /// HTTP status of the answer; 499 where the caller left before it.
+    #[cfg_attr(test, schemars(range(min = 100, max = 599)))]
     pub status: u16,
     /// The public sentence of a refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<Box<str>>,
-    /// From arrival to the head of the answer, in milliseconds.
+    /// Milliseconds from arrival to the head of the answer.
     pub time: f64,
 }
 
 /// What the request was about.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Metadata {
-    /// LibreChat's conversation id (it is the stream id too, CONTRACT.md G.1).
+    /// LibreChat's conversation, which is also the id of the stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<Arc<str>>,
     /// The endpoint asked for.
@@ -147,14 +132,14 @@ pub struct Metadata {
     /// The model asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<Arc<str>>,
-    /// The stored agent asked for, by its id.
+    /// The stored agent asked for, by its id; `agent_new` for one that is being made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<Arc<str>>,
     /// The model spec asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spec: Option<Arc<str>>,
-    /// Further `endpoint|model` pairs of the same request (`addedConvo`, the preset of the spec), and all that an agent and
-    /// those it can reach would run; at most 100.
+    /// Further `endpoint|model` pairs of the same request: a second conversation, the preset of the spec, the models of the
+    /// agent and of all agents that it can hand over to; tools, where the policy says anything about tools. At most 100.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<Box<str>>,
 }
@@ -162,44 +147,47 @@ pub struct Metadata {
 /// An allowed turn, as LibreChat answered it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Usage {
-    /// Id of this entry, UUIDv7.
+    /// Id of the entry, a UUIDv7.
     #[serde(rename = "_id")]
     pub id: Uuid,
-    /// Id of the request that started the turn.
+    /// Id of the request that started the turn: the audit entry of the same turn has it, too.
     pub request_id: Uuid,
-    /// When the request arrived (UTC).
+    /// When the request arrived, UTC.
     pub timestamp: Timestamp,
     /// LibreChat's user id.
     pub user_id: Arc<str>,
     /// The caller's role at that moment.
     pub role: Arc<str>,
-    /// Names of the caller's groups at that moment, in the directory's order; absent where there are none.
+    /// The names of the groups at that moment, in the directory's order; absent where there were none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub groups: Option<Arc<[Box<str>]>>,
     /// The endpoint that runs.
     pub endpoint: Arc<str>,
-    /// The model that runs; that of the agent itself where it is one.
+    /// The model that runs; where a stored agent was asked for, the agent's own, or empty where LibreChat's database is not
+    /// configured.
     pub model: Arc<str>,
     /// The stored agent, by its id, where one was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<Arc<str>>,
-    /// `endpoint|model` of the agent and of all that it can hand over to; empty where no agent was asked for.
+    /// `endpoint|model` of the agent and of all that it can hand over to; absent where no agent was asked for.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub models: Vec<Box<str>>,
     /// The model spec, where one was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spec: Option<Arc<str>>,
-    /// LibreChat's stream id for the turn, where its answer named one.
+    /// LibreChat's stream id, where its answer named one; the `conversation_id` of a remote request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<Arc<str>>,
-    /// Whether LibreChat took the turn.
+    /// What LibreChat made of the turn.
     pub outcome: TurnOutcome,
-    /// LibreChat's HTTP status for the request that started the turn.
+    /// HTTP status of LibreChat's answer; 499 where the caller left before it.
+    #[cfg_attr(test, schemars(range(min = 100, max = 599)))]
     pub status: u16,
     /// Bytes of the body that LibreChat received.
     pub request_bytes: u64,
-    /// From arrival to LibreChat's answer, in milliseconds.
+    /// Milliseconds from arrival to LibreChat's answer.
     pub time: f64,
     /// What the turn used and what was charged for it, once it is settled; absent where nobody follows it (no limit applies,
     /// and nothing else wants to know). Its members are members of the entry.
@@ -210,12 +198,13 @@ pub struct Usage {
 /// Whether LibreChat took a turn that the policy allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum TurnOutcome {
-    /// LibreChat answered with a stream id.
+    /// LibreChat named a stream, or ran the agent of a remote request.
     Started,
     /// LibreChat answered something else.
     Refused,
-    /// LibreChat could not be reached or broke off.
+    /// It gave no answer.
     Failed,
     /// The caller left before LibreChat answered; the turn may run all the same.
     Abandoned,
@@ -224,10 +213,11 @@ pub enum TurnOutcome {
 /// What was decided about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Decision {
     /// It went on.
     Allow,
-    /// The policy would have refused it, but runs in shadow mode.
+    /// It went on, but would have been refused were the policy enforced.
     Shadow,
     /// It was refused.
     Deny,
@@ -236,52 +226,35 @@ pub enum Decision {
 /// Kind of event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Category {
     /// Signing in and tokens.
     Auth,
-    /// Ordinary use.
+    /// Ordinary use, and refusals by limits.
     Api,
-    /// Administration.
+    /// Administration that went on.
     Admin,
-    /// Refusals: 401, 403 and malformed requests.
+    /// Refusals of identity, policy and form.
     Security,
     /// Data of users.
     Data,
-    /// Tollgate itself and LibreChat behind it.
+    /// Tollgate itself, and failures behind it.
     System,
 }
 
 /// How grave an event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Severity {
     /// Nothing to do.
     Info,
-    /// Worth a look.
+    /// Worth a look: refusals, and what shadow mode would have refused.
     Warning,
     /// Something failed.
     Error,
     /// Something failed that must not.
     Critical,
-}
-
-// === impl Event ===
-
-impl Event {
-    /// Something that befell Tollgate itself, for information. `about` is an object.
-    pub fn of_tollgate(at: Timestamp, action: &'static str, policy: Option<Arc<str>>, about: &Value) -> Self {
-        Self {
-            id: id_at(at),
-            timestamp: at,
-            user_id: None,
-            actor: None,
-            action,
-            category: Category::System,
-            severity: Severity::Info,
-            policy_revision: policy,
-            about: about.as_object().cloned().unwrap_or_default(),
-        }
-    }
 }
 
 // === impl Entry ===

@@ -24,38 +24,44 @@ const SIGNATURE: &str = r#","signature":""#;
 /// A head as it is written, but for its signature.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(Serialize, schemars::JsonSchema))]
 pub struct Head {
+    /// The line is a head.
+    #[cfg_attr(test, schemars(extend("const" = "head")))]
     kind: Kind,
-    /// Its id, a UUIDv7.
+    /// Id of the head, a UUIDv7.
     #[serde(rename = "_id")]
     pub id: Uuid,
-    /// When it was made (UTC); never before the head before it.
+    /// When it was made, UTC; never before the head before it.
     #[serde(rename = "timestamp")]
     pub at: Timestamp,
-    /// Whose chains.
+    /// Whose chains they are: the data directory's UUID.
     pub instance: Uuid,
-    /// From 1, without gaps.
+    /// 1, then one more each, without gaps.
     pub number: u64,
-    /// SHA-256 of the text of the head before it; zeros for the first.
+    /// SHA-256 of the text of the head before; zeros for the first.
     pub prev: Hash,
-    /// What the head before it was about, so that the first that is still kept tells what may have expired; absent in the first.
+    /// Time and numbers of the head before, so that the first head that is still kept tells what may have expired; absent in
+    /// the first.
     #[serde(default)]
+    #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
     pub since: Option<Since>,
-    /// The last audit entry.
+    /// Where the chain of `audit` ends.
     pub audit: End,
-    /// The last usage entry.
+    /// Where the chain of `usage` ends.
     pub usage: End,
-    /// The key that signed: [`Public::id`].
+    /// The key that signed: the first 16 hex digits of the SHA-256 of the public key's 32 bytes.
     pub key: Box<str>,
-    /// Ed25519 over `tollgate head 1`, a line break, and the text up to the signature.
+    /// Ed25519 (RFC 8032), in base64, over `tollgate head 1`, a line break, and the text up to `,"signature":`.
     signature: Box<str>,
 }
 
 /// What the head before was about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Since {
-    /// When it was made (UTC).
+    /// When the head before was made, UTC.
     #[serde(rename = "timestamp")]
     pub at: Timestamp,
     /// Number of its last audit entry.

@@ -22,18 +22,22 @@ pub struct Hash(pub [u8; 32]);
 
 /// What a kept line says about its place in the chain. Reading it checks its form, not whether it is true: see [`Link::holds`].
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(Serialize, schemars::JsonSchema))]
 pub struct Link {
-    /// Whose chain: the data directory that the entry was written in.
+    /// Whose chain it is in: the UUID of the data directory that it was written in.
     pub instance: Uuid,
-    /// Place in the chain of this instance and kind, from 1.
+    /// Number in the chain of this instance and kind: 1, then one more each.
     pub seq: u64,
     /// `hash` of the entry before it; zeros for the first.
+    #[cfg_attr(test, serde(rename = "prevHash"))]
     pub prev: Hash,
-    /// The entry's own hash.
+    /// The entry's own hash: SHA-256 over kind, id, time, place and digest, by the formula of `docs/records.md`.
     pub hash: Hash,
     /// SHA-256 of the entry as it was before its link was added: found out from the text, or told by a tombstone.
+    #[cfg_attr(test, serde(skip))]
     pub digest: Hash,
     /// Set where the text is a tombstone.
+    #[cfg_attr(test, serde(skip))]
     pub erased: Option<Erased>,
 }
 
@@ -60,19 +64,26 @@ pub enum Unlinked {
 }
 
 /// The members of a tombstone before its link.
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Tombstone {
-    #[serde(rename = "kind")]
-    _kind: Kind,
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Tombstone {
+    /// What the erased entry was.
+    #[cfg_attr(test, schemars(extend("enum" = ["audit", "usage"])))]
+    pub(super) kind: Kind,
+    /// The entry's id, a UUIDv7.
     #[serde(rename = "_id")]
-    _id: Uuid,
-    #[serde(rename = "timestamp")]
-    _timestamp: Timestamp,
-    erased: Uuid,
-    key: Box<str>,
-    signature: Box<str>,
-    digest: Hash,
+    pub(super) id: Uuid,
+    /// The entry's time, UTC.
+    pub(super) timestamp: Timestamp,
+    /// Id of the erasure, and of the event that tells of it.
+    pub(super) erased: Uuid,
+    /// The key that signed: the first 16 hex digits of the SHA-256 of the public key's 32 bytes.
+    pub(super) key: Box<str>,
+    /// Ed25519 (RFC 8032), in base64, over `tollgate tombstone 1`, a line break, the 16 bytes of `erased` and the 32 bytes of `hash`.
+    pub(super) signature: Box<str>,
+    /// SHA-256 of the entry as it was before its link was added: all that is left of its text and salt.
+    pub(super) digest: Hash,
 }
 
 // === impl Hash ===

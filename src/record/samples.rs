@@ -1,11 +1,10 @@
 //! Entries for tests: the same every time but for their ids.
 
 use jiff::Timestamp;
-use serde_json::Map;
 use uuid::Uuid;
 
 use super::entry::{Details, Metadata, Response, TurnOutcome};
-use super::{Audit, Category, Decision, Entry, Event, Severity, Usage};
+use super::{About, Action, Audit, Category, Decision, Entry, Event, Happened, Severity, Usage};
 use crate::policy::RuleId;
 
 /// The n-th refusal.
@@ -17,7 +16,7 @@ pub(crate) fn refusal(n: u128) -> Entry {
         user_id: Some("6b012e4109cc968f8a928bce".into()),
         role: Some("USER".into()),
         key_id: None,
-        action: "chat.turn",
+        action: Action::ChatTurn,
         category: Category::Security,
         severity: Severity::Warning,
         decision: Decision::Deny,
@@ -66,11 +65,11 @@ pub(crate) fn event(n: u128) -> Entry {
         timestamp: time(n),
         user_id: None,
         actor: None,
-        action: "tollgate.started",
+        action: Happened::Started,
         category: Category::System,
         severity: Severity::Info,
         policy_revision: None,
-        about: Map::from_iter([("mode".to_owned(), "enforce".into())]),
+        about: About::Program { version: "0.1.0", mode: "enforce" },
     }))
 }
 

@@ -10,7 +10,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
@@ -20,7 +19,7 @@ use super::heads::Signer;
 use super::meters::{Loss, RecorderMeters};
 use super::recorder::{Ends, Message, OnFull, Standing, Unkept};
 use super::spool::{Spool, SpoolFault};
-use super::{Entry, Line, Severity};
+use super::{About, Entry, Happened, Line, Severity};
 use crate::clock::Clock;
 
 mod losses;
@@ -288,15 +287,11 @@ fn is_long(entry: &Entry) -> bool {
 
 /// What says that entries are missing because they were never taken.
 fn gap(audit: u64, usage: u64, since: Timestamp, until: Timestamp) -> Entry {
-    let (since, reason) = (since.to_string(), "the record took no entries");
-    gap_about(
-        until,
-        &json!({"audit": audit, "usage": usage, "since": since, "until": until.to_string(), "reason": reason}),
-    )
+    gap_about(until, About::Untaken { audit, usage, since, until, reason: "the record took no entries" })
 }
 
 /// What says that a part of the record is missing.
-pub(super) fn gap_about(at: Timestamp, about: &Value) -> Entry {
-    let event = Event::of_tollgate(at, "records.gap", None, about);
+pub(super) fn gap_about(at: Timestamp, about: About) -> Entry {
+    let event = Event::of_tollgate(at, Happened::Gap, None, about);
     Entry::Event(Box::new(Event { severity: Severity::Critical, ..event }))
 }

@@ -12,7 +12,6 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde::Serialize;
-use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
@@ -23,7 +22,8 @@ use crate::clock::Clock;
 use crate::metrics::{IntCounterVec, IntGauge, IntGaugeVec};
 use crate::policy::Snapshot;
 use crate::policy::defaults::UserDefaults;
-use crate::record::{Entry, Event, Recorder, Severity};
+use crate::record::entry::FaultFound;
+use crate::record::{About, Entry, Event, Happened, Recorder, Severity};
 use crate::report::{Fault, Report};
 
 /// How often the files are looked at. A change is taken when two looks in a row saw the same.
@@ -178,9 +178,9 @@ impl Reloader {
         }
         log(warnings);
         (parts.coming)(&snapshot);
-        let about =
-            json!({"from": before.revision(), "mode": snapshot.mode().as_str(), "files": snapshot.counts().files});
-        let event = Event::of_tollgate(now, "policy.loaded", Some(snapshot.shared_revision()), &about);
+        let (from, mode) = (before.shared_revision(), snapshot.mode().as_str());
+        let about = About::Loaded { from, mode, files: snapshot.counts().files };
+        let event = Event::of_tollgate(now, Happened::PolicyLoaded, Some(snapshot.shared_revision()), about);
         tracing::info!(
             from = before.revision(),
             to = snapshot.revision(),
@@ -206,11 +206,10 @@ impl Reloader {
         log(faults);
         // Codes and places: what a file says may be somebody's address.
         let all = faults.faults();
-        let place = |fault: &Fault| fault.place.as_ref().map(ToString::to_string);
-        let found: Vec<_> =
-            all.iter().take(MOST_FAULTS).map(|fault| json!({"code": fault.code, "place": place(fault)})).collect();
-        let about = json!({"faults": all.len(), "found": found});
-        let event = Event::of_tollgate(now, "policy.refused", Some(in_force.shared_revision()), &about);
+        let place = |fault: &Fault| fault.place.as_ref().map(|place| place.to_string().into());
+        let found = all.iter().take(MOST_FAULTS).map(|fault| FaultFound { code: fault.code, place: place(fault) });
+        let about = About::Refused { faults: all.len(), found: found.collect() };
+        let event = Event::of_tollgate(now, Happened::PolicyRefused, Some(in_force.shared_revision()), about);
         parts.recorder.record(Entry::Event(Box::new(Event { severity: Severity::Error, ..event })));
         parts.standing.refused(faults, now);
         parts.meters.stale.set(1);

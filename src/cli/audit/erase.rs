@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::cli::exit::Exit;
@@ -19,7 +19,7 @@ use crate::cli::record::{Desk, Failure};
 use crate::record::chain::{Erasure, ErasureFault, Tombed, root};
 use crate::record::heads::Signer;
 use crate::record::link::Unlinked;
-use crate::record::{Kind, Line};
+use crate::record::{About, Happened, Kind, Line};
 use crate::store::{Erased, Filter, Ledger, Order, Tomb};
 
 /// What the event of an erasure is called.
@@ -111,8 +111,7 @@ pub async fn run(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
             "{error}; a part is erased: run the same command again, and then `tollgate audit erase --finish`"
         ))
     })?;
-    let about = json!({"removed": erased.removed, "days": erased.days, "reason": reason});
-    let count = tell(id, about, &ledger, &signer, desk).await?;
+    let count = tell(id, Some(&erased), reason, &ledger, &signer, desk).await?;
     told(args.format, id, count, &erased, desk)?;
     Ok(if erased.kept == 0 { Exit::Ok } else { Exit::Failed })
 }
@@ -145,10 +144,12 @@ async fn agreed(args: &Args, ledger: &Arc<dyn Ledger>, user: &str, desk: &mut De
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
-/// Writes the event of an erasure by what it left in the ledger; how many tombstones these are.
+/// Writes the event of an erasure by what it left in the ledger; how many tombstones these are. What else it did is not known of one
+/// that broke off.
 async fn tell(
     id: Uuid,
-    about: Value,
+    erased: Option<&Erased>,
+    reason: &str,
     ledger: &Arc<dyn Ledger>,
     signer: &Signer,
     desk: &Desk<'_>,
@@ -159,13 +160,14 @@ async fn tell(
     while let Some(line) = reading.next().await? {
         tombs.extend(Tombed::read(&line, id));
     }
-    let mut members = Map::new();
-    members.insert("count".to_owned(), tombs.len().into());
-    members.insert("root".to_owned(), root(&mut tombs).to_string().into());
-    if let Value::Object(about) = about {
-        members.extend(about);
-    }
-    write(&deed(id, desk.clock.now(), ACTION, None, members), ledger, signer).await?;
+    let about = About::Erased {
+        count: u64::try_from(tombs.len()).unwrap_or(u64::MAX),
+        root: root(&mut tombs),
+        removed: erased.map(|erased| erased.removed),
+        days: erased.map(|erased| erased.days),
+        reason: reason.into(),
+    };
+    write(&deed(id, desk.clock.now(), Happened::Erased, None, about), ledger, signer).await?;
     Ok(tombs.len())
 }
 
@@ -178,7 +180,7 @@ async fn finish(
     desk: &mut Desk<'_>,
 ) -> Result<Exit, Failure> {
     for id in broken {
-        let count = tell(*id, json!({"reason": "an erasure that broke off"}), ledger, signer, desk).await?;
+        let count = tell(*id, None, "an erasure that broke off", ledger, signer, desk).await?;
         told(args.format, *id, count, &Erased::default(), desk)?;
     }
     if broken.is_empty() && args.format == Format::Human {

@@ -4,13 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::Failure;
 use crate::record::chain::Chain;
 use crate::record::heads::Signer;
-use crate::record::{Category, Entry, Event, Severity};
+use crate::record::{About, Category, Entry, Event, Happened, Severity};
 use crate::store::Ledger;
 use crate::store::own::{self, DiskFault};
 
@@ -23,7 +22,7 @@ pub const PUBLIC_KEY: &str = "records/signing.pub";
 const ACTOR: &str = "cli";
 
 /// Something that an administrator has done, to this user where it was done to one.
-pub fn deed(id: Uuid, at: Timestamp, action: &'static str, user: Option<&str>, about: Map<String, Value>) -> Entry {
+pub fn deed(id: Uuid, at: Timestamp, action: Happened, user: Option<&str>, about: About) -> Entry {
     Entry::Event(Box::new(Event {
         id,
         timestamp: at,

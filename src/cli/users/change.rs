@@ -4,7 +4,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{Set, nobody};
@@ -12,13 +11,11 @@ use crate::cli::record::Failure;
 use crate::cli::record::deed::{deed, signer, signer_or_new, write};
 use crate::cli::record::place::{Place, StoreName};
 use crate::clock::Clock;
+use crate::record::entry::{Changed, Rights};
 use crate::record::heads::Signer;
+use crate::record::{About, Happened};
 use crate::store::embedded::Embedded;
 use crate::store::{Ledger, Person};
-
-/// What the events are called.
-const SET: &str = "users.set";
-const REMOVED: &str = "users.removed";
 
 /// The record that a change is told in.
 struct Book<'a> {
@@ -43,20 +40,15 @@ pub(super) async fn set(
     if before.is_some() && changed.is_empty() {
         return Ok(person);
     }
-    let mut about = Map::new();
-    about.insert("changed".to_owned(), changed.into());
-    if let Some(before) = &before {
-        about.insert("before".to_owned(), rights(before));
-    }
-    about.insert("after".to_owned(), rights(&person));
+    let about = About::UserSet { changed, before: before.as_ref().map(rights), after: rights(&person) };
     let book = Book::open(place, key, clock).await?;
-    let told = book.tell(SET, &person.id, about).await?;
+    let told = book.tell(Happened::UserSet, &person.id, about).await?;
     let done = store
         .put_person(&person)
         .and_then(|()| if wanted == account { Ok(()) } else { store.link_person(&person.id, wanted.as_ref()) });
     match done {
         Ok(()) => Ok(person),
-        Err(error) => Err(book.take_back(SET, &person.id, told, error.into()).await),
+        Err(error) => Err(book.take_back(Happened::UserSet, &person.id, told, error.into()).await),
     }
 }
 
@@ -70,12 +62,12 @@ pub(super) async fn remove(
 ) -> Result<(), Failure> {
     let before = store.find_person(id)?.ok_or_else(|| nobody(id))?;
     let book = Book::open(place, key, clock).await?;
-    let told = book.tell(REMOVED, id, Map::from_iter([("before".to_owned(), rights(&before))])).await?;
+    let told = book.tell(Happened::UserRemoved, id, About::UserRemoved { before: rights(&before) }).await?;
     match store.remove_person(id) {
         Ok(true) => Ok(()),
         // Another command was faster, and told so.
-        Ok(false) => Err(book.take_back(REMOVED, id, told, nobody(id)).await),
-        Err(error) => Err(book.take_back(REMOVED, id, told, error.into()).await),
+        Ok(false) => Err(book.take_back(Happened::UserRemoved, id, told, nobody(id)).await),
+        Err(error) => Err(book.take_back(Happened::UserRemoved, id, told, error.into()).await),
     }
 }
 
@@ -100,7 +92,7 @@ impl<'a> Book<'a> {
         Ok(Self { ledger: place.ledger().await?, signer, clock })
     }
 
-    async fn tell(&self, action: &'static str, user: &str, about: Map<String, Value>) -> Result<Uuid, Failure> {
+    async fn tell(&self, action: Happened, user: &str, about: About) -> Result<Uuid, Failure> {
         let id = Uuid::now_v7();
         let event = deed(id, self.clock.now(), action, Some(user), about);
         let written = write(&event, &self.ledger, &self.signer).await;
@@ -109,9 +101,8 @@ impl<'a> Book<'a> {
     }
 
     /// What was told was not done: the record tells that, too.
-    async fn take_back(&self, action: &'static str, user: &str, told: Uuid, failure: Failure) -> Failure {
-        let about = Map::from_iter([("failed".to_owned(), told.to_string().into())]);
-        match self.tell(action, user, about).await {
+    async fn take_back(&self, action: Happened, user: &str, told: Uuid, failure: Failure) -> Failure {
+        match self.tell(action, user, About::NotDone { failed: told }).await {
             Ok(_) => failure,
             Err(_) => Failure::Failed(format!(
                 "{failure}; the record tells in event {told} that it was done, and could not be told otherwise"
@@ -123,27 +114,23 @@ impl<'a> Book<'a> {
 // === helpers ===
 
 /// Which members change.
-fn changed(before: Option<&Person>, after: &Person, account: bool) -> Vec<&'static str> {
+fn changed(before: Option<&Person>, after: &Person, account: bool) -> Vec<Changed> {
     let differs = |of: fn(&Person, &Person) -> bool| match before {
         Some(before) => of(before, after),
         None => of(&Person { id: after.id.clone(), email: None, role: None, groups: vec![] }, after),
     };
     let members = [
-        ("email", differs(|a, b| a.email != b.email)),
-        ("role", differs(|a, b| a.role != b.role)),
-        ("groups", differs(|a, b| a.groups != b.groups)),
-        ("account", account),
+        (Changed::Email, differs(|a, b| a.email != b.email)),
+        (Changed::Role, differs(|a, b| a.role != b.role)),
+        (Changed::Groups, differs(|a, b| a.groups != b.groups)),
+        (Changed::Account, account),
     ];
-    members.into_iter().filter_map(|(name, changed)| changed.then_some(name)).collect()
+    members.into_iter().filter_map(|(member, changed)| changed.then_some(member)).collect()
 }
 
 /// What of a person the record tells: no address, no account, which are not in the record otherwise.
-fn rights(person: &Person) -> Value {
-    let mut rights = json!({"groups": person.groups});
-    if let (Some(role), Some(members)) = (&person.role, rights.as_object_mut()) {
-        members.insert("role".to_owned(), (&**role).into());
-    }
-    rights
+fn rights(person: &Person) -> Rights {
+    Rights { groups: person.groups.clone(), role: person.role.clone() }
 }
 
 fn unrecorded(why: &str) -> String {

@@ -26,10 +26,11 @@ pub struct Ends {
 /// The last entry of a chain; 0 and zeros before the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct End {
-    /// Its number.
+    /// Number of the last entry; 0 before the first.
     pub seq: u64,
-    /// Its hash.
+    /// Its hash; zeros before the first.
     pub hash: Hash,
 }
 

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::super::heads::{SignFault, Signer};
 use super::super::line::{Kind, Line};
-use super::super::link::{Hash, Link, Unlinked};
+use super::super::link::{Hash, Link, Tombstone, Unlinked};
 
 /// What the signature of a tombstone begins with.
 const TOMBSTONE: &[u8] = b"tollgate tombstone 1\n";
@@ -35,6 +35,9 @@ pub enum ErasureFault {
     /// The key does not sign.
     #[error(transparent)]
     Sign(#[from] SignFault),
+    /// It cannot be written as JSON.
+    #[error("a tombstone cannot be written: {0}")]
+    Text(#[from] serde_json::Error),
 }
 
 /// An entry that was erased, for [`root`]. Its order is that of the fields.
@@ -69,7 +72,7 @@ impl Erasure<'_> {
             return Ok(line.clone());
         }
         let signature = self.signer.sign(&statement(self.id, link.hash))?;
-        let text = text(line, &link, self.id, self.signer.public().id(), &signature);
+        let text = text(line, &link, self.id, self.signer.public().id(), &signature)?;
         Ok(Line { kind: line.kind, id: line.id, at: line.at, text: text.into() })
     }
 }
@@ -99,11 +102,22 @@ pub(in crate::record) fn statement(erasure: Uuid, hash: Hash) -> Vec<u8> {
 }
 
 /// The text of a tombstone.
-pub(in crate::record) fn text(line: &Line, link: &Link, erasure: Uuid, key: &str, signature: &str) -> String {
-    let mut text = format!(
-        r#"{{"kind":"{}","_id":"{}","timestamp":"{}","erased":"{erasure}","key":"{key}","signature":"{signature}","digest":"{}""#,
-        line.kind, line.id, line.at, link.digest
-    );
+///
+/// # Errors
+/// Where it cannot be written as JSON.
+pub(in crate::record) fn text(
+    line: &Line,
+    link: &Link,
+    erased: Uuid,
+    key: &str,
+    signature: &str,
+) -> serde_json::Result<String> {
+    let Line { kind, id, at, .. } = *line;
+    let (key, signature) = (key.into(), signature.into());
+    let tombstone = Tombstone { kind, id, timestamp: at, erased, key, signature, digest: link.digest };
+    let mut text = serde_json::to_string(&tombstone)?;
+    // The link goes on where the object ends.
+    text.pop();
     link.write(&mut text);
-    text
+    Ok(text)
 }

@@ -47,7 +47,7 @@ impl Line<'_> {
         self.maybe(r#","userId":""#, audit.user_id.as_deref());
         self.maybe(r#","role":""#, audit.role.as_deref());
         self.maybe(r#","keyId":""#, audit.key_id.as_deref());
-        self.word(r#","action":""#, audit.action);
+        self.value(r#","action":"#, &audit.action)?;
         self.value(r#","category":"#, &audit.category)?;
         self.value(r#","severity":"#, &audit.severity)?;
         self.value(r#","decision":"#, &audit.decision)?;
@@ -63,7 +63,7 @@ impl Line<'_> {
         self.moment(r#","timestamp":""#, &event.timestamp);
         self.maybe(r#","userId":""#, event.user_id.as_deref());
         self.maybe(r#","actor":""#, event.actor.as_deref());
-        self.word(r#","action":""#, event.action);
+        self.value(r#","action":"#, &event.action)?;
         self.value(r#","category":"#, &event.category)?;
         self.value(r#","severity":"#, &event.severity)?;
         self.maybe(r#","policyRevision":""#, event.policy_revision.as_deref());

@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::policy::charges::Tokens;
+#[cfg(test)]
+use crate::record::schema::Whole;
 use crate::store::counters::{Draw, Hold, Measure, Settled};
 
 /// How a settled turn went and what it used: members of its usage entry.
@@ -17,30 +19,33 @@ use crate::store::counters::{Draw, Hold, Measure, Settled};
 /// between would count it, and the settling that comes after would count it again.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Spent {
     /// All tokens of the turn.
     pub tokens: TokensUsed,
-    /// What they cost by the policy's prices; absent where that cannot be told.
+    /// What they cost by the prices of the policy, in US dollars with all digits; a text, and a decimal in MongoDB; absent
+    /// where a model has no price.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Usd>,
     /// Where the tokens are known from.
     pub source: Source,
-    /// When the turn was settled, by the clock of the counters (UTC); by Tollgate's own where nothing was counted.
+    /// When the turn was settled, by the clock of the counters, UTC; by Tollgate's own where nothing was counted.
     pub settled: Timestamp,
-    /// How the turn ended; absent where it is not known that it has.
+    /// How the turn ended; absent where it is not known to have ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<Ended>,
-    /// From the arrival of the request to the first text that a model wrote, in milliseconds, as it passed to whoever read it; absent
-    /// where nobody did while it was written, or there was none.
+    /// Milliseconds from arrival to the first text that a model wrote, as it passed to whoever read it; absent where nobody
+    /// read while it was written, or Tollgate was restarted meanwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_byte: Option<f64>,
-    /// From the arrival of the request to the end of the turn, in milliseconds; absent where nobody saw it end.
+    /// Milliseconds from arrival to the end of the turn; absent where nobody saw it end (`cut`, `gone`), or Tollgate was
+    /// restarted meanwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<f64>,
-    /// What each model used, where several ran or the one that ran is not the entry's.
+    /// What each model used, where several ran or another than `model`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<RunUsed>,
-    /// What was put on which counter. A counter on which nothing was put is not here, nor is one that counts open turns.
+    /// What was put on which counter: see below; absent where nothing was.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub charged: Vec<Charged>,
 }
@@ -48,6 +53,7 @@ pub struct Spent {
 /// Where the tokens of a turn are known from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Source {
     /// LibreChat's own rows (`transactions`).
     Transactions,
@@ -64,16 +70,17 @@ pub enum Source {
 /// How a turn ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Ended {
     /// With its answer.
     Finished,
-    /// Somebody stopped it, or left what was the turn itself.
+    /// Somebody stopped it, or left an answer that was the turn itself.
     Aborted,
-    /// With an error, after it had been begun.
+    /// With an error.
     Failed,
-    /// LibreChat refused it, or it was stopped, before any model was asked.
+    /// By LibreChat or by a stop, before any model was asked.
     Refused,
-    /// A run of an assistant that broke off before its whole answer was told: stopped, failed, or left.
+    /// A run of an assistant that broke off before its whole answer was told.
     Cut,
     /// It is over; how, nobody saw.
     Gone,
@@ -82,32 +89,38 @@ pub enum Ended {
 /// Tokens by what they cost; each is in one member.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TokensUsed {
-    /// Given to the model, neither read from a cache nor written to one.
+    /// Tokens given to the models, neither read from a provider's cache nor written to it.
     #[serde(serialize_with = "whole")]
+    #[cfg_attr(test, schemars(with = "Whole"))]
     pub input: u64,
-    /// Given to the model, and read from the provider's cache.
+    /// Tokens given to the models and read from the provider's cache.
     #[serde(serialize_with = "whole")]
+    #[cfg_attr(test, schemars(with = "Whole"))]
     pub cached_input: u64,
-    /// Given to the model, and written to the provider's cache.
+    /// Tokens given to the models and written to the provider's cache.
     #[serde(serialize_with = "whole")]
+    #[cfg_attr(test, schemars(with = "Whole"))]
     pub cache_write: u64,
-    /// Written by the model, reasoning included.
+    /// Tokens written by the models, reasoning included.
     #[serde(serialize_with = "whole")]
+    #[cfg_attr(test, schemars(with = "Whole"))]
     pub output: u64,
 }
 
 /// What one model used.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RunUsed {
     /// LibreChat's name of the endpoint.
     pub endpoint: Box<str>,
     /// The model.
     pub model: Box<str>,
-    /// How many tokens.
+    /// What it used of tokens.
     pub tokens: TokensUsed,
-    /// What they cost by the policy's prices; absent where that cannot be told.
+    /// What they cost, in US dollars, as above; absent where the model has no price.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Usd>,
 }
@@ -115,21 +128,25 @@ pub struct RunUsed {
 /// What was put on one counter, and from when until when it counts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Charged {
-    /// The counter's name.
+    /// The counter's name: the limit's id, whom it counts for, and after the `@` the window.
     pub counter: Box<str>,
-    /// How much, in the limit's unit (money in picodollars). Above 2^63 - 1 it is a text in JSON.
+    /// How much, in the limit's unit: requests, tokens, or picodollars (a millionth of a millionth of a US dollar).
     #[serde(serialize_with = "whole")]
+    #[cfg_attr(test, schemars(with = "Whole"))]
     pub amount: u64,
-    /// When the counter's window begins; with a rolling one, when the amount was put in.
+    /// When the piece of the calendar begins, UTC; with a rolling window, when the amount was put in.
     pub from: Timestamp,
-    /// When that window ends; with a rolling one, when the amount is forgotten if nothing else is in there.
+    /// When that piece ends, UTC; with a rolling window, when the amount is forgotten if nothing else is in there.
     pub until: Timestamp,
-    /// Of a rolling window, its length in microseconds; absent for a window of the calendar.
+    /// Length of a rolling window in microseconds; absent for a piece of the calendar.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe_whole")]
+    #[cfg_attr(test, schemars(with = "Whole"))]
     pub window: Option<u64>,
-    /// Of a rolling window, how much of it is forgotten in one length of it; absent for a window of the calendar.
+    /// How much of a rolling window is forgotten in its length, in the limit's unit; absent for a piece of the calendar.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe_whole")]
+    #[cfg_attr(test, schemars(with = "Whole"))]
     pub ceiling: Option<u64>,
 }
 

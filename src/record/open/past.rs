@@ -2,16 +2,16 @@
 
 use std::collections::HashSet;
 
-use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::super::Entry;
 use super::super::chain::Ends;
+use super::super::entry::{LostBefore, LostFrames};
 use super::super::heads::Head;
 use super::super::line::{Kind, Line};
 use super::super::link::Link;
 use super::super::spool::{Lost, Spool, SpoolFault};
 use super::super::writer::{Losses, gap_about};
+use super::super::{About, Entry};
 use super::line;
 use crate::clock::Clock;
 
@@ -88,9 +88,9 @@ impl Past {
     /// What says so in the record.
     pub(super) fn losses(&self, clock: &Clock, damaged: &[Lost]) -> Losses {
         let reason = reason(damaged);
-        let mut about: Vec<Value> = Vec::new();
-        for (kind, from, to) in &self.holes {
-            about.push(json!({"kind": kind.as_str(), "from": from, "to": to, "reason": reason}));
+        let mut about = Vec::new();
+        for &(kind, from, to) in &self.holes {
+            about.push(About::Lost { kind, from, to, reason: reason.as_str().into() });
         }
         if !self.beginnings.is_empty() {
             about.extend(self.beginning(damaged, self.beginnings_end, &reason));
@@ -101,19 +101,19 @@ impl Past {
         }
         Losses {
             frames: damaged.iter().map(|lost| lost.frames.clone()).collect(),
-            events: about.iter().map(|about| gap_about(clock.now(), about)).collect::<Vec<Entry>>(),
+            events: about.into_iter().map(|about| gap_about(clock.now(), about)).collect::<Vec<Entry>>(),
         }
     }
 
     /// What is known of lines that are lost with no earlier one left: the frames before this one that are lost, and what comes after them.
-    fn beginning(&self, damaged: &[Lost], end: u64, reason: &str) -> Option<Value> {
+    fn beginning(&self, damaged: &[Lost], end: u64, reason: &str) -> Option<About> {
         let frames =
             || damaged.iter().map(|lost| lost.frames.start..lost.frames.end.min(end)).filter(|lost| !lost.is_empty());
         let (from, to) = (frames().map(|lost| lost.start).min()?, frames().map(|lost| lost.end - 1).max()?);
         let lost: u64 = frames().map(|lost| lost.end - lost.start).sum();
-        let before: Map<String, Value> =
-            self.beginnings.iter().map(|(kind, first)| (kind.as_str().to_owned(), (*first).into())).collect();
-        Some(json!({"frames": {"from": from, "to": to, "lost": lost}, "before": before, "reason": reason}))
+        let first = |of: Kind| self.beginnings.iter().find(|(kind, _)| *kind == of).map(|(_, first)| *first);
+        let before = LostBefore { audit: first(Kind::Audit), usage: first(Kind::Usage), head: first(Kind::Head) };
+        Some(About::Beginning { frames: LostFrames { from, to, lost }, before, reason: reason.into() })
     }
 }
 

@@ -97,7 +97,8 @@ impl Item {
         }
         let erased = self.link.erased.as_ref()?;
         let by_hand = |why: String| Some((What::Erased, why));
-        if tombstone_text(line, &self.link, erased.by, &erased.key, &erased.signature) != *line.text {
+        let text = tombstone_text(line, &self.link, erased.by, &erased.key, &erased.signature);
+        if !text.is_ok_and(|text| text == *line.text) {
             return edited("it is not written as Tollgate writes tombstones");
         }
         let Some(key) = facts.keys.get(&erased.key) else {

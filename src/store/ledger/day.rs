@@ -24,13 +24,14 @@ pub struct Span {
 /// What one user did on one day (UTC), by the usage entries whose requests arrived on it. Stays when the entries have expired.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Daily {
     /// The place in the order: the day, then the user. Of an erased user it says nothing but the day.
     #[serde(skip)]
     pub key: Box<str>,
-    /// LibreChat's user id, or [`ERASED`].
+    /// LibreChat's user id; `erased` where the user was erased.
     pub user_id: Box<str>,
-    /// The day (UTC).
+    /// The day, UTC: in MongoDB a date, its midnight.
     pub day: Date,
     /// The role at the last turn of the day.
     pub role: Box<str>,
@@ -38,35 +39,39 @@ pub struct Daily {
     pub message_count: u64,
     /// What all turns used together.
     pub token_usage: DayTokens,
-    /// The same by model, in the order of endpoint and model. Turns of which nothing is known to have been used are counted here, too.
+    /// The same by endpoint and model, in that order. Turns of which nothing is known to have been used are counted here,
+    /// too.
     pub model_usage: Vec<DayModel>,
-    /// What the turns cost, as far as that is known; absent where it is of none.
+    /// What the turns cost, in US dollars, as far as that is known; a text, and a decimal in MongoDB; absent where it is of
+    /// none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Usd>,
     /// Turns that the policy allowed, whatever LibreChat made of them.
     pub api_calls: u64,
     /// Those that LibreChat refused, or that did not reach it (`outcome` is `refused` or `failed`).
     pub errors: u64,
-    /// From arrival to LibreChat's answer, over all of [`Self::api_calls`].
+    /// Milliseconds from arrival to LibreChat's answer, over all of `apiCalls`.
     pub response_time: ResponseTime,
 }
 
 /// Tokens of a day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DayTokens {
-    /// Given to models, cached or not.
+    /// Tokens given to models, read from a provider's cache or written to it included.
     pub input: u64,
     /// Of these, read from a provider's cache.
     #[serde(default)]
     pub cached: u64,
-    /// Written by models.
+    /// Tokens written by models.
     pub output: u64,
-    /// Given and written.
+    /// Both together.
     pub total: u64,
 }
 
 /// What one model used on a day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DayModel {
     /// LibreChat's name of the endpoint.
     pub endpoint: Box<str>,
@@ -83,11 +88,12 @@ pub struct DayModel {
 
 /// How long LibreChat's answers took, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ResponseTime {
-    /// On average.
+    /// On average, in milliseconds.
     pub avg: f64,
-    /// The shortest.
+    /// The shortest, in milliseconds.
     pub min: f64,
-    /// The longest.
+    /// The longest, in milliseconds.
     pub max: f64,
 }

@@ -5,7 +5,7 @@ use tollgate::policy::RuleId;
 use tollgate::record::entry::{
     Charged, Details, Metadata, Response, RunUsed, Source, Spent, TokensUsed, TurnOutcome, Usd,
 };
-use tollgate::record::{Audit, Category, Decision, Entry, Line, Severity, Usage};
+use tollgate::record::{Action, Audit, Category, Decision, Entry, Line, Severity, Usage};
 use uuid::Uuid;
 
 use super::USER;
@@ -24,7 +24,7 @@ pub(crate) fn refusal(n: u128) -> Entry {
         user_id: Some(USER.into()),
         role: Some("USER".into()),
         key_id: None,
-        action: "chat.turn",
+        action: Action::ChatTurn,
         category: Category::Security,
         severity: Severity::Warning,
         decision: Decision::Deny,

@@ -417,7 +417,7 @@ fn tamper(bench: &Bench, way: usize, chance: &mut Chance) -> (&'static str, Vec<
             // That of another tombstone is a signature of the right key.
             let other = rows.iter().find_map(|row| Link::read(&row.line.text).ok()?.erased).unwrap().signature;
             let signature = if chance.below(2) == 0 { signature } else { other.into() };
-            rows[plain].line.text = tombstone_text(&line, &link, erasure, key, &signature).into();
+            rows[plain].line.text = tombstone_text(&line, &link, erasure, key, &signature).unwrap().into();
             ("a tombstone is made by hand", rows, Right::Entry(vec![line.id]))
         }
         20 => {

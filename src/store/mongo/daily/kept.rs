@@ -136,3 +136,50 @@ pub(super) fn money(sum: &Bson) -> Option<u64> {
 pub(super) fn long(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Names of members, with those inside.
+    fn names(value: &Value, path: &str, into: &mut BTreeSet<String>) {
+        for (name, member) in value.as_object().into_iter().flatten() {
+            // Decimals and dates are objects with one odd name in BSON.
+            if !name.starts_with('$') {
+                into.insert(format!("{path}/{name}"));
+                names(member, &format!("{path}/{name}"), into);
+            }
+        }
+        for item in value.as_array().into_iter().flatten() {
+            names(item, path, into);
+        }
+    }
+
+    /// The page lists the members of [`Daily`], and says that there is a key beside them.
+    #[test]
+    fn a_day_is_kept_with_the_members_that_it_is_told_with() {
+        let tokens = DayTokens { input: 1, cached: 2, output: 3, total: 4 };
+        let (endpoint, model, cost) = ("openAI".into(), "gpt-4o".into(), Some(Usd(5)));
+        let daily = Daily {
+            key: "k".into(),
+            user_id: "u".into(),
+            day: jiff::civil::date(2026, 11, 21),
+            role: "USER".into(),
+            message_count: 1,
+            token_usage: tokens,
+            model_usage: vec![DayModel { endpoint, model, count: 1, tokens, cost }],
+            cost,
+            api_calls: 1,
+            errors: 0,
+            response_time: ResponseTime { avg: 1.0, min: 1.0, max: 1.0 },
+        };
+        let (mut kept, mut told) = (BTreeSet::new(), BTreeSet::from(["/key".to_owned()]));
+        names(&serde_json::to_value(document(&daily)).unwrap(), "", &mut kept);
+        names(&serde_json::to_value(&daily).unwrap(), "", &mut told);
+        assert_eq!(kept, told);
+    }
+}

@@ -1,0 +1,265 @@
+//! What was done to Tollgate itself, or befell it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{Category, Severity, id_at};
+use crate::record::line::Kind;
+use crate::record::link::Hash;
+
+/// Something that was done to Tollgate itself, or befell it: no request was decided.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Event {
+    /// Id of the entry, a UUIDv7.
+    #[serde(rename = "_id")]
+    pub id: Uuid,
+    /// When it happened, UTC.
+    pub timestamp: Timestamp,
+    /// LibreChat's id of the user to whom it was done, where it was done to one: when that user is erased, so is this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<Box<str>>,
+    /// Who did it, where somebody did: `cli` for a command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Box<str>>,
+    /// What happened.
+    pub action: Happened,
+    /// Kind of event: `SYSTEM`, or `ADMIN` for what somebody did.
+    pub category: Category,
+    /// How grave it is.
+    pub severity: Severity,
+    /// The policy in force, where there is one: a hash of its files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy_revision: Option<Arc<str>>,
+    /// What there is to say about it, by the action.
+    pub about: About,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum Happened {
+    /// Tollgate was started.
+    #[serde(rename = "tollgate.started")]
+    Started,
+    /// Tollgate was stopped, and had time to say so.
+    #[serde(rename = "tollgate.stopped")]
+    Stopped,
+    /// A new policy came into force.
+    #[serde(rename = "policy.loaded")]
+    PolicyLoaded,
+    /// The files of the policy were changed and have faults: the last good policy stays in force.
+    #[serde(rename = "policy.refused")]
+    PolicyRefused,
+    /// A part of the record is missing.
+    #[serde(rename = "records.gap")]
+    Gap,
+    /// The entries of a user were erased.
+    #[serde(rename = "records.erased")]
+    Erased,
+    /// Somebody of the embedded directory is about to be added or changed.
+    #[serde(rename = "users.set")]
+    UserSet,
+    /// Somebody of the embedded directory is about to be removed.
+    #[serde(rename = "users.removed")]
+    UserRemoved,
+}
+
+/// What there is to say about an event.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum About {
+    /// Of `tollgate.started` and `tollgate.stopped`.
+    #[serde(rename_all = "camelCase")]
+    Program {
+        /// The version of Tollgate.
+        version: &'static str,
+        /// The mode of the policy: `enforce` or `shadow`.
+        mode: &'static str,
+    },
+    /// Of `policy.loaded`.
+    #[serde(rename_all = "camelCase")]
+    Loaded {
+        /// The policy that was in force before: a hash of its files.
+        from: Arc<str>,
+        /// The mode of the new policy: `enforce` or `shadow`.
+        mode: &'static str,
+        /// How many files it has.
+        files: usize,
+    },
+    /// Of `policy.refused`.
+    #[serde(rename_all = "camelCase")]
+    Refused {
+        /// How many faults the files have, warnings among them.
+        faults: usize,
+        /// The first of them.
+        found: Vec<FaultFound>,
+    },
+    /// Of `records.gap`, where entries were never taken.
+    #[serde(rename_all = "camelCase")]
+    Untaken {
+        /// How many audit entries.
+        audit: u64,
+        /// How many usage entries.
+        usage: u64,
+        /// When the first of them was, UTC.
+        since: Timestamp,
+        /// When the record took entries again, UTC.
+        until: Timestamp,
+        /// Why they were not taken.
+        reason: &'static str,
+    },
+    /// Of `records.gap`, where lines were lost that had been written.
+    #[serde(rename_all = "camelCase")]
+    Lost {
+        /// Of which chain the lines are.
+        kind: Kind,
+        /// The number of the first line that is missing: `seq`, of heads `number`.
+        from: u64,
+        /// The number of the last one.
+        to: u64,
+        /// What was damaged.
+        reason: Box<str>,
+    },
+    /// Of `records.gap`, where lines were lost with no earlier one of their kind left on the disk that would tell how many.
+    #[serde(rename_all = "camelCase")]
+    Beginning {
+        /// Where they were in the spool.
+        frames: LostFrames,
+        /// The first number that was still there, of each kind that may be among them.
+        before: LostBefore,
+        /// What was damaged.
+        reason: Box<str>,
+    },
+    /// Of `records.erased`.
+    #[serde(rename_all = "camelCase")]
+    Erased {
+        /// How many tombstones the erasure has left.
+        count: u64,
+        /// Which ones they are: SHA-256 over the hashes of all of them, in the order of instance, `audit` before `usage`, and `seq`.
+        root: Hash,
+        /// How many entries were removed, as they were in no chain; absent where an erasure broke off and was recorded afterwards.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        removed: Option<u64>,
+        /// How many sums of a day have no name any more; absent where an erasure broke off and was recorded afterwards.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        days: Option<u64>,
+        /// Why somebody wanted it, in the words of whoever erased.
+        reason: Box<str>,
+    },
+    /// Of `users.set`.
+    #[serde(rename_all = "camelCase")]
+    UserSet {
+        /// What changes.
+        changed: Vec<Changed>,
+        /// Role and groups until then; absent for someone new.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        before: Option<Rights>,
+        /// Role and groups from then on.
+        after: Rights,
+    },
+    /// Of `users.removed`.
+    #[serde(rename_all = "camelCase")]
+    UserRemoved {
+        /// Role and groups until then.
+        before: Rights,
+    },
+    /// Of `users.set` and `users.removed`, where what an event told of was not done after all.
+    #[serde(rename_all = "camelCase")]
+    NotDone {
+        /// The `_id` of that event.
+        failed: Uuid,
+    },
+}
+
+/// Frames of the spool that are lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LostFrames {
+    /// The first of them.
+    pub from: u64,
+    /// The last of them.
+    pub to: u64,
+    /// How many of those between are lost, each with one line.
+    pub lost: u64,
+}
+
+/// For each kind that may have lost lines, the first number behind them. Where there is none, no number is known to be missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LostBefore {
+    /// `seq` of an audit entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit: Option<u64>,
+    /// `seq` of a usage entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<u64>,
+    /// `number` of a head.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head: Option<u64>,
+}
+
+/// What of a person changes. Addresses and accounts themselves are not told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum Changed {
+    /// The e-mail address.
+    Email,
+    /// The role.
+    Role,
+    /// The groups.
+    Groups,
+    /// The account at the identity provider.
+    Account,
+}
+
+/// What somebody may do follows from this.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Rights {
+    /// The groups.
+    pub groups: Vec<Box<str>>,
+    /// The role; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<Box<str>>,
+}
+
+/// A fault in the files of the policy. What is written there may be somebody's address, and stays unsaid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct FaultFound {
+    /// Which fault it is: the code that `tollgate check` shows.
+    pub code: &'static str,
+    /// File, line and column; absent where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Box<str>>,
+}
+
+// === impl Event ===
+
+impl Event {
+    /// Something that befell Tollgate itself, for information.
+    pub fn of_tollgate(at: Timestamp, action: Happened, policy: Option<Arc<str>>, about: About) -> Self {
+        Self {
+            id: id_at(at),
+            timestamp: at,
+            user_id: None,
+            actor: None,
+            action,
+            category: Category::System,
+            severity: Severity::Info,
+            policy_revision: policy,
+            about,
+        }
+    }
+}

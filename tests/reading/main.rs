@@ -23,6 +23,8 @@ mod written;
 
 #[path = "../support/rows.rs"]
 mod rows;
+#[path = "../support/schema.rs"]
+mod schema;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support/world.rs"]

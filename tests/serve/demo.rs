@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::schema;
 use crate::world::free_address;
 
 /// A running demo.
@@ -118,6 +119,7 @@ fn every_line_of_the_demo_shows_what_it_says() {
     let mut rest = String::new();
     demo.out.read_to_string(&mut rest).unwrap();
     let entries: Vec<_> = rest.lines().filter(|line| line.starts_with('{')).map(parsed).collect();
+    entries.iter().for_each(schema::hold);
     let decisions = |wanted: &str| entries.iter().filter(|entry| entry["decision"] == wanted).count();
     // Refused: the model, the hidden model, nobody. Allowed: two catalogues, two turns.
     assert_eq!((decisions("deny"), decisions("allow")), (3, 4), "{rest}");

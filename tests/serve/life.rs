@@ -17,6 +17,7 @@ use tollgate::metrics::Metrics;
 use crate::POLICY;
 use crate::fake::Fake;
 use crate::passage::seen;
+use crate::schema;
 use crate::support::{Open, get, open, patiently, post_json};
 use crate::world::World;
 
@@ -218,6 +219,7 @@ async fn a_file_has_the_record_over_sudden_ends() {
     assert_eq!(status.code(), Some(0), "{log}");
     let text = std::fs::read_to_string(&file).unwrap();
     let entries: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    entries.iter().for_each(schema::hold);
     for id in told {
         let times = entries.iter().filter(|entry| entry["requestId"] == id.as_str()).count();
         assert_eq!(times, 1, "{id} in\n{text}\n{log}");
@@ -277,7 +279,9 @@ async fn the_admin_plane_tells_health_and_counts() {
             told["healthyUpstreams"] == 1 && told["limits"] == "ok"
         })
         .await;
-    let ready = get(world.admin, "/readyz", &[]).await.json();
+    let mut ready = get(world.admin, "/readyz", &[]).await.json();
+    let policy = ready.as_object_mut().unwrap().remove("policy").unwrap();
+    assert_eq!((&policy["mode"], &policy["stale"]), (&json!("enforce"), &json!(null)), "{policy}");
     assert_eq!(
         ready,
         json!({"ready": true, "serving": true, "directory": "ok", "limits": "ok", "healthyUpstreams": 1})

@@ -16,6 +16,8 @@ mod idp;
 mod mongod;
 #[path = "../support/rows.rs"]
 mod rows;
+#[path = "../support/schema.rs"]
+mod schema;
 #[path = "../support/scripted.rs"]
 mod scripted;
 #[path = "../support/mod.rs"]

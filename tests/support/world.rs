@@ -14,7 +14,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -25,6 +25,7 @@ use tollgate::demo::{Person, Seen, StandIn, StandInOptions};
 use tollgate::store;
 use tollgate::store::embedded::{Account, Embedded};
 
+use crate::schema;
 use crate::support::{get, patiently};
 
 /// How often a condition is looked at.
@@ -55,6 +56,9 @@ pub(crate) struct World {
     child: Child,
     entries: Arc<Mutex<Vec<Value>>>,
     log: Arc<Mutex<String>>,
+    lines: Option<JoinHandle<()>>,
+    /// What is wrong with lines that were recorded: the story fails.
+    odd: Arc<Mutex<Vec<String>>>,
 }
 
 // === impl Plan ===
@@ -133,8 +137,9 @@ impl Plan {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let (child, entries, log) = spawn(&mut command);
-        let mut world = World { addr, admin, stand_in, dir, command, child, entries, log };
+        let odd = Arc::default();
+        let (child, (entries, lines), log) = spawn(&mut command, &odd);
+        let mut world = World { addr, admin, stand_in, dir, command, child, entries, log, lines: Some(lines), odd };
         let listens = async |world: &mut World| world.is_up() && TcpStream::connect(world.addr).is_ok();
         world.until("Tollgate listens", listens).await;
         world
@@ -205,6 +210,7 @@ impl World {
 
     /// All that was written so far, events and heads included.
     pub(crate) fn record(&self) -> Vec<Value> {
+        self.assert_known();
         lock(&self.entries).clone()
     }
 
@@ -275,7 +281,10 @@ impl World {
 
     /// Starts Tollgate once more, just as before, after it has ended.
     pub(crate) async fn start_again(&mut self) {
-        (self.child, self.entries, self.log) = spawn(&mut self.command);
+        let (child, (entries, lines), log) = spawn(&mut self.command, &self.odd);
+        // The earlier one has ended: what it recorded is held to the schema by now.
+        let _ = self.lines.replace(lines).map(JoinHandle::join);
+        (self.child, self.entries, self.log) = (child, entries, log);
         self.until("Tollgate is ready", async |world| world.is_up() && world.is_ready().await).await;
     }
 
@@ -298,6 +307,12 @@ impl World {
         (status, self.entries())
     }
 
+    /// Every line that was recorded so far is one that the schema knows.
+    fn assert_known(&self) {
+        let odd = lock(&self.odd);
+        assert!(odd.is_empty(), "{}", odd.join("\n"));
+    }
+
     fn is_up(&mut self) -> bool {
         if let Some(status) = self.child.try_wait().expect("a child") {
             panic!("tollgate ended at once with {status}:\n{}", self.log());
@@ -315,15 +330,20 @@ impl Drop for World {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // Its pipe has ended, and so does who reads it.
+        let _ = self.lines.take().map(JoinHandle::join);
+        if !thread::panicking() {
+            self.assert_known();
+        }
     }
 }
 
 /// A started program, what it recorded and what it logged.
-type Started = (Child, Arc<Mutex<Vec<Value>>>, Arc<Mutex<String>>);
+type Started = (Child, (Arc<Mutex<Vec<Value>>>, JoinHandle<()>), Arc<Mutex<String>>);
 
-fn spawn(command: &mut Command) -> Started {
+fn spawn(command: &mut Command, odd: &Arc<Mutex<Vec<String>>>) -> Started {
     let mut child = command.spawn().expect("the tollgate program");
-    let entries = collect_lines(child.stdout.take().expect("its standard output"));
+    let entries = collect_lines(child.stdout.take().expect("its standard output"), Arc::clone(odd));
     let log = collect_text(child.stderr.take().expect("its standard error"));
     (child, entries, log)
 }
@@ -346,16 +366,21 @@ pub(crate) fn token(algorithm: Algorithm, secret: &str, claims: &Value) -> Strin
     jsonwebtoken::encode(&Header::new(algorithm), claims, &key).expect("a token")
 }
 
-fn collect_lines(pipe: impl Read + Send + 'static) -> Arc<Mutex<Vec<Value>>> {
+/// Reads the record and holds each line to the schema.
+fn collect_lines(
+    pipe: impl Read + Send + 'static,
+    odd: Arc<Mutex<Vec<String>>>,
+) -> (Arc<Mutex<Vec<Value>>>, JoinHandle<()>) {
     let entries = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&entries);
-    thread::spawn(move || {
+    let reading = thread::spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
             let entry = serde_json::from_str(&line).unwrap_or_else(|fault| panic!("not an entry: {line:?}: {fault}"));
+            lock(&odd).extend(schema::fault(&entry));
             lock(&kept).push(entry);
         }
     });
-    entries
+    (entries, reading)
 }
 
 fn collect_text(mut pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {

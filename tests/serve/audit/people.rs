@@ -5,10 +5,11 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::{USER, err, out, with_stores};
+use crate::schema;
 
 /// What the record tells of changes to people, the oldest first.
 fn told(export: &str) -> Vec<Value> {
-    let entries = export.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let entries = export.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).inspect(schema::hold);
     entries.filter(|entry| entry["action"].as_str().is_some_and(|action| action.starts_with("users."))).collect()
 }
 

@@ -14,6 +14,7 @@ use tollgate::store::embedded::Embedded;
 use tollgate::store::mongo::Mongo;
 
 use crate::mongod::Mongod;
+use crate::schema;
 use crate::world::World;
 
 /// Lines that are read at once.
@@ -113,8 +114,11 @@ fn count<'a>(entries: impl Iterator<Item = &'a Value>, member: &str) -> HashMap<
     })
 }
 
+/// A line that was kept, held to the schema.
 fn value(line: &Line) -> Value {
-    serde_json::from_str(&line.text).expect("JSON")
+    let value = serde_json::from_str(&line.text).expect("JSON");
+    schema::hold(&value);
+    value
 }
 
 /// A whole frame of the spool, read by the form that is written down and not by the product's code.

@@ -10,6 +10,7 @@ use super::kept::{Kept, data};
 use crate::POLICY;
 use crate::mongo::with_directory;
 use crate::mongod::with_mongod;
+use crate::schema;
 
 #[tokio::test]
 async fn what_mongodb_refuses_for_good_is_set_aside_and_counted_and_the_others_go_on() {
@@ -48,6 +49,7 @@ async fn what_mongodb_refuses_for_good_is_set_aside_and_counted_and_the_others_g
 
         let aside = fs::read_to_string(data(&world).join("records/aside/mongo.jsonl")).expect("what was set aside");
         let aside: Vec<Value> = aside.lines().map(|line| serde_json::from_str(line).expect("an entry")).collect();
+        aside.iter().for_each(schema::hold);
         let requests: Vec<_> = aside.iter().map(|entry| entry["requestId"].as_str().expect("an id")).collect();
         assert_eq!(requests, poisoned);
         assert_eq!(world.log().matches("is refused, and set aside").count(), 4, "{}", world.log());

@@ -8,15 +8,15 @@ use tokio::task::JoinHandle;
 
 use crate::admin::Admin;
 use crate::clock::Clock;
-use crate::config::{Records, Settings, SinkKind};
+use crate::config::{OtlpOptions, Records, Settings, SinkKind};
 use crate::edge::{self, Edge, LibreChat, UpstreamLimits};
 use crate::flow::{Patience, Spine, SpineParts};
 use crate::identity::{Federation, Identity, Keys, Oidc, Pace};
 use crate::lifecycle::{House, Readiness};
 use crate::metrics::{self, Metrics};
 use crate::policy::Snapshot;
-use crate::provider::{CertificatesFault, Provider};
-use crate::record::sinks::FileLines;
+use crate::provider::{CertificatesFault, Post, Provider};
+use crate::record::sinks::{FileLines, Otlp};
 use crate::record::{
     About, Entry, Event, Happened, Keeper, OpenFault, Recorder, RecorderOptions, RecorderWorker, Sink,
 };
@@ -233,6 +233,14 @@ async fn stores(settings: &Settings, clock: &Clock) -> Result<Stores, StartFault
             (SinkKind::File, ..) => {
                 if let Some(file) = &settings.records.file {
                     sinks.push(Sink::File(FileLines::open(file.clone(), clock)?));
+                }
+            }
+            (SinkKind::Otlp, ..) => {
+                if let Some(OtlpOptions { url, headers, timeout, ca_file, insecure_http }) =
+                    settings.records.otlp.clone()
+                {
+                    let way = Provider::new(ca_file.as_deref(), insecure_http)?;
+                    sinks.push(Sink::Otlp(Otlp::new(Post::new(way, url, headers, timeout))));
                 }
             }
             (SinkKind::Mongo | SinkKind::Embedded, ..) => {}

@@ -21,7 +21,7 @@ pub mod records;
 mod written;
 
 pub use environment::{ENVIRONMENT, Environment};
-pub use records::{Records, SinkKind};
+pub use records::{OtlpOptions, Records, SinkKind};
 
 /// Shortest `JWT_SECRET` that is accepted, in bytes. LibreChat's own example has 64 hex digits.
 const SHORTEST_SECRET: usize = 16;

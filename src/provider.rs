@@ -1,4 +1,5 @@
-//! The way to the identity provider: small documents over HTTPS, and nothing that anybody else could choose.
+//! The way to the identity provider, and to a collector of logs (`post`): small documents over HTTPS, and nothing that anybody else could
+//! choose.
 //!
 //! Addresses come from the settings or from the provider's own description, never from a token. No redirect is followed, no
 //! proxy asked, no cookie kept; an answer is read whole up to a limit, and everything together has a time limit. Each
@@ -12,6 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -24,6 +26,10 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::identity::{Documents, FetchFault};
+
+mod post;
+
+pub use post::Post;
 
 /// Longest document, in bytes. Real key sets have up to about 20 KiB.
 pub const LONGEST: usize = 256 * 1024;
@@ -40,6 +46,11 @@ pub struct Provider {
     tls: TlsConnector,
     insecure: bool,
 }
+
+/// A connection, with or without TLS.
+trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
 
 /// Why the certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +92,12 @@ impl Provider {
 
     async fn fetch(&self, url: &str, token: Option<&str>) -> Result<Bytes, FetchFault> {
         let uri: Uri = url.parse().map_err(|_| FetchFault::Address("it is no URL"))?;
+        let request = request(&uri, token)?;
+        exchange(self.connect(&uri).await?, request).await
+    }
+
+    /// A connection to where this URL is, in time.
+    async fn connect(&self, uri: &Uri) -> Result<Box<dyn Socket>, FetchFault> {
         let host = uri.host().ok_or(FetchFault::Address("it has no host"))?;
         let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let secure = match uri.scheme_str() {
@@ -90,7 +107,6 @@ impl Provider {
             _ => return Err(FetchFault::Address("it is neither https nor http")),
         };
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let request = request(&uri, token)?;
         let connecting = async {
             let socket = TcpStream::connect((name.as_str(), port)).await?;
             socket.set_nodelay(true)?;
@@ -98,11 +114,11 @@ impl Provider {
         };
         let socket = in_time(CONNECT, connecting).await?.map_err(|error| FetchFault::Connect(error.to_string()))?;
         if !secure {
-            return exchange(socket, request).await;
+            return Ok(Box::new(socket));
         }
         let server = ServerName::try_from(name).map_err(|_| FetchFault::Address("its host is no name"))?;
         let socket = in_time(CONNECT, self.tls.connect(server, socket)).await?;
-        exchange(socket.map_err(|error| FetchFault::Connect(error.to_string()))?, request).await
+        Ok(Box::new(socket.map_err(|error| FetchFault::Connect(error.to_string()))?))
     }
 }
 
@@ -114,11 +130,7 @@ impl Documents for Provider {
 }
 
 fn request(uri: &Uri, token: Option<&str>) -> Result<Request<Empty<Bytes>>, FetchFault> {
-    let host = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
-    if host.contains('@') {
-        return Err(FetchFault::Address("it has a user name"));
-    }
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let (host, path) = target(uri)?;
     let mut request = Request::get(path)
         .header(header::HOST, host)
         .header(header::ACCEPT, "application/json")
@@ -134,6 +146,15 @@ fn request(uri: &Uri, token: Option<&str>) -> Result<Request<Empty<Bytes>>, Fetc
     Ok(request)
 }
 
+/// Host and path as they stand in a request.
+fn target(uri: &Uri) -> Result<(&str, &str), FetchFault> {
+    let host = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
+    if host.contains('@') {
+        return Err(FetchFault::Address("it has a user name"));
+    }
+    Ok((host, uri.path_and_query().map_or("/", |path| path.as_str())))
+}
+
 /// Sends the request and reads the answer, driving the connection meanwhile.
 async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     socket: S,
@@ -147,14 +168,7 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
         if answer.status() != StatusCode::OK {
             return Err(FetchFault::Status(answer.status().as_u16()));
         }
-        if answer.headers().contains_key(header::CONTENT_ENCODING) {
-            return Err(FetchFault::Broken("the answer is encoded, which was not asked for".to_owned()));
-        }
-        let whole = Limited::new(answer.into_body(), LONGEST).collect().await;
-        whole.map(|body| body.to_bytes()).map_err(|error| match error.downcast::<hyper::Error>() {
-            Ok(error) => FetchFault::Broken(error.to_string()),
-            Err(_) => FetchFault::TooLong,
-        })
+        read(answer).await
     };
     tokio::pin!(asking, connection);
     tokio::select! {
@@ -163,6 +177,18 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
         // The server is done with the connection; what it said is there to be read.
         _ = &mut connection => asking.await,
     }
+}
+
+/// The whole body of an answer, up to a limit.
+async fn read(answer: http::Response<Incoming>) -> Result<Bytes, FetchFault> {
+    if answer.headers().contains_key(header::CONTENT_ENCODING) {
+        return Err(FetchFault::Broken("the answer is encoded, which was not asked for".to_owned()));
+    }
+    let whole = Limited::new(answer.into_body(), LONGEST).collect().await;
+    whole.map(|body| body.to_bytes()).map_err(|error| match error.downcast::<hyper::Error>() {
+        Ok(error) => FetchFault::Broken(error.to_string()),
+        Err(_) => FetchFault::TooLong,
+    })
 }
 
 async fn in_time<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, FetchFault> {

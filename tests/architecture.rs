@@ -92,7 +92,12 @@ fn every_border_can_be_crossed() {
         ("src/flow/charges.rs", "use crate::cases::Run;", "`crate::cases::Run`", "by who loads it"),
         ("src/cases/judged.rs", "use crate::flow::Spine;", "`crate::flow::Spine`", "need no LibreChat"),
         ("src/edge/front.rs", "use tokio_rustls::TlsConnector;", "`tokio_rustls::TlsConnector`", "TLS is spoken"),
-        ("src/identity.rs", "use crate::provider::Provider;", "`crate::provider::Provider`", "the way to the identity"),
+        (
+            "src/identity.rs",
+            "use crate::provider::Provider;",
+            "`crate::provider::Provider`",
+            "the ways to the identity",
+        ),
         ("src/policy/check.rs", "use serde_json::Value;", "`serde_json::Value`", "pure"),
         ("src/policy.rs", "fn now() -> std::time::Instant { todo() }", "`std::time::Instant`", "pure"),
         ("src/policy.rs", "pub async fn decide() {}", "`async`", "waits"),

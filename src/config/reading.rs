@@ -23,6 +23,7 @@ mod keep;
 mod balance;
 mod counting;
 mod oidc;
+mod otlp;
 mod records;
 
 /// Where a value came from.

@@ -1,6 +1,9 @@
 //! The settings of the records: where entries go, what waits for them, and for how long they are kept.
 
 use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderMap, Uri};
 
 use crate::record::sinks::FileOptions;
 use crate::record::{Durable, Mask, OnFull};
@@ -13,6 +16,8 @@ pub struct Records {
     pub sinks: Vec<SinkKind>,
     /// The file of the sink `file`; there where that is among the sinks.
     pub file: Option<FileOptions>,
+    /// The collector of the sink `otlp`; there where that is among the sinks.
+    pub otlp: Option<OtlpOptions>,
     /// Most entries waiting to be written. Default 8,192.
     pub queue: usize,
     /// Most bytes of entries on the disk that some sink has not taken yet. Default 256 MiB.
@@ -29,6 +34,21 @@ pub struct Records {
     pub keep: Keep,
 }
 
+/// Where a collector is, and how it is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtlpOptions {
+    /// Where logs are posted to.
+    pub url: Uri,
+    /// Headers that go with each request. Their values do not print.
+    pub headers: HeaderMap,
+    /// How long a request may take. Default 10 seconds.
+    pub timeout: Duration,
+    /// Certificates in PEM form that vouch for the collector, in place of the public authorities.
+    pub ca_file: Option<PathBuf>,
+    /// Whether it may be asked without TLS on another machine.
+    pub insecure_http: bool,
+}
+
 /// Where entries are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SinkKind {
@@ -40,4 +60,6 @@ pub enum SinkKind {
     Mongo,
     /// JSON lines in a file.
     File,
+    /// A collector of logs, over OTLP.
+    Otlp,
 }

@@ -72,7 +72,8 @@ mongo: { uri: 'mongodb://mongo/LibreChat', database: gate }
 store: { embedded: /var/lib/tollgate, redis: 'redis://:s3cret@redis:6379/1' }
 replicas: { count: 3, independent: false }
 records:
-  sinks: [stdout, embedded, mongo, stdout, file]
+  sinks: [stdout, embedded, mongo, stdout, file, otlp]
+  otlp: { url: 'https://logs.example.edu:4318/v1/logs', timeout: 5s, ca_file: /etc/ssl/own.pem }
   file: { path: /var/log/tollgate/records.jsonl, size: 1GiB, keep: 7 }
   queue: 1000
   spool: 2GiB
@@ -88,14 +89,25 @@ limits: { connections: 500 }
 threads: 2
 log: { level: warn, format: json }
 ";
-    let settings = read(Some(file), &[], Flags::default()).unwrap();
+    let headers = ("TOLLGATE_OTLP_HEADERS", "authorization=Bearer s3cret==, x-tenant=main");
+    let settings = read(Some(file), &[headers], Flags::default()).unwrap();
     assert_eq!(settings.upstream.len(), 2);
     assert_eq!(settings.remember, Duration::from_secs(2));
     assert_eq!(settings.mongo.as_ref().unwrap().database, "gate");
-    let kinds = [SinkKind::Stdout, SinkKind::Embedded, SinkKind::Mongo, SinkKind::File];
+    let kinds = [SinkKind::Stdout, SinkKind::Embedded, SinkKind::Mongo, SinkKind::File, SinkKind::Otlp];
     assert_eq!(settings.records.sinks, kinds);
     let file = settings.records.file.clone().unwrap();
     assert_eq!((file.path.to_str(), file.size, file.keep), (Some("/var/log/tollgate/records.jsonl"), 1 << 30, 7));
+    let otlp = settings.records.otlp.clone().unwrap();
+    assert_eq!(
+        (otlp.url.to_string().as_str(), otlp.timeout),
+        ("https://logs.example.edu:4318/v1/logs", Duration::from_secs(5))
+    );
+    assert_eq!(
+        (otlp.headers["authorization"].as_bytes(), &otlp.headers["x-tenant"]),
+        (&b"Bearer s3cret=="[..], &"main".parse::<http::HeaderValue>().unwrap())
+    );
+    assert_eq!((otlp.ca_file.unwrap().to_str(), otlp.insecure_http), (Some("/etc/ssl/own.pem"), false));
     assert_eq!(settings.trusted_proxies.len(), 3);
     assert_eq!(settings.unknown_routes, UnknownRoutes::Identified);
     assert_eq!(settings.timeouts.connect, Duration::from_millis(500));
@@ -193,7 +205,7 @@ fn records_that_make_no_sense_are_faults() {
         ("spool: 99999999999999999TiB", "setting-size"),
         ("durable: [refusals, everything]", "setting-choice"),
         ("on_full: wait", "setting-choice"),
-        ("mask: { ip: keep }", "setting-choice"),
+        ("mask: { ip: full }", "setting-choice"),
         ("mask: { user_agent: family }", "setting-choice"),
         ("mask: { path: none }", "setting-choice"),
         ("mask: { referer: drop }", "settings-invalid"),
@@ -386,4 +398,35 @@ fn no_secret_reaches_a_message() {
     }
     let settings = read(None, &[("JWT_SECRET", canary), ("MONGO_URI", &uri)], with_policies()).unwrap();
     assert!(!format!("{settings:?}").contains(canary), "{settings:?}");
+}
+
+#[test]
+fn a_collector_is_asked_in_secret_or_not_at_all() {
+    let settings = |otlp: &str, headers: &str| {
+        let file = format!("records: {{ sinks: [otlp], otlp: {otlp} }}\n");
+        let variables = [SECRET, ("TOLLGATE_OTLP_HEADERS", headers)];
+        read(Some(&file), &variables, with_policies())
+    };
+    for (otlp, headers, code) in [
+        ("{}", "", "setting-missing"),
+        ("{ url: 'http://logs.example.edu/v1/logs' }", "", "setting-url"),
+        ("{ url: 'ftp://127.0.0.1/v1/logs' }", "", "setting-url"),
+        ("{ url: /v1/logs }", "", "setting-url"),
+        ("{ url: 'https://ann:s3cret@logs.example.edu/v1/logs' }", "", "setting-url"),
+        ("{ url: 'https://logs.example.edu/', timeout: 30s }", "", "setting-duration"),
+        ("{ url: 'https://logs.example.edu/' }", "s3cret", "setting-headers"),
+        ("{ url: 'https://logs.example.edu/' }", "a b=s3cret", "setting-headers"),
+        ("{ url: 'https://logs.example.edu/' }", "content-length=3", "setting-headers"),
+    ] {
+        let report = settings(otlp, headers).unwrap_err();
+        assert_eq!(report.faults().iter().map(|fault| fault.code).collect::<Vec<_>>(), [code], "{otlp} {headers}");
+        assert!(!report.to_string().contains("s3cret"), "{report}");
+    }
+    for otlp in ["{ url: 'http://127.0.0.1:4318/v1/logs' }", "{ url: 'http://logs:4318/v1/logs', insecure_http: true }"]
+    {
+        let read = settings(otlp, "").unwrap().records.otlp.unwrap();
+        assert_eq!((read.timeout, read.headers.len()), (Duration::from_secs(10), 0));
+    }
+    // What nobody writes to needs no address.
+    assert_eq!(read(Some("records: { sinks: [stdout] }\n"), &[SECRET], with_policies()).unwrap().records.otlp, None);
 }

@@ -76,6 +76,7 @@ pub(super) struct Replicas {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Records {
     pub(super) sinks: Vec<Spanned<String>>,
+    pub(super) otlp: Otlp,
     pub(super) queue: Text,
     pub(super) file: RecordFile,
     pub(super) spool: Text,
@@ -92,6 +93,15 @@ pub(super) struct Mask {
     pub(super) ip: Text,
     pub(super) user_agent: Text,
     pub(super) path: Text,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Otlp {
+    pub(super) url: Text,
+    pub(super) timeout: Text,
+    pub(super) ca_file: Text,
+    pub(super) insecure_http: Text,
 }
 
 #[derive(Debug, Default, Deserialize)]

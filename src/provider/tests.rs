@@ -1,4 +1,5 @@
 use super::*;
+use crate::record::sinks::otlp::Collector;
 
 use std::path::PathBuf;
 
@@ -129,4 +130,47 @@ fn a_file_without_certificates_is_a_fault_that_names_it() {
         let fault = Provider::new(Some(&file), false).err().unwrap().to_string();
         assert!(fault.contains("ca.pem") && fault.contains("certificates in PEM form"), "{text}: {fault}");
     }
+}
+
+// === posting ===
+
+fn post(way: Provider, url: String) -> Post {
+    Post::new(way, url.parse().unwrap(), http::HeaderMap::new(), Duration::from_millis(500))
+}
+
+#[tokio::test]
+async fn what_was_closed_meanwhile_is_opened_again() {
+    // Each connection is closed after its one answer, which does not say so.
+    let (port, _tasks) = server(GOOD, true).await;
+    let own = Provider::new(Some(&tls("authority.pem")), false).unwrap();
+    let post = post(own, format!("https://localhost:{port}/v1/logs"));
+    for _ in 0..5 {
+        let answer = post.post(Bytes::from_static(b"{}")).await.unwrap();
+        assert_eq!((answer.status, &answer.body[..]), (200, &b"{}"[..]));
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_answer_says_why_and_a_status_is_one() {
+    let own = || Provider::new(None, false).unwrap();
+    let (port, _tasks) =
+        server("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1/\r\ncontent-length: 0\r\n\r\n", false).await;
+    let answer = post(own(), format!("http://127.0.0.1:{port}/")).post(Bytes::new()).await.unwrap();
+    assert_eq!(answer.status, 302, "not followed");
+    for (says, why) in [
+        ("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n{}", "encoded"),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}", "cannot be read"),
+        ("nonsense\r\n\r\n", "cannot be read"),
+    ] {
+        let (port, _tasks) = server(says, false).await;
+        let fault = post(own(), format!("http://127.0.0.1:{port}/")).post(Bytes::new()).await.unwrap_err();
+        assert!(fault.contains(why), "{says:?}: {fault}");
+    }
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let fault = post(own(), format!("http://127.0.0.1:{port}/")).post(Bytes::new()).await.unwrap_err();
+    assert_eq!(fault, "no answer in time");
+    drop(silent);
+    let fault = post(own(), format!("http://127.0.0.1:{port}/")).post(Bytes::new()).await.unwrap_err();
+    assert!(fault.starts_with("no connection: "), "{fault}");
 }

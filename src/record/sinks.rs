@@ -8,9 +8,11 @@ use crate::store::{Ledger, StoreError};
 
 pub mod file;
 pub mod lines;
+pub mod otlp;
 
 pub use file::{FileLines, FileOptions};
 pub use lines::Lines;
+pub use otlp::Otlp;
 
 /// A place that entries are written to.
 pub enum Sink {
@@ -18,6 +20,8 @@ pub enum Sink {
     Lines(Lines),
     /// The same in a file that is begun anew when it is long.
     File(FileLines),
+    /// A collector of logs.
+    Otlp(Otlp),
     /// A store.
     Ledger {
         /// Its name in metrics and logs: `embedded`, `mongo`.
@@ -55,7 +59,7 @@ impl Sink {
     /// The store behind the sink, which can tell what entries have put on counters; none where entries leave Tollgate for good.
     pub fn kept(&self) -> Option<Kept> {
         match self {
-            Self::Lines(_) | Self::File(_) => None,
+            Self::Lines(_) | Self::File(_) | Self::Otlp(_) => None,
             Self::Ledger { name, ledger } => Some(Kept { sink: name, ledger: Arc::clone(ledger) }),
         }
     }
@@ -65,6 +69,7 @@ impl Sink {
         match self {
             Self::Lines(lines) => lines.name(),
             Self::File(_) => file::NAME,
+            Self::Otlp(_) => otlp::NAME,
             Self::Ledger { name, .. } => name,
         }
     }
@@ -74,6 +79,7 @@ impl Sink {
         match self {
             Self::Lines(out) => out.write(lines).await,
             Self::File(file) => file.write(lines).await,
+            Self::Otlp(otlp) => otlp.write(lines).await,
             Self::Ledger { ledger, .. } => ledger.append(lines).await,
         }
     }

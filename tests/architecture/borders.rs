@@ -43,17 +43,17 @@ const BORDERS: &[Border] = &[
         place: Place::Only(&["src/edge"]),
     },
     Border {
-        why: "hyper is the engine and belongs to src/edge, the stand-in and the way to the identity provider",
+        why: "hyper is the engine and belongs to src/edge, the stand-in and the ways to the identity provider and the collector",
         what: What::Paths(&["hyper", "hyper_util"]),
         place: Place::Only(&["src/edge", "src/demo", "src/provider"]),
     },
     Border {
-        why: "TLS is spoken on the way to the identity provider alone, and only there are certificates believed",
+        why: "TLS is spoken on the ways to the identity provider and the collector alone, and only there are certificates believed",
         what: What::Paths(&["tokio_rustls", "rustls", "webpki_roots"]),
         place: Place::Only(&["src/provider"]),
     },
     Border {
-        why: "the way to the identity provider is put in by what puts the product together",
+        why: "the ways to the identity provider and the collector are put in by what puts the product together",
         what: What::Paths(&["crate::provider"]),
         place: Place::Only(&["src/provider", "src/app", "src/config"]),
     },

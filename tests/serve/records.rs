@@ -15,6 +15,7 @@ mod erased;
 mod kept;
 mod killed;
 mod masked;
+mod otlp;
 mod poison;
 
 /// Chance that can be had again (SplitMix64), beginning where `TOLLGATE_RECORD_SEED` says.

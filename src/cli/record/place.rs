@@ -148,7 +148,7 @@ impl StoreName {
         match sink {
             SinkKind::Embedded => Some(Self::Embedded),
             SinkKind::Mongo => Some(Self::Mongo),
-            SinkKind::Stdout | SinkKind::File => None,
+            SinkKind::Stdout | SinkKind::File | SinkKind::Otlp => None,
         }
     }
 }

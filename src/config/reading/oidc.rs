@@ -48,7 +48,7 @@ impl Reader<'_> {
     }
 
     /// LibreChat takes `true` in any spelling for yes, and everything else for no. Here, what is neither is a fault.
-    fn truth(&mut self, name: &str, value: Option<Value>) -> bool {
+    pub(super) fn truth(&mut self, name: &str, value: Option<Value>) -> bool {
         let Some(value) = value else { return false };
         match value.text.trim().to_ascii_lowercase().as_str() {
             "true" => true,

@@ -22,9 +22,11 @@ impl Reader<'_> {
     pub(super) fn records(&mut self, written: written::Records, mongo: bool) -> Records {
         let sinks = self.sinks(written.sinks, mongo);
         let file = self.file(written.file, sinks.contains(&SinkKind::File));
+        let otlp = self.otlp(written.otlp, sinks.contains(&SinkKind::Otlp));
         Records {
             sinks,
             file,
+            otlp,
             queue: self.number("records.queue", written.queue, 8_192, (64, 1_000_000)),
             spool: self.bytes("records.spool", written.spool, 256 * MIB, SPOOL),
             durable: self.durable(written.durable),
@@ -52,6 +54,7 @@ impl Reader<'_> {
                 "stdout" => SinkKind::Stdout,
                 "embedded" => SinkKind::Embedded,
                 "file" => SinkKind::File,
+                "otlp" => SinkKind::Otlp,
                 "mongo" if mongo => SinkKind::Mongo,
                 "mongo" => {
                     let help = "set mongo.uri or MONGO_URI, or take mongo out of records.sinks";
@@ -64,7 +67,7 @@ impl Reader<'_> {
                         &value.origin,
                         "setting-sink",
                         message,
-                        "the sinks are stdout, embedded, mongo and file",
+                        "the sinks are stdout, embedded, mongo, file and otlp",
                     );
                     continue;
                 }

@@ -13,6 +13,8 @@ use crate::record::{Kind, Line};
 
 mod day;
 mod filter;
+#[cfg(test)]
+pub(crate) mod partial;
 
 pub use day::{Daily, DayModel, DayTokens, ERASED, ResponseTime, Span};
 pub use filter::{Filter, Order, Place};

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::StoreError;
 
 /// How often a lock that somebody has is looked at before it counts as taken, and the pause between two looks: half a second.
@@ -94,12 +96,33 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<File, DiskFault> {
     Ok(file)
 }
 
+/// Puts a file of these bytes where none is; one that is there stays as it is, also where another process puts it there at the same
+/// moment. It gets its name when its bytes are on the disk; its name is there after [`sync_parent`].
+///
+/// # Errors
+/// [`DiskFault`] where that fails.
+pub fn place(path: &Path, bytes: &[u8]) -> Result<(), DiskFault> {
+    // A name of its own: who does the same at the same moment writes another file.
+    let next = path.with_extension(format!("{}.new", Uuid::now_v7().simple()));
+    let written = create(&next, true).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    let placed = written.and_then(|()| match fs::hard_link(&next, path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    });
+    let removed = if next.exists() { fs::remove_file(&next) } else { Ok(()) };
+    placed.and(removed).map_err(|error| DiskFault::new(path, &error))
+}
+
 /// Brings the name of a file that was made, renamed or removed to the disk.
 ///
 /// # Errors
 /// What the operating system says.
 pub fn sync_parent(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent)?.sync_all()
 }
 
 /// Keeps other processes away, until the file that is given is closed. Blocks for half a second where somebody has the lock, for
@@ -155,8 +178,9 @@ mod tests {
         assert_eq!((mode(&above.path().join("one")), mode(&directory)), (0o700, 0o700));
         create(&directory.join("made"), false).unwrap();
         replace(&directory.join("replaced"), b"x").unwrap();
+        place(&directory.join("placed"), b"x").unwrap();
         claim(&directory.join("lock"), "taken").unwrap();
-        for name in ["made", "replaced", "lock"] {
+        for name in ["made", "replaced", "placed", "lock"] {
             assert_eq!(mode(&directory.join(name)), 0o600, "{name}");
         }
     }
@@ -186,6 +210,19 @@ mod tests {
         let fault = replace(&path, b"x").unwrap_err();
         assert!(fault.message.starts_with(&format!("{}: ", path.display())), "{fault}");
         assert!(path.join("in the way").exists());
+    }
+
+    #[test]
+    fn what_is_there_is_not_replaced_by_what_is_placed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        for text in ["first", "second"] {
+            place(&path, text.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), "first");
+        }
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        let fault = place(&directory.path().join("nowhere/file"), b"x").unwrap_err();
+        assert!(fault.message.contains("nowhere/file: "), "{fault}");
     }
 
     #[test]

@@ -3,15 +3,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::*;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
-use crate::record::{Kind, Line, RecorderOptions, Sink};
+use crate::record::{Line, RecorderOptions, Sink};
 use crate::store::counters::{Answer, Draw, Measure};
+use crate::store::ledger::partial::{Part, Partial};
 use crate::store::memory::Memory;
-use crate::store::{Daily, Erased, Filter, Keep, Ledger, Place, Span, Tomb};
 
 const DAY: Measure = Measure::Spend { from: Timestamp::UNIX_EPOCH, until: Timestamp::MAX };
 
@@ -25,7 +24,7 @@ struct Told {
 }
 
 #[async_trait]
-impl Ledger for Told {
+impl Part for Told {
     async fn append(&self, lines: &[Line]) -> Result<(), StoreError> {
         self.appended.fetch_add(lines.len(), Ordering::SeqCst);
         Ok(())
@@ -35,38 +34,6 @@ impl Ledger for Told {
         self.asked.lock().unwrap().push((Instant::now(), at));
         let away = || StoreError { store: "test", message: "away".into(), transient: true };
         self.answers.lock().unwrap().pop().ok_or_else(away)
-    }
-
-    async fn find(&self, _: &Filter, _: Option<&Place>, _: usize) -> Result<Vec<Line>, StoreError> {
-        panic!("nobody asks")
-    }
-
-    async fn chain(&self, _: Uuid, _: Kind, _: u64, _: usize) -> Result<Vec<Line>, StoreError> {
-        panic!("nobody asks")
-    }
-
-    async fn instances(&self) -> Result<Vec<Uuid>, StoreError> {
-        panic!("nobody asks")
-    }
-
-    async fn erase(&self, _: &str, _: Tomb) -> Result<Erased, StoreError> {
-        panic!("nobody asks")
-    }
-
-    async fn erasures(&self) -> Result<Vec<Uuid>, StoreError> {
-        panic!("nobody asks")
-    }
-
-    async fn days(&self, _: &Span, _: Option<&str>, _: usize) -> Result<Vec<Daily>, StoreError> {
-        panic!("nobody asks")
-    }
-
-    async fn add_up(&self, _: Timestamp) -> Result<bool, StoreError> {
-        panic!("nobody asks")
-    }
-
-    async fn expire(&self, _: &Keep, _: Timestamp) -> Result<bool, StoreError> {
-        panic!("nobody asks")
     }
 }
 
@@ -88,7 +55,7 @@ fn bench(answers: Vec<Vec<Draw>>) -> Bench {
     let ledger = Arc::new(Told { answers: Lock::new(answers), ..Told::default() });
     // Nothing is written before somebody asks for it.
     let options = RecorderOptions { linger: Duration::from_secs(3_600), ..RecorderOptions::default() };
-    let sinks = vec![Sink::ledger("ledger", ledger.clone())];
+    let sinks = vec![Sink::ledger("ledger", Arc::new(Partial(ledger.clone())))];
     let data = tempfile::tempdir().unwrap();
     let meters = Metrics::new().unwrap().recorder();
     let (recorder, worker) = Recorder::start(data.path(), sinks, &clock, &meters, options).unwrap();
@@ -98,7 +65,7 @@ fn bench(answers: Vec<Vec<Draw>>) -> Bench {
 
 impl Bench {
     fn rebuilder(&self, grace: Duration) -> Rebuilder {
-        let kept = Kept { sink: "ledger", ledger: self.ledger.clone() };
+        let kept = Kept { sink: "ledger", ledger: Arc::new(Partial(self.ledger.clone())) };
         Rebuilder::new(Arc::new(self.memory.clone()), Some(kept), self.recorder.clone(), grace)
     }
 

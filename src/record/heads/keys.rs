@@ -1,17 +1,17 @@
 //! The key that signs heads, and its public half.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, ParsedPublicKey, UnparsedPublicKey};
-use uuid::Uuid;
 
 use super::super::link::{Hash, push_hex};
 use super::pem;
+use crate::store::own::{self, DiskFault};
 
 const PRIVATE: &str = "PRIVATE KEY";
 const PUBLIC: &str = "PUBLIC KEY";
@@ -38,8 +38,8 @@ pub enum KeyFault {
     #[error("cannot read the key file {0}: {1}; give it to the user that Tollgate runs as")]
     Read(PathBuf, io::Error),
     /// The file cannot be written.
-    #[error("cannot write the key file {0}: {1}; make its directory writable for the user that Tollgate runs as")]
-    Write(PathBuf, io::Error),
+    #[error("cannot write the key file {0}")]
+    Write(#[from] DiskFault),
     /// It holds something else than a private key.
     #[error(
         "{0} is no signing key: {1}; it must be a private Ed25519 key in PKCS#8 PEM without a password, as `openssl genpkey -algorithm ed25519` makes it"
@@ -84,7 +84,8 @@ impl Signer {
             Err(KeyFault::Read(_, error)) if error.kind() == ErrorKind::NotFound => {
                 let made = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).map_err(|_| KeyFault::Random)?;
                 // Where another process was first, its key is the one.
-                keep(path, &pem::write(PRIVATE, made.as_ref()), 0o600, false)?;
+                own::place(path, pem::write(PRIVATE, made.as_ref()).as_bytes())?;
+                own::sync_parent(path).map_err(|error| DiskFault::new(path, &error))?;
                 Self::open(path)
             }
             other => other,
@@ -105,7 +106,8 @@ impl Signer {
         if fs::read_to_string(path).is_ok_and(|there| there == pem) {
             return Ok(());
         }
-        keep(path, &pem, 0o644, true)
+        own::replace(path, pem.as_bytes())?;
+        Ok(open_to_all(path).map_err(|error| DiskFault::new(path, &error))?)
     }
 
     /// Signs these bytes; the signature in base64.
@@ -179,32 +181,11 @@ impl fmt::Debug for Public {
     }
 }
 
-/// Writes a file whole, under another name first, so that no half of it is ever there.
-fn keep(path: &Path, text: &str, mode: u32, replace: bool) -> Result<(), KeyFault> {
-    let fault = |error| KeyFault::Write(path.to_owned(), error);
-    let next = path.with_extension(format!("{}.new", Uuid::now_v7().simple()));
-    let written = write(&next, text, mode)
-        .and_then(|()| if replace { fs::rename(&next, path) } else { fs::hard_link(&next, path) });
-    let removed = if next.exists() { fs::remove_file(&next) } else { Ok(()) };
-    match written {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => (),
-        other => other.map_err(fault)?,
-    }
-    removed.map_err(fault)?;
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(fault)
-}
-
-fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
+/// Lets everybody read a file, and brings its name to the disk.
+fn open_to_all(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
-    #[cfg(not(unix))]
-    let _ = mode;
-    let mut file = options.open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+    own::sync_parent(path)
 }
 
 /// Says so where others than its owner may read or write the key. Mounted secrets often are open to a group: no reason to stay down.

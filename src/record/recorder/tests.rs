@@ -3,21 +3,19 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use jiff::Timestamp;
 use proptest::prelude::*;
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use uuid::Uuid;
 
 use super::*;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::record::chain::Chain;
 use crate::record::samples::{refusal, turn};
-use crate::record::{Kind, Line, RecorderOptions, Sink};
-use crate::store::counters::Draw;
-use crate::store::{Daily, Erased, Filter, Keep, Ledger, Place, Span, StoreError, Tomb};
+use crate::record::{Line, RecorderOptions, Sink};
+use crate::store::StoreError;
+use crate::store::ledger::partial::{Part, Partial};
 
 /// A store whose behaviour is set from outside: each append needs a permit; it may fail first, or refuse certain entries.
 struct Store {
@@ -60,12 +58,12 @@ impl Store {
     }
 
     fn sink(self: &Arc<Self>, name: &'static str) -> Sink {
-        Sink::ledger(name, self.clone())
+        Sink::ledger(name, Arc::new(Partial(Arc::clone(self))))
     }
 }
 
 #[async_trait]
-impl Ledger for Store {
+impl Part for Store {
     async fn append(&self, lines: &[Line]) -> Result<(), StoreError> {
         self.permits.acquire().await.unwrap().forget();
         let failed = |message: &str, transient| StoreError { store: "test", message: message.into(), transient };
@@ -79,42 +77,6 @@ impl Ledger for Store {
         }
         self.lines.lock().unwrap().extend(lines.iter().cloned());
         Ok(())
-    }
-
-    async fn charged(&self, _at: Timestamp) -> Result<Vec<Draw>, StoreError> {
-        Ok(vec![])
-    }
-
-    async fn find(&self, _: &Filter, _: Option<&Place>, _: usize) -> Result<Vec<Line>, StoreError> {
-        panic!("nobody asks")
-    }
-
-    async fn chain(&self, _: Uuid, _: Kind, _: u64, _: usize) -> Result<Vec<Line>, StoreError> {
-        panic!("nobody asks")
-    }
-
-    async fn instances(&self) -> Result<Vec<Uuid>, StoreError> {
-        panic!("nobody asks")
-    }
-
-    async fn erase(&self, _: &str, _: Tomb) -> Result<Erased, StoreError> {
-        panic!("nobody asks")
-    }
-
-    async fn erasures(&self) -> Result<Vec<Uuid>, StoreError> {
-        panic!("nobody asks")
-    }
-
-    async fn days(&self, _: &Span, _: Option<&str>, _: usize) -> Result<Vec<Daily>, StoreError> {
-        panic!("nobody asks")
-    }
-
-    async fn add_up(&self, _: Timestamp) -> Result<bool, StoreError> {
-        panic!("nobody asks")
-    }
-
-    async fn expire(&self, _: &Keep, _: Timestamp) -> Result<bool, StoreError> {
-        panic!("nobody asks")
     }
 }
 

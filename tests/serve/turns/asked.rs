@@ -1,5 +1,6 @@
 //! Turns that LibreChat is asked about: with whose token, when, and what does not wait for its answer.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -33,15 +34,18 @@ async fn a_turn_outlives_the_token_that_started_it() {
     let bearer = world.bearer(who(&world));
     assert_eq!(say_in(&world, CONVERSATION, "hello [[words=4000 delay=20]]").await.status, 200);
     // How often LibreChat was asked when the token was good for the last time.
-    let mut before = 0;
-    loop {
-        let count = asked(&world, CONVERSATION);
-        if get(world.stand_in.addr(), "/api/user", &[("authorization", &bearer)]).await.status == 401 {
-            break;
-        }
-        before = count;
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let before = Cell::new(0);
+    world
+        .until("the token is good no more", async |world| {
+            let count = asked(world, CONVERSATION);
+            let user = get(world.stand_in.addr(), "/api/user", &[("authorization", &bearer)]).await;
+            if user.status != 401 {
+                before.set(count);
+            }
+            user.status == 401
+        })
+        .await;
+    let before = before.get();
     // LibreChat tells so when it is asked: from then on nobody can ask any more.
     world.until("LibreChat is asked once more", async |world| asked(world, CONVERSATION) > before).await;
     // It runs, and its place is taken.

@@ -168,6 +168,8 @@ pub fn serve(settings: &Settings, policy: Snapshot, followed: Followed, sockets:
         accounts: stores.accounts,
         balance: settings.balance,
     };
+    let signals = house.wait_for(async { edge::StopSignals::listen() });
+    let signals = signals.map_err(|error| StartFault::Machine(format!("cannot listen for SIGTERM: {error}")))?;
     let edge = Edge {
         listener: sockets.data,
         threads: settings.threads,
@@ -179,6 +181,7 @@ pub fn serve(settings: &Settings, policy: Snapshot, followed: Followed, sockets:
         },
         drain: settings.timeouts.drain,
         readiness,
+        signals,
     };
     let served = edge.run(Arc::new(Spine::new(parts, &metrics)), &librechat, &metrics);
     house.wait_for(following.stop());

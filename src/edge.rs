@@ -35,6 +35,7 @@ pub use inbound::Inbound;
 pub use upstream::{Address, LibreChat, Limits as UpstreamLimits};
 
 use connection::Connections;
+pub use stop::StopSignals;
 use stop::{Draining, Signals};
 
 /// Most bytes of a connection that are buffered in one direction, on either side.
@@ -52,6 +53,8 @@ pub struct Edge {
     pub drain: Duration,
     /// Told when the socket is open and when Tollgate is asked to stop.
     pub readiness: Readiness,
+    /// What asks Tollgate to stop. Listened for before anybody is told that it is ready.
+    pub signals: StopSignals,
 }
 
 /// Limits of client connections.
@@ -89,7 +92,13 @@ impl Edge {
         let mut sockets = Fds::new();
         sockets.add(address.to_string(), self.listener.into_raw_fd());
         server.add_service(Draining::new(service, Arc::new(Mutex::new(sockets)), draining));
-        let signals = Signals { readiness: self.readiness.clone(), in_flight, drain, patience: self.drain };
+        let signals = Signals {
+            signals: Mutex::new(Some(self.signals)),
+            readiness: self.readiness.clone(),
+            in_flight,
+            drain,
+            patience: self.drain,
+        };
         self.readiness.serving();
         server.run(RunArgs { shutdown_signal: Box::new(signals) });
         Ok(())

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use pingora_core::apps::ServerApp;
 use pingora_core::server::{ListenFds, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
 use pingora_core::services::Service as PingoraService;
@@ -27,8 +28,15 @@ pub(super) struct Draining<A> {
     drain: watch::Receiver<bool>,
 }
 
+/// The signals that ask Tollgate to stop. From when it is made none of them ends the process by itself.
+pub struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
 /// Waits for the signal to stop, and then for the answers in flight.
 pub(super) struct Signals {
+    pub(super) signals: Mutex<Option<StopSignals>>,
     pub(super) readiness: Readiness,
     pub(super) in_flight: InFlight,
     pub(super) drain: watch::Sender<bool>,
@@ -63,24 +71,43 @@ impl<A: ServerApp + Send + Sync + 'static> PingoraService for Draining<A> {
     }
 }
 
+// === impl StopSignals ===
+
+impl StopSignals {
+    /// Listens, in the runtime that is asked from.
+    ///
+    /// # Errors
+    /// Where the machine has no such signals.
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// The name of the next one.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
 // === impl Signals ===
 
 #[async_trait]
 impl ShutdownSignalWatch for Signals {
     async fn recv(&self) -> ShutdownSignal {
-        let (mut terminate, mut interrupt) = (listen(SignalKind::terminate()), listen(SignalKind::interrupt()));
-        let name = tokio::select! {
-            () = next(&mut terminate) => "SIGTERM",
-            () = next(&mut interrupt) => "SIGINT",
+        let Some(mut signals) = self.signals.lock().take() else {
+            // Asked for once more, by whom nobody knows: the first wait stands.
+            return std::future::pending().await;
         };
+        let name = signals.next().await;
         self.readiness.stopping();
         tracing::info!(signal = name, in_flight = self.in_flight.count(), "stopping: no new connections");
         // Nobody may be listening any more only if the service has ended, which is what is wanted.
         let _ = self.drain.send(true);
         tokio::select! {
             () = self.quiet() => {}
-            () = next(&mut terminate) => tracing::warn!("second SIGTERM: answers in flight are cut"),
-            () = next(&mut interrupt) => tracing::warn!("second SIGINT: answers in flight are cut"),
+            name = signals.next() => tracing::warn!("second {name}: answers in flight are cut"),
         }
         ShutdownSignal::FastShutdown
     }
@@ -101,19 +128,5 @@ impl Signals {
         if timeout_at(until, none).await.is_err() {
             tracing::warn!(in_flight = self.in_flight.count(), "the time to drain is over: answers in flight are cut");
         }
-    }
-}
-
-/// A signal's stream; none where the machine refuses one, which is then never received.
-fn listen(kind: SignalKind) -> Option<Signal> {
-    signal(kind).inspect_err(|error| tracing::error!(%error, "cannot listen for signals")).ok()
-}
-
-async fn next(signal: &mut Option<Signal>) {
-    match signal {
-        Some(signal) => {
-            signal.recv().await;
-        }
-        None => std::future::pending().await,
     }
 }

@@ -231,6 +231,16 @@ async fn a_file_has_the_record_over_sudden_ends() {
     assert!(verified.status.success(), "{}\n{text}", String::from_utf8_lossy(&said));
 }
 
+/// Whoever was told that Tollgate is ready may stop it at once.
+#[tokio::test]
+async fn a_stop_at_the_first_moment_is_one_in_good_order() {
+    for round in 0..4 {
+        let world = World::with(POLICY).start().await;
+        let (log, (status, _)) = (world.log(), world.stop().await);
+        assert_eq!(status.code(), Some(0), "{round}: {log}");
+    }
+}
+
 #[tokio::test]
 async fn a_killed_tollgate_starts_again_on_the_same_store() {
     let mut world = World::with(POLICY).variable("TOLLGATE_RECORDS", "stdout,embedded").start().await;

@@ -226,7 +226,10 @@ async fn a_turn_that_is_stopped_before_it_has_begun_costs_nothing() {
     const LAST: &str = r#"{"final":true,"conversation":null,"requestMessage":null,"responseMessage":null,"aborted":true,"earlyAbort":"#;
     const MADE: &str = r#"{"created":true,"message":{"messageId":"m","conversationId":"begun"},"streamId":"begun"}"#;
     let fake = Fake::start(|mut socket, head| async move {
-        let stream = ["early", "late", "begun"].into_iter().find(|name| head.contains(name)).unwrap_or("other");
+        // A token is made of letters, too.
+        let named =
+            |name: &str| head.contains(&format!("user-agent: {name}\r\n")) || head.contains(&format!("/{name}"));
+        let stream = ["early", "late", "begun"].into_iter().find(|name| named(name)).unwrap_or("other");
         let event = |data: &str| format!("event: message\ndata: {data}\n\n");
         let (kind, body) = match (head.starts_with("POST"), stream) {
             (true, _) => {

@@ -14,7 +14,7 @@
 //!
 //! What a turn used is read from what LibreChat says of it: [`stream`] and [`status`] (with [`sse`] and [`said`]) while it
 //! runs, [`transactions`] when it is over, [`remote::usage`] and [`assistants::run`] where the answer is the run itself. [`balance`] says
-//! what a user can spend.
+//! what a user can spend, and [`placed`] which message of a conversation is the answer to a turn.
 //!
 //! [`records`] holds the documents of LibreChat's database. Facts are those of LibreChat 0.8.6 (CONTRACT.md). The room
 //! does no I/O, reads no clock, and knows neither the HTTP server nor a database driver.
@@ -29,6 +29,7 @@ pub mod json;
 pub mod keys;
 pub mod path;
 pub mod phrasing;
+pub mod placed;
 pub mod prompt;
 pub mod records;
 pub mod remote;

@@ -27,6 +27,7 @@ use super::visit::Visit;
 use super::{Spine, SpineParts};
 use crate::identity::Bearer;
 use crate::librechat::balance::{self, Balance};
+use crate::librechat::placed::Place;
 use crate::librechat::prompt::overrides_conversation;
 use crate::librechat::running::status_of;
 use crate::librechat::selection::TurnRequest;
@@ -192,6 +193,7 @@ impl<U: Upstream> Spine<U> {
             targets: asked.targets.clone(),
             estimate,
             conversation: asked.conversation.clone(),
+            place: Place::of_turn(&asked.body),
         };
         match self.parts.turns.begin(claim, bearer.cloned(), visit.since, entry).await {
             Ok(pending) => Ok(Sent(Some(Box::new(Followed { pending, standing })))),

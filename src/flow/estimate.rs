@@ -10,7 +10,7 @@
 //! - A stored agent gets its instructions, too. Agents that it can hand over to are counted once for each other model among
 //!   them, with the prompt and the instructions of the first: a turn seldom goes through several with the same model.
 //! - What is not known is counted by an allowance: [`IMAGE`], [`FILE`], [`TOOL`], [`ARTIFACTS`]. What tools bring back, titles,
-//!   memories and summaries are not in it; what of them but titles LibreChat records is counted when the turn is settled.
+//!   memories and summaries are not in it; what of them LibreChat records is counted when the turn is settled.
 
 mod counted;
 

@@ -1,5 +1,5 @@
-//! What LibreChat answers when it is asked how far a turn is, and what a turn has written: `GET /api/agents/chat/status/:id` and
-//! `GET /api/messages/:conversationId` (CONTRACT.md G.1; captures `153_chat-slow-status`, `237_messages-get`).
+//! What LibreChat answers when it is asked how far a turn is: `GET /api/agents/chat/status/:id` (CONTRACT.md G.1; capture
+//! `153_chat-slow-status`), and how it writes down a message.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -98,17 +98,6 @@ pub fn active(body: &[u8]) -> Result<Vec<String>, Misshapen> {
     serde_json::from_slice::<Active>(body).map(|answer| answer.ids).map_err(|_| misshapen)
 }
 
-/// What a message says, by the answer of `GET /api/messages/:conversationId`; none where the message is not there (yet).
-///
-/// # Errors
-/// [`Misshapen`] where it is no list of messages.
-pub fn message_text(body: &[u8], message: &str) -> Result<Option<Said>, Misshapen> {
-    let misshapen = Misshapen { answer: "GET /api/messages/:conversationId", what: "it is no list" };
-    let list: Vec<&RawValue> = serde_json::from_slice(body).map_err(|_| misshapen)?;
-    let mut messages = list.into_iter().filter_map(Message::read);
-    Ok(messages.find(|read| read.id.and_then(text).as_deref() == Some(message)).map(|message| message.said()))
-}
-
 // === impl Message ===
 
 impl<'a> Message<'a> {
@@ -183,19 +172,5 @@ mod tests {
         for bad in [&b""[..], b"[]", b"{}", br#"{"active":"false"}"#, br#"{"error":"Unauthorized"}"#] {
             assert!(Status::read(bad).is_err(), "{bad:?}");
         }
-    }
-
-    #[test]
-    fn a_message_is_found_by_its_id() {
-        let body = captured("237_messages-get");
-        let said = |id: &str| message_text(&body, id).unwrap();
-        let answer = said("4dc573e1-9316-4c03-8055-f0f30612ef0b").unwrap();
-        // It was edited and continued.
-        assert!(answer.pieces[0].text.starts_with("edited text[gpt-4o-mini] alpha"), "{answer:?}");
-        // The user's message has a text and no content.
-        assert_eq!(&*said("a9d7fa5d-d91f-45b6-b308-b41c3a49fc0c").unwrap().pieces[0].text, "Hello mini");
-        assert_eq!(said("00000000-0000-0000-0000-000000000000"), None);
-        assert!(message_text(br#"{"error":"x"}"#, "m").is_err());
-        assert_eq!(message_text(b"[]", "m"), Ok(None));
     }
 }

@@ -72,4 +72,17 @@ pub trait Accounts: Send + Sync {
     /// # Errors
     /// [`StoreError`] where the store cannot answer.
     async fn messages(&self, user: &str, conversation: &str) -> Result<Page, StoreError>;
+
+    /// Those of them that LibreChat has written since this moment (included), by its clock, and those with this id: `messageId`,
+    /// `parentMessageId`, `isCreatedByUser`, `createdAt`, `unfinished`, `text` and `content`. Else as [`Accounts::messages`].
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot answer.
+    async fn messages_since(
+        &self,
+        user: &str,
+        conversation: &str,
+        id: Option<&str>,
+        since: Timestamp,
+    ) -> Result<Page, StoreError>;
 }

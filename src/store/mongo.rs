@@ -201,4 +201,16 @@ impl Accounts for Mongo {
         let asked = faults::in_time(&self.hosts, LOOK_UP, messages).await?;
         asked.map_err(|error| self.hosts.fault(&error))
     }
+
+    async fn messages_since(
+        &self,
+        user: &str,
+        conversation: &str,
+        id: Option<&str>,
+        since: Timestamp,
+    ) -> Result<Page, StoreError> {
+        let messages = accounts::messages_since(&self.librechat, user, conversation, id, since);
+        let asked = faults::in_time(&self.hosts, LOOK_UP, messages).await?;
+        asked.map_err(|error| self.hosts.fault(&error))
+    }
 }

@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::mongo::with_directory;
 use crate::mongod::{Mongod, with_mongod};
 use crate::support::{Open, get, patiently, post_json};
+use crate::turns::whose::{NO_PARENT, keep_as};
 use crate::turns::{CHAT, POLICY, SOON, body, charged, listen, plan, start, used, who};
 use crate::world::{Plan, World};
 
@@ -71,6 +72,8 @@ async fn spend(mongod: &Mongod, world: &World, stream: &str, response: &str, pro
     };
     let rows = mongod.librechat.collection::<Document>("transactions");
     rows.insert_many([row("prompt", prompt), row("completion", completion)]).await.expect("rows");
+    // Whose they are, the conversation tells who has not heard it.
+    keep_as(response, mongod, world, stream, NO_PARENT, "an answer", DateTime::now()).await;
 }
 
 /// Reads a stream to its end: the id of the response, under which LibreChat writes its rows.

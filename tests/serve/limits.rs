@@ -18,7 +18,7 @@ mod given_back;
 mod kept;
 mod money;
 mod near;
-mod together;
+pub(crate) mod together;
 
 const CHAT: &str = "/api/agents/chat/openAI";
 const MINE: &str = "/api/v1/me/limits";

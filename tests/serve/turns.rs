@@ -12,6 +12,7 @@ mod assisted;
 mod charged;
 mod many_rows;
 mod places;
+pub(crate) mod whose;
 
 pub(crate) const CHAT: &str = "/api/agents/chat/openAI";
 

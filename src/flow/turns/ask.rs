@@ -10,12 +10,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 
 use super::progress::Progress;
+use super::rows::kept::kept;
 use super::{Turn, Turns};
 use crate::flow::passage::{Outgoing, Passage, Upstream};
 use crate::flow::reply::hold;
 use crate::identity::{Bearer, Identity};
 use crate::librechat::running::{messages_of, status_of};
-use crate::librechat::status::{ACTIVE, Status, active, message_text};
+use crate::librechat::status::{ACTIVE, Status, active};
 
 /// How long LibreChat may take to say how far a turn is.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -109,13 +110,14 @@ impl<U: Upstream> Asker<'_, U> {
         }
     }
 
-    /// What a turn has written that is over, as LibreChat keeps it; none where it is not known which message that is. Where there are
-    /// rows, they say more.
+    /// What a turn has written that is over, as LibreChat keeps it; none where it cannot be told which message that is. Where LibreChat's
+    /// database is configured, that is asked.
     async fn kept(&self, turn: &Turn, stream: &str, bearer: &Bearer) -> Option<Progress> {
-        let response = turn.response().filter(|_| self.turns.parts().accounts.is_none())?;
+        if self.turns.parts().accounts.is_some() {
+            return None;
+        }
         let body = self.get(messages_of(stream)?, bearer).await.ok()?;
-        let said = message_text(&body, &response).ok()??;
-        Some(Progress::of(&said, turn.runs()))
+        Some(kept(turn, &self.turns.answer_among(turn, &body)?))
     }
 
     async fn get(&self, target: Uri, bearer: &Bearer) -> Result<Bytes, Told> {

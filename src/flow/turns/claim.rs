@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::librechat::placed::Place;
 use crate::meter::Receipt;
 use crate::policy::charges::{Amounts, Run, Tokens};
 use crate::policy::{Caller, Snapshot, Target};
@@ -26,6 +27,8 @@ pub(in crate::flow) struct Claim {
     pub(in crate::flow) estimate: Estimate,
     /// The conversation that the body names; none in a new one.
     pub(in crate::flow) conversation: Option<Arc<str>>,
+    /// The turn's place in its conversation; none where the body does not tell it.
+    pub(in crate::flow) place: Option<Place>,
 }
 
 /// What a turn is thought to take.

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::claim::{Claim, Estimate, Spent};
 use super::rule::{Bill, End};
 use super::{Turn, Turns};
+use crate::librechat::placed::Place;
 use crate::policy::{Caller, Part, Target, Unjudged};
 use crate::record::entry::{Ended, Source, TurnOutcome, Usage};
 use crate::store::StoreError;
@@ -34,6 +35,9 @@ pub(super) struct Begun {
     pub(super) estimate: Estimate,
     /// The conversation that the body named.
     pub(super) conversation: Option<Arc<str>>,
+    /// As [`Claim::place`].
+    #[serde(default)]
+    pub(super) place: Option<Place>,
     /// What was taken from limits that refuse.
     pub(super) hold: Option<Hold>,
     /// What was taken from limits in shadow mode.
@@ -149,6 +153,7 @@ impl Begun {
             anything,
             estimate: claim.estimate.clone(),
             conversation: claim.conversation.clone(),
+            place: claim.place.clone(),
             hold: held(&claim.receipt),
             shadow: held(&claim.shadow),
             balance: claim.balance,

@@ -84,6 +84,8 @@ struct State {
     reads: u32,
     /// The provider's own word, where the answer had it.
     told: Option<Vec<Spent>>,
+    /// All that LibreChat keeps of its answer was read.
+    kept: bool,
     /// Calls of models beside it that have rows of their own, of an assistant's run.
     beside: usize,
     /// LibreChat's rows, as far as they were found.
@@ -144,12 +146,16 @@ pub(super) enum Next {
 /// What LibreChat's rows say about a turn.
 #[derive(Debug, Default)]
 pub(super) struct RowsOf {
-    /// What was used by them.
+    /// What the answer used by them.
     pub(super) spent: Vec<Spent>,
+    /// What the title of the conversation used by them.
+    pub(super) titles: Vec<Spent>,
     /// Their ids.
     pub(super) ids: Vec<Box<str>>,
-    /// Whether no call lacks one of its two rows, and the answer's own are among them.
+    /// Whether no call of the answer lacks one of its two rows, and there are any.
     pub(super) complete: bool,
+    /// Whether there is nothing of a title to wait for.
+    pub(super) titled: bool,
 }
 
 /// The pauses between two looks for rows: of a turn that has ended, the first and the longest; of one that runs.
@@ -201,6 +207,7 @@ impl Turn {
             vacant: false,
             reads: 0,
             told: None,
+            kept: false,
             beside: 0,
             rows: RowsOf::default(),
             phase: Phase::Running { rows },
@@ -333,7 +340,7 @@ impl Turn {
             return false;
         }
         if let Some(progress) = kept {
-            state.furthest.or_further(progress);
+            state.furthest.or_kept(progress);
         }
         drop(state);
         self.ended(end, now)
@@ -491,16 +498,36 @@ impl Turn {
         }
     }
 
+    /// Whether nobody here has heard how it ended, so that LibreChat may keep more of its answer than was seen.
+    pub(super) fn is_unheard(&self) -> bool {
+        let state = self.state.lock();
+        let unheard = match &state.phase {
+            Phase::Running { .. } | Phase::Ended { end: End::Gone, .. } => true,
+            // Somebody has heard it, in a Tollgate that was here before.
+            Phase::Ended { .. } => state.furthest.response.is_none() && state.readers.is_empty(),
+            Phase::Dropped | Phase::Billed { .. } | Phase::Over => false,
+        };
+        unheard && !state.kept && !self.begun.assistant
+    }
+
+    /// LibreChat keeps this of its answer; all of it, where that is `whole`.
+    pub(super) fn is_kept(&self, progress: Progress, whole: bool) {
+        let mut state = self.state.lock();
+        state.kept = whole;
+        state.furthest.or_kept(progress);
+    }
+
     /// LibreChat's rows were looked for. How it ended, if they are all there: nothing new has come since the last look.
     pub(super) fn rows(&self, rows: RowsOf) -> Option<End> {
         let mut state = self.state.lock();
-        let (end, looked) = match &mut state.phase {
-            Phase::Ended { end, rows, .. } => (*end, rows),
+        // A title is written for what was not stopped and has not failed, some seconds later.
+        let (end, titled, looked) = match &mut state.phase {
+            Phase::Ended { end, rows, .. } => (*end, !matches!(end, End::Finished | End::Gone), rows),
             // Rows are written when a turn is over.
-            Phase::Running { rows } => (End::Gone, rows),
+            Phase::Running { rows } => (End::Gone, true, rows),
             Phase::Dropped | Phase::Billed { .. } | Phase::Over => return None,
         };
-        let complete = rows.complete && rows.ids.len() == looked.found;
+        let complete = rows.complete && (rows.titled || titled) && rows.ids.len() == looked.found;
         looked.found = rows.ids.len();
         state.rows = rows;
         complete.then_some(end)

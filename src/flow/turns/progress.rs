@@ -24,6 +24,8 @@ pub(super) struct Progress {
     pub(super) from_start: bool,
     /// LibreChat's own count of what the first model was given.
     pub(super) input: Option<u64>,
+    /// Whether it was read when the turn was over, and nothing was seen of it while it ran: whose turn it is may have changed that meanwhile.
+    kept: bool,
     /// The id of the response.
     pub(super) response: Option<Box<str>>,
     /// How often a model was called again with the result of a tool, and so with all that it was given before.
@@ -115,6 +117,12 @@ impl Progress {
         (self.input, self.response) = (input, response);
     }
 
+    /// The further one of both, where the other is what LibreChat keeps.
+    pub(super) fn or_kept(&mut self, mut other: Self) {
+        other.kept = self.kept || !self.anything;
+        self.or_further(other);
+    }
+
     /// What was seen, by model. `policy` knows which model is the dearest.
     pub(super) fn seen(&self, runs: &[Spent], policy: &Snapshot) -> Seen {
         let mut output = Vec::with_capacity(self.writers.len());
@@ -123,7 +131,8 @@ impl Progress {
             let tokens = Tokens { output: writer.written.total(), ..Tokens::default() };
             output.push(Spent { endpoint, model, tokens });
         }
-        Seen { anything: self.anything, input: self.input, output, again: self.again, grown: self.grown }
+        let Self { anything, kept, input, again, grown, .. } = *self;
+        Seen { anything, kept, input, output, again, grown }
     }
 
     /// A piece of what `agent` wrote, or of what its tools gave back.

@@ -14,6 +14,7 @@ use crate::store::accounts::MOST_CONVERSATIONS;
 
 mod answers;
 mod assisted;
+pub(super) mod kept;
 
 /// By how much LibreChat's clock may be behind ours.
 const BEHIND: SignedDuration = SignedDuration::from_secs(2);
@@ -23,8 +24,8 @@ struct Row<'a> {
     id: &'a str,
     conversation: &'a str,
     at: Timestamp,
-    /// Whether it says of which message it is. Only those of assistants' runs do not.
-    named: bool,
+    /// The message that it is of. Only rows of assistants' runs do not say it.
+    message: Option<&'a str>,
     fields: &'a Fields,
 }
 
@@ -35,6 +36,7 @@ impl Turns {
         let (behind, turns): (Vec<_>, Vec<_>) = turns.into_iter().partition(|turn| self.is_behind(turn));
         behind.iter().for_each(|turn| turn.look_soon(now));
         let (named, answers): (Vec<_>, Vec<_>) = turns.into_iter().partition(|turn| turn.stream().is_some());
+        self.look_for_kept(&named).await;
         let mut charged = self.look_for_named(named).await;
         charged.extend(self.look_for_answers(answers).await);
         charged
@@ -72,16 +74,14 @@ impl Turns {
         if turn.begun.assistant { self.found_assisted(turn, rows, whole) } else { self.found(turn, rows, whole) }
     }
 
-    /// The rows of one turn among these, which are all that there are (`whole`) or the oldest of them. Whether it is charged for now.
+    /// The rows of one turn among these, which are all that there are (`whole`) or the oldest of them: those of its answer. Where nobody knows
+    /// which message that is, none is. Whether it is charged for now.
     fn found(&self, turn: &Turn, rows: &[Row<'_>], whole: bool) -> bool {
-        let Some(stream) = turn.stream() else { return false };
-        let (from, until) = (turn.begun.at.saturating_sub(BEHIND).unwrap_or(Timestamp::MIN), self.next_of(turn));
-        let response = turn.response();
+        let (Some(stream), Some(response)) = (turn.stream(), turn.response()) else { return false };
+        let from = since(turn, &response);
         let used = self.inner.used.lock();
         let own = rows.iter().filter(|row| {
-            // Where the response is not known, whose rows they are is told by when they were written.
-            let early = response.is_some() || until.is_none_or(|until| row.at < until);
-            row.named && row.conversation == &*stream && row.at >= from && early && !used.contains(row.id)
+            row.message == Some(&*response) && row.conversation == &*stream && row.at >= from && !used.contains(row.id)
         });
         let ledger = Ledger::read(own.map(|row| row.fields), &turn.caller.user);
         drop(used);
@@ -89,17 +89,7 @@ impl Turns {
             tracing::error!(%unreadable, "a turn is charged by what was seen of it");
             return false;
         }
-        let calls: Vec<&Call> = match &response {
-            Some(response) => ledger.of(response).into_iter().flatten().collect(),
-            None => ledger.messages().filter_map(|message| ledger.of(message)).flatten().collect(),
-        };
-        let owned: Vec<Call> = calls.iter().map(|call| (*call).clone()).collect();
-        let rows = RowsOf {
-            spent: calls.iter().filter(|call| call.context != Context::Title).map(|call| spent(turn, call)).collect(),
-            ids: calls.iter().flat_map(|call| call.rows.iter().cloned()).collect(),
-            complete: whole && is_complete(&owned),
-        };
-        let end = turn.rows(rows);
+        let end = turn.rows(RowsOf::of(turn, ledger.of(&response).unwrap_or_default(), whole));
         if let Some(end) = end {
             self.charge(turn, end);
         }
@@ -115,6 +105,26 @@ impl Turns {
     }
 }
 
+// === impl RowsOf ===
+
+impl RowsOf {
+    /// The calls of a turn's answer. LibreChat writes a title only where the turn begins a conversation: that of another turn, whose answer
+    /// this one goes on with, is not this one's.
+    fn of(turn: &Turn, calls: &[Call], whole: bool) -> Self {
+        let begins = turn.begun.place.as_ref().is_some_and(|place| place.begins);
+        let own = calls.iter().filter(|call| begins || call.context != Context::Title);
+        let (titles, answer): (Vec<Call>, Vec<Call>) = own.cloned().partition(|call| call.context == Context::Title);
+        let spent = |calls: &[Call]| calls.iter().map(|call| spent(turn, call)).collect();
+        Self {
+            spent: spent(&answer),
+            titles: spent(&titles),
+            ids: answer.iter().chain(&titles).flat_map(|call| call.rows.iter().cloned()).collect(),
+            complete: whole && is_complete(&answer),
+            titled: !begins || is_whole(&titles),
+        }
+    }
+}
+
 // === impl Row ===
 
 impl<'a> Row<'a> {
@@ -125,10 +135,23 @@ impl<'a> Row<'a> {
             id: inside("_id", "$oid")?.as_str()?,
             conversation: fields.get("conversationId").and_then(Value::as_str)?,
             at: Timestamp::from_millisecond(inside("createdAt", "$date")?.as_i64()?).ok()?,
-            named: fields.get("messageId").and_then(Value::as_str).is_some_and(|id| !id.is_empty()),
+            message: fields.get("messageId").and_then(Value::as_str).filter(|id| !id.is_empty()),
             fields,
         })
     }
+}
+
+/// From when on rows of this answer are the turn's: from its beginning, where the answer may be older. Of one that LibreChat has made
+/// for this turn all are.
+fn since(turn: &Turn, response: &str) -> Timestamp {
+    let made = turn.begun.place.as_ref().is_some_and(|place| place.answer.as_deref() != Some(response));
+    let behind = if made { BEHIND } else { SignedDuration::ZERO };
+    turn.begun.at.saturating_sub(behind).unwrap_or(Timestamp::MIN)
+}
+
+/// Whether a title is there, with both its rows.
+fn is_whole(titles: &[Call]) -> bool {
+    !titles.is_empty() && titles.iter().all(|call| call.missing.is_none())
 }
 
 /// A call as a run of the turn.

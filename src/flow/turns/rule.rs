@@ -56,6 +56,8 @@ impl End {
 pub(super) struct Seen {
     /// Whether anything of it was seen that says how much there was: text, or the end of a stream without any.
     pub(super) anything: bool,
+    /// Whether all of it was read when the turn was over, as LibreChat keeps it: its caller may have changed that.
+    pub(super) kept: bool,
     /// What was given to the model, by LibreChat's own count, where it says so.
     pub(super) input: Option<u64>,
     /// What models wrote, by our count.
@@ -73,6 +75,8 @@ pub(super) struct Known<'a> {
     pub(super) end: End,
     /// Exact figures, where somebody has them: LibreChat's rows, or the provider's word.
     pub(super) exact: Option<(&'a [Spent], Source)>,
+    /// Whether these are all: no row is missing.
+    pub(super) whole: bool,
     /// What was seen.
     pub(super) seen: &'a Seen,
     /// What was taken. The first run is the model that answers first.
@@ -88,42 +92,75 @@ pub(super) enum Bill {
     Runs(Vec<Spent>, Source),
 }
 
+// === impl Bill ===
+
+impl Bill {
+    /// Charges these calls, too, which were made beside the answer.
+    pub(super) fn add(&mut self, beside: &[Spent]) {
+        if beside.is_empty() {
+            return;
+        }
+        match self {
+            Self::Nothing => *self = Self::Runs(beside.to_vec(), Source::Transactions),
+            Self::Runs(runs, _) => runs.extend_from_slice(beside),
+        }
+    }
+}
+
 /// What is charged:
 ///
 /// | it ended | exact figures | seen | charged |
 /// |---|---|---|---|
-/// | refused | none, or empty | nothing | nothing |
-/// | finished, gone | yes | | the exact figures |
+/// | refused | none | nothing | nothing |
+/// | finished, gone, failed, refused | yes | | the exact figures |
 /// | finished | no | yes | LibreChat's count of the input, else the estimate's; the output seen |
-/// | gone | no | yes | the estimate's input, at least what LibreChat counted; the output seen |
-/// | finished, gone | no | nothing | the estimate |
-/// | aborted, failed, refused | yes | | the exact figures, and for an abort at least the estimate's input and the output seen |
-/// | aborted, failed, refused | no | yes | the estimate's input, at least what LibreChat counted; the output seen |
-/// | aborted, failed, refused | no | nothing | the estimate |
-/// | cut | yes | | as for an abort |
+/// | gone, aborted, failed, refused | no | yes | the estimate's input, at least what LibreChat counted; the output seen |
+/// | aborted, cut | yes | | the exact figures, and at least the estimate's input and the output seen |
 /// | cut | no | yes | the most of the estimate and the output seen |
-/// | cut | no | nothing | the estimate |
+/// | any of these | in part | | the exact figures, and at least what is charged without them |
+/// | any of these | no | nothing | the estimate |
+/// | any of these | no | only afterwards | the most of the estimate and the output seen |
 /// | not | | | the most of all that is known, in every part |
+///
+/// Exact figures of no call at all are none.
 pub(super) fn bill(known: &Known<'_>) -> Bill {
-    let exact = known.exact.filter(|(runs, _)| !(runs.is_empty() && known.end == End::Refused));
-    let Known { end, seen, estimate, .. } = *known;
+    let Known { end, seen, estimate, whole, .. } = *known;
+    let exact = known.exact.filter(|(runs, _)| !runs.is_empty());
     let charged = |runs, origin| Bill::Runs(runs, origin);
     match (end, exact) {
         (End::Refused, None) if !seen.anything => Bill::Nothing,
-        (End::Finished | End::Gone | End::Failed | End::Refused, Some((runs, origin))) => {
-            charged(runs.to_vec(), origin)
-        }
-        (End::Aborted | End::Cut, Some((runs, origin))) => charged(most(runs.to_vec(), watched(known, false)), origin),
         (End::Lost, exact) => {
             let runs = exact.map_or_else(Vec::new, |(runs, _)| runs.to_vec());
             let origin = exact.map_or(Source::Estimate, |(_, origin)| origin);
             charged(most(most(runs, watched(known, false)), estimate.to_vec()), origin)
         }
-        (_, None) if !seen.anything => charged(estimate.to_vec(), Source::Estimate),
-        (End::Cut, None) => charged(most(watched(known, false), estimate.to_vec()), Source::Stream),
-        (End::Finished, None) => charged(watched(known, true), Source::Stream),
-        (End::Gone | End::Aborted | End::Failed | End::Refused, None) => charged(watched(known, false), Source::Stream),
+        (_, Some((runs, origin))) if !whole => charged(most(runs.to_vec(), inexact(known).0), origin),
+        (End::Finished | End::Gone | End::Failed | End::Refused, Some((runs, origin))) => {
+            charged(runs.to_vec(), origin)
+        }
+        (End::Aborted | End::Cut, Some((runs, origin))) => charged(most(runs.to_vec(), watched(known, false)), origin),
+        (_, None) => {
+            let (runs, origin) = inexact(known);
+            charged(runs, origin)
+        }
     }
+}
+
+/// What is charged without exact figures.
+fn inexact(known: &Known<'_>) -> (Vec<Spent>, Source) {
+    let estimate = known.estimate.to_vec();
+    if !known.seen.anything {
+        return (estimate, Source::Estimate);
+    }
+    if known.end == End::Cut {
+        return (most(watched(known, false), estimate), Source::Stream);
+    }
+    if known.seen.kept {
+        let runs = most(estimate, watched(known, false));
+        let raised = joined(&runs) != joined(known.estimate);
+        return (runs, if raised { Source::Stream } else { Source::Estimate });
+    }
+    (watched(known, known.end == End::Finished), Source::Stream)
 }
 
 /// Most calls of one model after the first that stand by themselves; what more there were is one call.
@@ -230,7 +267,13 @@ mod tests {
         for (end, exact, seen, charged, origin) in [
             (Finished, rows(a(7, 3, 9)), seen(Some(20), 30), a(7, 3, 9), Transactions),
             (Finished, rows(a(0, 0, 0)), seen(Some(20), 30), a(0, 0, 0), Transactions),
-            (Finished, rows(vec![]), nothing(), vec![], Transactions),
+            // No call is no figure.
+            (Finished, rows(vec![]), nothing(), ab(100, 50, 10, 5), Estimate),
+            (Finished, rows(vec![]), seen(Some(20), 30), ab(20, 30, 10, 0), Stream),
+            (Gone, rows(vec![]), nothing(), ab(100, 50, 10, 5), Estimate),
+            (Gone, rows(vec![]), seen(Some(20), 30), ab(100, 30, 10, 0), Stream),
+            (Aborted, rows(vec![]), seen(None, 30), ab(100, 30, 10, 0), Stream),
+            (Aborted, rows(vec![]), nothing(), ab(100, 50, 10, 5), Estimate),
             (Finished, Some((a(7, 3, 9), Provider)), nothing(), a(7, 3, 9), Provider),
             (Finished, None, seen(Some(20), 30), ab(20, 30, 10, 0), Stream),
             (Finished, None, seen(Some(0), 0), ab(0, 0, 10, 0), Stream),
@@ -244,7 +287,6 @@ mod tests {
             (Aborted, None, seen(Some(200), 3), ab(200, 3, 10, 0), Stream),
             (Aborted, None, seen(None, 0), ab(100, 0, 10, 0), Stream),
             (Aborted, None, nothing(), ab(100, 50, 10, 5), Estimate),
-            // A title, say, was written down, and the answer was not.
             (
                 Aborted,
                 rows(a(7, 3, 9)),
@@ -276,6 +318,7 @@ mod tests {
             let known = Known {
                 end,
                 exact: exact.as_ref().map(|(runs, origin)| (runs.as_slice(), *origin)),
+                whole: true,
                 seen: &seen,
                 estimate: &estimate,
             };
@@ -284,15 +327,61 @@ mod tests {
         }
         let none = Seen::default();
         for exact in [None, Some((&[][..], Transactions))] {
-            let known = Known { end: Refused, exact, seen: &none, estimate: &estimate };
+            let known = Known { end: Refused, exact, whole: true, seen: &none, estimate: &estimate };
             assert_eq!(bill(&known), Bill::Nothing);
+        }
+    }
+
+    /// What a row does not tell yet is not zero.
+    #[test]
+    fn rows_in_part_make_nothing_cheaper_than_it_is_without_them() {
+        use End::{Aborted, Cut, Failed, Finished, Gone, Lost, Refused};
+        let estimate = [spent("a", 100, 0, 50)];
+        let heard = || seen(Some(20), 30);
+        let kept = |output| Seen { kept: true, ..seen(None, output) };
+        let prompt = || vec![spent("a", 90, 0, 0)];
+        let completion = || vec![spent("a", 0, 0, 40)];
+        for (end, rows, seen, charged) in [
+            (Finished, prompt(), heard(), (90, 30)),
+            (Finished, completion(), heard(), (20, 40)),
+            (Finished, prompt(), Seen::default(), (100, 50)),
+            (Gone, prompt(), heard(), (100, 30)),
+            (Gone, prompt(), Seen::default(), (100, 50)),
+            (Gone, prompt(), kept(900), (100, 900)),
+            (Gone, prompt(), kept(3), (100, 50)),
+            (Failed, completion(), Seen::default(), (100, 50)),
+            (Refused, completion(), Seen::default(), (100, 50)),
+            (Aborted, prompt(), heard(), (100, 30)),
+            (Aborted, prompt(), Seen::default(), (100, 50)),
+            (Cut, completion(), heard(), (100, 50)),
+            (Lost, completion(), heard(), (100, 50)),
+        ] {
+            let exact = Some((rows.as_slice(), Source::Transactions));
+            let known = Known { end, exact, whole: false, seen: &seen, estimate: &estimate };
+            let Bill::Runs(runs, source) = bill(&known) else { panic!("{known:?}") };
+            let expected = (vec![spent("a", charged.0, 0, charged.1)], Source::Transactions);
+            assert_eq!((joined(&runs), source), expected, "{known:?}");
+        }
+    }
+
+    /// What is read afterwards may have been made shorter; longer than it was it is not made.
+    #[test]
+    fn what_was_only_read_afterwards_makes_nothing_cheaper_than_the_estimate() {
+        let estimate = [spent("a", 100, 0, 50)];
+        for (output, charged, source) in
+            [(3, 50, Source::Estimate), (50, 50, Source::Estimate), (51, 51, Source::Stream)]
+        {
+            let seen = Seen { kept: true, ..seen(None, output) };
+            let known = Known { end: End::Gone, exact: None, whole: false, seen: &seen, estimate: &estimate };
+            assert_eq!(bill(&known), Bill::Runs(vec![spent("a", 100, 0, charged)], source), "{output}");
         }
     }
 
     #[test]
     fn a_model_that_is_called_again_is_given_all_anew() {
         let seen = Seen { again: 2, grown: 13, ..seen(Some(20), 30) };
-        let known = Known { end: End::Finished, exact: None, seen: &seen, estimate: &[spent("a", 100, 0, 50)] };
+        let known =
+            Known { end: End::Finished, exact: None, whole: true, seen: &seen, estimate: &[spent("a", 100, 0, 50)] };
         let calls = vec![spent("a", 20, 0, 30), spent("a", 20, 0, 0), spent("a", 20 + 13, 0, 0)];
         assert_eq!(bill(&known), Bill::Runs(calls, Source::Stream));
         // However often that is, there are not more calls than can be written down.
@@ -307,7 +396,7 @@ mod tests {
         let rows = [spent("a", 7, 0, 1), spent("a", 5, 0, 2), spent("b", 1, 0, 1)];
         let none = Seen::default();
         let estimate = [spent("a", 10, 0, 50), spent("a", 20, 0, 0)];
-        let known = |end, exact| Known { end, exact, seen: &none, estimate: &estimate };
+        let known = |end, exact| Known { end, exact, whole: true, seen: &none, estimate: &estimate };
         let exact = Some((&rows[..], Source::Transactions));
         for end in [End::Finished, End::Gone, End::Failed, End::Refused] {
             assert_eq!(bill(&known(end, exact)), Bill::Runs(rows.to_vec(), Source::Transactions), "{end:?}");
@@ -321,10 +410,11 @@ mod tests {
     #[test]
     fn a_model_that_was_not_thought_of_is_charged_too() {
         let seen = Seen { anything: true, output: vec![spent("c", 0, 0, 9)], ..Seen::default() };
-        let known = Known { end: End::Finished, exact: None, seen: &seen, estimate: &[spent("a", 5, 0, 5)] };
+        let known =
+            Known { end: End::Finished, exact: None, whole: true, seen: &seen, estimate: &[spent("a", 5, 0, 5)] };
         assert_eq!(bill(&known), Bill::Runs(vec![spent("a", 5, 0, 0), spent("c", 0, 0, 9)], Source::Stream));
         // Nothing was thought of at all.
-        let known = Known { end: End::Lost, exact: None, seen: &seen, estimate: &[] };
+        let known = Known { end: End::Lost, exact: None, whole: true, seen: &seen, estimate: &[] };
         assert_eq!(bill(&known), Bill::Runs(vec![spent("c", 0, 0, 9)], Source::Estimate));
     }
 }

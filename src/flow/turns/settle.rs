@@ -21,25 +21,28 @@ use crate::store::counters::{Hold, Settled};
 impl Turns {
     /// Says what a turn is charged for, by the end that it took and all that is known.
     pub(super) fn charge(&self, turn: &Turn, end: End) {
-        let RowsOf { spent, ids, .. } = turn.take_rows();
-        let rows = (!ids.is_empty()).then_some(spent);
+        let RowsOf { spent, titles, ids, complete, .. } = turn.take_rows();
+        // A title alone says nothing of the answer.
+        let rows = (!spent.is_empty()).then_some(spent);
         self.used_up(ids);
         let told = turn.told();
-        let exact = match (&rows, &told) {
-            (Some(rows), _) => Some((rows.as_slice(), Source::Transactions)),
-            (None, Some(told)) => Some((told.as_slice(), Source::Provider)),
-            (None, None) => None,
+        let (exact, whole) = match (&rows, &told) {
+            (Some(rows), _) => (Some((rows.as_slice(), Source::Transactions)), complete),
+            (None, Some(told)) => (Some((told.as_slice(), Source::Provider)), true),
+            (None, None) => (None, false),
         };
         let seen = turn.seen();
-        let charged = bill(&Known { end, exact, seen: &seen, estimate: turn.runs() });
+        let mut charged = bill(&Known { end, exact, whole, seen: &seen, estimate: turn.runs() });
+        charged.add(&titles);
         // Of what was stopped LibreChat takes no more from the balance than it has rows for. What is gone without a word, and without
         // rows in the time that they take, was stopped, too: who stops a turn need not read that. Of all else LibreChat may take
         // it, sooner or later, whether or not its rows came in time.
         let stopped = end == End::Aborted || (end == End::Gone && rows.is_none());
+        let taken: Vec<Spent> = rows.iter().flatten().chain(&titles).cloned().collect();
         // For assistants' runs it writes rows and takes nothing (`recordUsage` tells `createTransaction` of no balance).
         let debited = match turn.begun.assistant {
             true => Some(&[][..]),
-            false => stopped.then(|| rows.as_deref().unwrap_or_default()),
+            false => stopped.then_some(taken.as_slice()),
         };
         self.billed(turn, end, charged, debited);
     }

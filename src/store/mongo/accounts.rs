@@ -42,6 +42,9 @@ const ROW: [&str; 13] = [
 const MESSAGE: [&str; 7] =
     ["messageId", "parentMessageId", "tokenCount", "isCreatedByUser", "text", "content", "files"];
 
+const ANSWERED: [&str; 7] =
+    ["messageId", "parentMessageId", "isCreatedByUser", "createdAt", "unfinished", "text", "content"];
+
 /// The user's balances; there should be one at most.
 pub(super) async fn balances(librechat: &Database, user: &str) -> Result<Vec<Fields>, Error> {
     let Some(user) = object_id(user).and_then(|id| ObjectId::parse_str(id).ok()) else { return Ok(Vec::new()) };
@@ -117,10 +120,28 @@ fn short_enough<'a>(ids: &[&'a str]) -> Vec<&'a str> {
 pub(super) async fn messages(librechat: &Database, user: &str, conversation: &str) -> Result<Page, Error> {
     // A message names its user by the id's text.
     let Some(user) = object_id(user) else { return Ok(Page::default()) };
+    newest(librechat, doc! {"conversationId": conversation, "user": user}, &MESSAGE).await
+}
+
+pub(super) async fn messages_since(
+    librechat: &Database,
+    user: &str,
+    conversation: &str,
+    id: Option<&str>,
+    since: Timestamp,
+) -> Result<Page, Error> {
+    let Some(user) = object_id(user) else { return Ok(Page::default()) };
+    let mut those = vec![doc! {"createdAt": doc! {"$gte": DateTime::from_millis(since.as_millisecond())}}];
+    those.extend(id.map(|id| doc! {"messageId": id}));
+    newest(librechat, doc! {"conversationId": conversation, "user": user, "$or": those}, &ANSWERED).await
+}
+
+/// The messages that these conditions hold for, the newest first.
+async fn newest(librechat: &Database, of: Document, members: &[&str]) -> Result<Page, Error> {
     let found = librechat
         .collection::<RawDocumentBuf>("messages")
-        .find(doc! {"conversationId": conversation, "user": user})
-        .projection(fields(&MESSAGE))
+        .find(of)
+        .projection(fields(members))
         .sort(doc! {"createdAt": -1, "_id": -1})
         // Whole messages are sorted, and some are long.
         .allow_disk_use(true)

@@ -15,7 +15,7 @@ const LONG: &str = "hello [[words=4000 delay=20]]";
 /// The test's Redis, in a database that no other test has. None where there is none.
 #[expect(clippy::disallowed_methods, reason = "where the test's server is, not a setting of the product")]
 #[expect(clippy::print_stderr, reason = "a check that is not run says so")]
-fn redis() -> Option<String> {
+pub(crate) fn redis() -> Option<String> {
     let server = std::env::var("TOLLGATE_TEST_REDIS_URI").ok();
     if server.is_none() {
         assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "TOLLGATE_TEST_REDIS_URI is not set");

@@ -6,6 +6,7 @@ use serde_json::json;
 use tollgate::store::accounts::MOST_ROWS;
 
 use super::alone::{CONVERSATION, TWO, say_in};
+use super::whose::{NO_PARENT, keep_as};
 use super::{settled, who};
 use crate::mongo::with_directory;
 use crate::mongod::{Mongod, with_mongod};
@@ -23,6 +24,7 @@ async fn spend(mongod: &Mongod, world: &World, stream: &str, kinds: impl Iterato
     };
     let rows: Vec<Document> = kinds.map(row).collect();
     mongod.librechat.collection::<Document>("transactions").insert_many(rows).await.expect("rows");
+    keep_as("a-response", mongod, world, stream, NO_PARENT, "an answer", DateTime::now()).await;
 }
 
 /// Both are looked for together after a start: the rows of the first one fill the page.

@@ -57,7 +57,9 @@ impl Turns {
         let end = turn.rows(RowsOf {
             spent: calls.iter().map(|call| spent(turn, call)).collect(),
             ids: calls.iter().flat_map(|call| call.rows.iter().cloned()).collect(),
+            titles: Vec::new(),
             complete: is_complete(calls),
+            titled: true,
         });
         if let Some(end) = end {
             self.charge(turn, end);

@@ -20,7 +20,7 @@ impl Turns {
         let used = self.inner.used.lock();
         let own = |row: &&Row<'_>| {
             let message = row.fields.get("context").and_then(Value::as_str) == Some("message");
-            !row.named && message && row.conversation == &*stream && row.at >= from && !used.contains(row.id)
+            row.message.is_none() && message && row.conversation == &*stream && row.at >= from && !used.contains(row.id)
         };
         let ledger = Ledger::read(rows.iter().filter(own).map(|row| row.fields), &turn.caller.user);
         drop(used);
@@ -37,6 +37,8 @@ impl Turns {
         let end = turn.rows(RowsOf {
             spent: calls.iter().map(|call| spent(turn, call)).collect(),
             ids: calls.iter().flat_map(|call| call.rows.iter().cloned()).collect(),
+            titles: Vec::new(),
+            titled: true,
             complete: whole && is_complete(calls) && calls.len() >= due && self.are_of_its_end(turn, calls, rows),
         });
         if let Some(end) = end {

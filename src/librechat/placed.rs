@@ -4,6 +4,8 @@
 //! LibreChat gives the answer an id of its own, unless the body names it: where an answer is edited and goes on, for one. The question is
 //! a message of its own, too, below the message that the body calls its parent; of an answer that is regenerated or edited it is there before.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -36,7 +38,7 @@ pub struct Place {
     pub begins: bool,
 }
 
-/// The answer to a turn.
+/// What may be the answer to a turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// Its id, which `transactions` names, too.
@@ -109,42 +111,44 @@ impl Place {
         Some(Self { parent, question, answer: response.filter(|_| !anew), begins })
     }
 
-    /// The answer among these messages, which are those of its conversation, as `GET /api/messages/:conversationId` lists them, or as
-    /// the collection has them. `response` is its id where it is known. Else it was written `from` then on and before `until`: the one answer
-    /// to the turn's question. None where it is not there (yet), or where it may be any of several.
+    /// What may be the answer among these messages, which are those of its conversation, as `GET /api/messages/:conversationId` lists them,
+    /// or as the collection has them. `response` is its id where it is known. Else it was written `from` then on and before `until`, below the
+    /// turn's question: that may be several, for a caller can write messages, too. Empty where it is not there (yet).
     ///
     /// # Errors
     /// [`Misshapen`] where it is no list of messages.
-    pub fn answer(
+    pub fn answers(
         &self,
         messages: &[u8],
         response: Option<&str>,
         from: Timestamp,
         until: Option<Timestamp>,
-    ) -> Result<Option<Answer>, Misshapen> {
+    ) -> Result<Vec<Answer>, Misshapen> {
         let misshapen = Misshapen { answer: "GET /api/messages/:conversationId", what: "it is no list" };
         let list: Vec<&RawValue> = serde_json::from_slice(messages).map_err(|_| misshapen)?;
         let all: Vec<(Placed<'_>, Message<'_>)> = list.into_iter().filter_map(read).collect();
         let known = response.or(self.answer.as_deref());
         let new =
             |placed: &Placed<'_>| placed.at().is_some_and(|at| at >= from && until.is_none_or(|until| at < until));
-        let is_question = |id: &str| match &self.question {
-            Some(question) => **question == *id,
-            None => all.iter().any(|(placed, _)| {
-                *placed.message_id == *id
-                    && placed.is_created_by_user
-                    && placed.parent_message_id.as_deref().unwrap_or(NO_PARENT) == &*self.parent
-                    && new(placed)
-            }),
+        let is_asked = |placed: &Placed<'_>| {
+            let below = placed.parent_message_id.as_deref().unwrap_or(NO_PARENT);
+            placed.is_created_by_user && *below == *self.parent && new(placed)
+        };
+        let questions: HashSet<&str> = match &self.question {
+            Some(question) => HashSet::from([&**question]),
+            None => all.iter().filter(|(placed, _)| is_asked(placed)).map(|(placed, _)| &*placed.message_id).collect(),
         };
         let is_answer = |placed: &Placed<'_>| match known {
             Some(known) => *placed.message_id == *known,
-            None => new(placed) && placed.parent_message_id.as_deref().is_some_and(is_question),
+            None => new(placed) && placed.parent_message_id.as_deref().is_some_and(|id| questions.contains(id)),
         };
-        let mut answers = all.iter().filter(|(placed, _)| !placed.is_created_by_user && is_answer(placed));
-        let (Some((placed, message)), None) = (answers.next(), answers.next()) else { return Ok(None) };
-        let (id, whole) = (placed.message_id.clone(), !truth(placed.unfinished));
-        Ok(Some(Answer { id, said: message.said(), whole }))
+        let answers = all.iter().filter(|(placed, _)| !placed.is_created_by_user && is_answer(placed));
+        let answer = |(placed, message): &(Placed<'_>, Message<'_>)| Answer {
+            id: placed.message_id.clone(),
+            said: message.said(),
+            whole: !truth(placed.unfinished),
+        };
+        Ok(answers.map(answer).collect())
     }
 }
 

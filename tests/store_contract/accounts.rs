@@ -288,6 +288,32 @@ async fn messages_come_with_the_newest_first() {
 }
 
 #[tokio::test]
+async fn messages_since_a_moment_are_those_written_then_and_the_one_that_is_asked_for() {
+    with(async |bench| {
+        let message = |n: i64| doc! {
+            "conversationId": "turns", "user": USER, "messageId": n.to_string(), "parentMessageId": (n - 1).to_string(),
+            "isCreatedByUser": false, "text": "said", "unfinished": true, "tokenCount": 7, "createdAt": DateTime::from_millis(n),
+        };
+        put(bench, "messages", (1..=4).map(message)).await;
+        let since = Timestamp::from_millisecond(3).unwrap();
+        let page = bench.store.messages_since(USER, "turns", None, since).await.unwrap();
+        assert_eq!((members(&page, "messageId"), page.cut), (vec![json!("4"), json!("3")], false));
+        let newest = json!({
+            "messageId": "4", "parentMessageId": "3", "isCreatedByUser": false, "text": "said", "unfinished": true,
+            "createdAt": {"$date": 4},
+        });
+        assert_eq!(Value::Object(page.documents[0].clone()), newest, "and nothing else of it");
+        let page = bench.store.messages_since(USER, "turns", Some("1"), since).await.unwrap();
+        assert_eq!(members(&page, "messageId"), ["4", "3", "1"]);
+        for (user, conversation) in [(VIEWER, "turns"), ("$ne", "turns"), (USER, "other")] {
+            let page = bench.store.messages_since(user, conversation, Some("1"), since).await.unwrap();
+            assert_eq!(page, Page::default(), "{user} {conversation}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_long_conversation_loses_its_oldest_messages_and_says_so() {
     with(async |bench| {
         let message = |n: usize| doc! {

@@ -117,7 +117,7 @@ impl<U: Upstream> Asker<'_, U> {
             return None;
         }
         let body = self.get(messages_of(stream)?, bearer).await.ok()?;
-        Some(kept(turn, &self.turns.answer_among(turn, &body)?))
+        kept(turn, &self.turns.answers_among(turn, &body))
     }
 
     async fn get(&self, target: Uri, bearer: &Bearer) -> Result<Bytes, Told> {

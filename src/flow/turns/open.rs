@@ -86,6 +86,8 @@ struct State {
     told: Option<Vec<Spent>>,
     /// All that LibreChat keeps of its answer was read.
     kept: bool,
+    /// What may be its answer among what LibreChat keeps.
+    answers: Vec<Box<str>>,
     /// Calls of models beside it that have rows of their own, of an assistant's run.
     beside: usize,
     /// LibreChat's rows, as far as they were found.
@@ -208,6 +210,7 @@ impl Turn {
             reads: 0,
             told: None,
             kept: false,
+            answers: Vec::new(),
             beside: 0,
             rows: RowsOf::default(),
             phase: Phase::Running { rows },
@@ -510,11 +513,16 @@ impl Turn {
         unheard && !state.kept && !self.begun.assistant
     }
 
-    /// LibreChat keeps this of its answer; all of it, where that is `whole`.
-    pub(super) fn is_kept(&self, progress: Progress, whole: bool) {
+    /// LibreChat keeps this of its answer, which is one of these; all of it, where that is `whole`.
+    pub(super) fn is_kept(&self, progress: Progress, answers: Vec<Box<str>>, whole: bool) {
         let mut state = self.state.lock();
-        state.kept = whole;
+        (state.kept, state.answers) = (whole, answers);
         state.furthest.or_kept(progress);
+    }
+
+    /// What may be its answer, as far as that was looked for.
+    pub(super) fn answers(&self) -> Vec<Box<str>> {
+        self.state.lock().answers.clone()
     }
 
     /// LibreChat's rows were looked for. How it ended, if they are all there: nothing new has come since the last look.

@@ -77,7 +77,8 @@ impl Turns {
     /// The rows of one turn among these, which are all that there are (`whole`) or the oldest of them: those of its answer. Where nobody knows
     /// which message that is, none is. Whether it is charged for now.
     fn found(&self, turn: &Turn, rows: &[Row<'_>], whole: bool) -> bool {
-        let (Some(stream), Some(response)) = (turn.stream(), turn.response()) else { return false };
+        let Some(stream) = turn.stream() else { return false };
+        let Some(response) = turn.response().or_else(|| only_answered(turn, rows)) else { return false };
         let from = since(turn, &response);
         let used = self.inner.used.lock();
         let own = rows.iter().filter(|row| {
@@ -139,6 +140,14 @@ impl<'a> Row<'a> {
             fields,
         })
     }
+}
+
+/// The one of those that may be a turn's answer that LibreChat has rows of: callers can write messages, and no rows. None where there are
+/// several.
+fn only_answered(turn: &Turn, rows: &[Row<'_>]) -> Option<Box<str>> {
+    let answers = turn.answers();
+    let mut answered = answers.into_iter().filter(|answer| rows.iter().any(|row| row.message == Some(&**answer)));
+    answered.next().filter(|_| answered.next().is_none())
 }
 
 /// From when on rows of this answer are the turn's: from its beginning, where the answer may be older. Of one that LibreChat has made

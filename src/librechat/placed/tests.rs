@@ -35,9 +35,10 @@ fn message(id: &str, parent: &str, by: &str, second: i64) -> Value {
     json!({"messageId": id, "parentMessageId": parent, "isCreatedByUser": by == "user", "createdAt": written, "text": id})
 }
 
-fn answer(place: &Place, messages: &[Value], until: Option<i64>) -> Option<String> {
+fn answers(place: &Place, messages: &[Value], until: Option<i64>) -> Vec<String> {
     let messages = serde_json::to_vec(messages).unwrap();
-    place.answer(&messages, None, at(100), until.map(at)).unwrap().map(|answer| answer.id.into())
+    let answers = place.answers(&messages, None, at(100), until.map(at)).unwrap();
+    answers.into_iter().map(|answer| answer.id.into()).collect()
 }
 
 /// The question of a captured turn is where its body says, and its answer has the id that the body names, or a new one.
@@ -56,7 +57,7 @@ fn librechats_own_turns_are_where_their_bodies_say() {
         let parent = body["parentMessageId"].as_str().unwrap();
         let above = if question == parent { "root" } else { parent };
         let messages = [message(&response, &question, "model", 101), message(&question, above, "user", 101)];
-        assert_eq!(answer(&place, &messages, None), Some(response), "{chat}");
+        assert_eq!(answers(&place, &messages, None), [response], "{chat}");
     }
 }
 
@@ -65,11 +66,11 @@ fn the_answer_is_what_was_written_below_the_turns_own_question() {
     let new = place(&json!({"parentMessageId": "p"})).unwrap();
     let question = || message("q", "p", "user", 101);
     for (messages, until, expected) in [
-        (vec![question(), message("a", "q", "model", 102)], None, Some("a")),
+        (vec![question(), message("a", "q", "model", 102)], None, &["a"][..]),
         // Nothing has come; the question alone; somebody else's.
-        (vec![], None, None),
-        (vec![question()], None, None),
-        (vec![question(), message("a", "other", "model", 102)], None, None),
+        (vec![], None, &[]),
+        (vec![question()], None, &[]),
+        (vec![question(), message("a", "other", "model", 102)], None, &[]),
         // The next turn goes on below this one's answer.
         (
             vec![
@@ -79,30 +80,31 @@ fn the_answer_is_what_was_written_below_the_turns_own_question() {
                 message("b", "r", "model", 104),
             ],
             None,
-            Some("a"),
+            &["a"][..],
         ),
         // An older one below the same parent, and one that began when this one was over.
-        (vec![message("old", "p", "user", 99), message("b", "old", "model", 101)], None, None),
-        (vec![message("next", "p", "user", 110), message("b", "next", "model", 111)], Some(105), None),
-        (vec![question(), message("a", "q", "model", 110)], Some(105), None),
+        (vec![message("old", "p", "user", 99), message("b", "old", "model", 101)], None, &[]),
+        (vec![message("next", "p", "user", 110), message("b", "next", "model", 111)], Some(105), &[]),
+        (vec![question(), message("a", "q", "model", 110)], Some(105), &[]),
         // It may be either.
-        (vec![question(), message("a", "q", "model", 102), message("b", "q", "model", 102)], None, None),
+        (vec![question(), message("a", "q", "model", 102), message("b", "q", "model", 102)], None, &["a", "b"]),
         // What a user has written is no answer, and what a model has, no question.
-        (vec![question(), message("a", "q", "user", 102)], None, None),
-        (vec![message("q", "p", "model", 101), message("a", "q", "model", 102)], None, None),
+        (vec![question(), message("a", "q", "user", 102)], None, &[]),
+        (vec![message("q", "p", "model", 101), message("a", "q", "model", 102)], None, &[]),
     ] {
-        assert_eq!(answer(&new, &messages, until).as_deref(), expected, "{messages:?}");
+        assert_eq!(answers(&new, &messages, until), expected, "{messages:?}");
     }
     // One that is regenerated has its question already, and others below it.
     let again = place(
         &json!({"parentMessageId": "p", "overrideParentMessageId": "q", "isRegenerate": true, "responseMessageId": "a_"}),
     );
     let messages = [message("q", "p", "user", 50), message("a", "q", "model", 51), message("b", "q", "model", 101)];
-    assert_eq!(answer(&again.unwrap(), &messages, None).as_deref(), Some("b"));
+    assert_eq!(answers(&again.unwrap(), &messages, None), ["b"]);
     // The id that somebody heard is the answer's, whenever it was written.
-    let known = new.answer(&serde_json::to_vec(&messages).unwrap(), Some("a"), at(100), None).unwrap().unwrap();
+    let known = new.answers(&serde_json::to_vec(&messages).unwrap(), Some("a"), at(100), None).unwrap();
+    let [known] = known.as_slice() else { panic!("{known:?}") };
     assert_eq!((&*known.id, known.whole, &*known.said.pieces[0].text), ("a", true, "a"));
-    assert!(new.answer(b"{}", None, at(100), None).is_err());
+    assert!(new.answers(b"{}", None, at(100), None).is_err());
 }
 
 #[test]
@@ -113,8 +115,8 @@ fn documents_of_the_collection_are_read_like_the_answer_of_the_api() {
         message["createdAt"] = json!({"$date": second * 1000});
     }
     messages[1]["unfinished"] = json!(true);
-    let found = new.answer(&serde_json::to_vec(&messages).unwrap(), None, at(100), None).unwrap().unwrap();
-    assert_eq!((&*found.id, found.whole), ("a", false));
+    let found = new.answers(&serde_json::to_vec(&messages).unwrap(), None, at(100), None).unwrap();
+    assert_eq!(found.iter().map(|answer| (&*answer.id, answer.whole)).collect::<Vec<_>>(), [("a", false)]);
 }
 
 #[test]
@@ -149,10 +151,10 @@ fn a_title_is_written_for_the_first_turn_of_a_conversation_that_is_kept() {
 fn a_message_is_found_by_its_id() {
     let body = captured("237_messages-get")["response"]["body"].to_string();
     let any = place(&json!({})).unwrap();
-    let found = |id: &str| any.answer(body.as_bytes(), Some(id), at(0), None).unwrap();
-    let answer = found("4dc573e1-9316-4c03-8055-f0f30612ef0b").unwrap();
+    let found = |id: &str| any.answers(body.as_bytes(), Some(id), at(0), None).unwrap();
+    let answer = found("4dc573e1-9316-4c03-8055-f0f30612ef0b").remove(0);
     // It was edited and continued.
     assert!(answer.said.pieces[0].text.starts_with("edited text[gpt-4o-mini] alpha"), "{answer:?}");
-    assert_eq!(found("00000000-0000-0000-0000-000000000000"), None);
-    assert_eq!(found("a9d7fa5d-d91f-45b6-b308-b41c3a49fc0c"), None, "it is the user's");
+    assert_eq!(found("00000000-0000-0000-0000-000000000000"), []);
+    assert_eq!(found("a9d7fa5d-d91f-45b6-b308-b41c3a49fc0c"), [], "it is the user's");
 }

@@ -184,6 +184,8 @@ async fn the_rows_of_a_turn_that_nobody_heard_are_found_by_its_question() {
         let answer = keep(mongod, &world, &stream, NO_PARENT, "an answer", at).await;
         // Another one below the same answer, of another turn.
         let other = keep(mongod, &world, &stream, &answer, "another answer", at).await;
+        // And one in the same place, which the caller has written.
+        keep(mongod, &world, &stream, NO_PARENT, "forged", at).await;
         write(mongod, &world, (&stream, &other), "message", (1, Some(1))).await;
         write(mongod, &world, (&stream, &answer), "message", (70, Some(7))).await;
         let entry = nth(&mut world, &stream, 0).await;

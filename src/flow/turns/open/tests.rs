@@ -170,3 +170,21 @@ fn text_that_was_there_before_its_reader_has_no_first_moment() {
     });
     assert_eq!(silent, (Some(300.0), Some(700.0)));
 }
+
+/// LibreChat writes none for a turn that was stopped or has failed.
+#[test]
+fn rows_are_not_all_there_before_those_of_the_title() {
+    use End::{Aborted, Cut, Failed, Finished, Gone, Refused};
+    let start = Clock::system().tick();
+    let rows = |titled| RowsOf { complete: true, titled, ..RowsOf::default() };
+    for (end, waits) in
+        [(Finished, true), (Gone, true), (Aborted, false), (Failed, false), (Cut, false), (Refused, false)]
+    {
+        let turn = turn(start, true);
+        turn.ended(end, start);
+        assert_eq!(turn.rows(rows(false)), (!waits).then_some(end), "{end:?}");
+        assert_eq!(turn.rows(rows(true)), Some(end), "{end:?}");
+        // After a while it is charged for without.
+        assert!(matches!(turn.next(start + PACE.rows, &PACE, true, false), Next::Bill(billed) if billed == end));
+    }
+}

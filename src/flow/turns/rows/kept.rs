@@ -35,23 +35,23 @@ impl Turns {
             }
         };
         let Ok(messages) = serde_json::to_vec(&page.documents) else { return };
-        if let Some(answer) = self.answer_among(turn, &messages) {
-            turn.is_kept(kept(turn, &answer), answer.whole);
+        let answers = self.answers_among(turn, &messages);
+        if let Some(progress) = kept(turn, &answers) {
+            // Which one of several is its own, rows may say.
+            let whole = matches!(answers.as_slice(), [only] if only.whole);
+            turn.is_kept(progress, answers.into_iter().map(|answer| answer.id).collect(), whole);
         }
     }
 
-    /// The answer of a turn among the messages of its conversation; none where it cannot be told.
-    pub(in crate::flow::turns) fn answer_among(&self, turn: &Turn, messages: &[u8]) -> Option<Answer> {
-        let place = turn.begun.place.as_ref()?;
+    /// What may be the answer of a turn among the messages of its conversation.
+    pub(in crate::flow::turns) fn answers_among(&self, turn: &Turn, messages: &[u8]) -> Vec<Answer> {
+        let Some(place) = &turn.begun.place else { return Vec::new() };
         let response = turn.response();
         let until = self.next_of(turn).into_iter().chain(self.ended_at(turn)).min();
-        match place.answer(messages, response.as_deref(), turn.begun.at, until) {
-            Ok(answer) => answer,
-            Err(misshapen) => {
-                tracing::debug!(%misshapen, "what a turn has written cannot be read from LibreChat's messages");
-                None
-            }
-        }
+        place.answers(messages, response.as_deref(), turn.begun.at, until).unwrap_or_else(|misshapen| {
+            tracing::debug!(%misshapen, "what a turn has written cannot be read from LibreChat's messages");
+            Vec::new()
+        })
     }
 
     /// When it was heard that a turn has ended; none while it runs.
@@ -62,9 +62,13 @@ impl Turns {
     }
 }
 
-/// What an answer says as LibreChat keeps it.
-pub(in crate::flow::turns) fn kept(turn: &Turn, answer: &Answer) -> Progress {
-    let mut progress = Progress::of(&answer.said, turn.runs());
-    progress.response = Some(answer.id.clone());
-    progress
+/// What the answer says as LibreChat keeps it: of several that may be it the longest, so that none that its caller has written makes it
+/// shorter. None where there is none.
+pub(in crate::flow::turns) fn kept(turn: &Turn, answers: &[Answer]) -> Option<Progress> {
+    let read = answers.iter().map(|answer| Progress::of(&answer.said, turn.runs()));
+    let mut longest = read.max_by_key(Progress::written)?;
+    if let [only] = answers {
+        longest.response = Some(only.id.clone());
+    }
+    Some(longest)
 }

@@ -36,7 +36,7 @@ use crate::meter::{Receipt, Taken};
 use crate::policy::charge::{Charge, Window};
 use crate::policy::charges::Tokens;
 use crate::policy::{Ask, Caller, Part, RuleId, Snapshot, Target};
-use crate::store::counters::{Lack, Use};
+use crate::store::counters::{Lack, MOST_DRAWS, Use};
 
 /// Bytes of a body that are taken for one token where nothing counts tokens, so that nobody waits for a count.
 const BYTES_PER_TOKEN: u64 = 4;
@@ -150,6 +150,9 @@ impl<U: Upstream> Spine<U> {
             && let Some(place) = asking.alone.and_then(Alone::place)
         {
             due.enforced.insert(0, place);
+        }
+        if due.enforced.len() > MOST_DRAWS {
+            return Err(Refusal::TooManyLimits(due.enforced.len()));
         }
         let (enforced, standing) = self.take_enforced(visit, asking, &due).await?;
         let shadow = self.take_shadow(visit, &due.shadow).await;

@@ -20,6 +20,7 @@ use crate::policy::charge::Charge;
 use crate::policy::{Part, Reason, RuleId};
 use crate::record::{Category, Severity, Unkept};
 use crate::store::StoreError;
+use crate::store::counters::MOST_DRAWS;
 
 /// The rule that closes the remote-agent API where keys cannot be looked up (policies/README.md).
 const REMOTE_API: &str = "surface.remote_api";
@@ -83,6 +84,8 @@ pub(super) enum Refusal {
     Running,
     /// Limits cannot be counted; why, for the record.
     Uncounted(String),
+    /// So many limits apply to it that they cannot be taken in one step of the counters.
+    TooManyLimits(usize),
     /// A strict limit applies, and what the request may use cannot be bounded.
     Unbounded {
         /// The strict limits.
@@ -169,6 +172,7 @@ impl Refusal {
             },
             Self::Running => RUNNING,
             Self::Uncounted(_) => "limits.unavailable",
+            Self::TooManyLimits(_) => "limits.too-many",
             Self::Unbounded { .. } => "limits.unbounded",
             Self::Unrecorded(_) => "records.full",
             Self::Upstream(UpstreamFault::Timeout) => "upstream.timeout",
@@ -338,6 +342,8 @@ impl Refusal {
             Self::NotAdmin | Self::Denied { .. } | Self::RemoteApi | Self::NoSuchSpec | Self::Unbounded { .. } => {
                 StatusCode::FORBIDDEN
             }
+            // The policy's fault, and no waiting mends it.
+            Self::TooManyLimits(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unreadable(fault) => fault.status(),
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::Exceeded(exceeded) => exceeded.shortage.status(),
@@ -377,6 +383,10 @@ impl Refusal {
             Self::Running => "An answer in this conversation is still being written. Wait for it, or stop it.".into(),
             Self::Uncounted(_) => "Your limits cannot be counted at the moment. Try again shortly.".into(),
             Self::Unrecorded(_) => "What you do cannot be recorded at the moment. Try again shortly.".into(),
+            Self::TooManyLimits(_) => {
+                "More limits apply to this request than can be counted together. Waiting does not help: ask your administrator."
+                    .into()
+            }
             Self::Unbounded { why, .. } => {
                 format!("You have a strict limit, and this request cannot be held to it: {why}.").into()
             }
@@ -393,6 +403,9 @@ impl Refusal {
             Self::Upstream(UpstreamFault::Connect(cause) | UpstreamFault::Broken(cause)) => Some(cause.as_str().into()),
             Self::Misshapen(fault) => Some(fault.to_string().into()),
             Self::Unrecorded(unkept) => Some(unkept.to_string().into()),
+            Self::TooManyLimits(count) => Some(
+                format!("{count} limits apply to this request; at most {MOST_DRAWS} can be taken in one step").into(),
+            ),
             // What the caller is not told.
             Self::Denied { reason: Reason::Agent { agent, part }, .. } => Some(format!("{agent}: {part}").into()),
             _ => None,

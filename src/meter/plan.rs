@@ -4,7 +4,11 @@ use jiff::Timestamp;
 
 use super::window::{OutOfCalendar, around};
 use crate::policy::charge::{Charge, Window};
-use crate::store::counters::{Draw, Measure};
+use crate::policy::charges::MOST_TOGETHER;
+use crate::store::counters::{Draw, MOST_DRAWS, Measure};
+
+/// Beside the limits of a policy, a turn takes the place of its conversation and from LibreChat's balance, in the same step.
+const _: () = assert!(MOST_TOGETHER + 2 == MOST_DRAWS);
 
 /// The last whole second that every store tells exactly: doubles count microseconds up to it (Redis's scripts know no other
 /// numbers). In the year 2255.

@@ -11,6 +11,10 @@ use super::rates;
 use super::snapshot::{Mode, Snapshot};
 use super::words::{Ask, Part, RuleId, Target};
 
+/// Most limits of one kind, those that refuse or those in shadow mode, that can be taken from together: what counters take in one
+/// step ([`crate::meter::plan`]), with room for the place of a conversation and for LibreChat's balance.
+pub const MOST_TOGETHER: usize = 254;
+
 /// What a request takes, estimated or used.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Amounts<'a> {

@@ -8,6 +8,7 @@ mod lists;
 mod mapping;
 mod prices;
 mod reach;
+mod together;
 
 use std::collections::HashMap;
 
@@ -50,6 +51,7 @@ pub(super) fn check(merged: &Merged, faults: &mut Faults<'_>) -> Messages {
         lists::of_parameters(allow, faults);
     }
     limits::limits(merged, faults);
+    together::too_many(merged, faults);
     prices::prices(merged, faults);
     mapping::mappings(merged, faults);
     Messages {

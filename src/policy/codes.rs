@@ -88,6 +88,10 @@ codes! {
     LIMIT_STRICT = "limit-strict";
     /// A limit is never reached: another one of the same entry is reached before it, or nobody may use what it is about.
     UNREACHABLE_LIMIT = "unreachable-limit";
+    /// More limits apply to every request of a caller than can be counted together.
+    TOO_MANY_LIMITS = "too-many-limits";
+    /// Warning: more limits may apply to some requests than can be counted together.
+    MANY_LIMITS = "many-limits";
     /// A price is negative, or no plain number.
     BAD_PRICE = "bad-price";
     /// A model that a limit of money covers has no price.

@@ -14,6 +14,7 @@ pub(crate) mod random;
 mod semantics;
 mod shipped;
 mod size;
+mod together;
 
 use super::*;
 

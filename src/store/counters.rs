@@ -38,7 +38,7 @@ pub const LONGEST_HOLD: Duration = Duration::from_secs(24 * 60 * 60);
 pub const LONGEST_WINDOW: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// Most draws of one step.
-pub const MOST_DRAWS: usize = 64;
+pub const MOST_DRAWS: usize = 256;
 
 /// How long a counter is kept after the last moment at which it matters to those who take: until the last late settle.
 pub(crate) const KEPT: Duration = Duration::from_secs(49 * 60 * 60);

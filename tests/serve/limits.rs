@@ -16,6 +16,7 @@ use crate::world::{World, free_address};
 
 mod given_back;
 mod kept;
+mod many;
 mod money;
 mod near;
 pub(crate) mod together;

@@ -40,16 +40,17 @@ fn kind(refusal: &Refusal) -> usize {
         Refusal::Exceeded(_) => 17,
         Refusal::Running => 18,
         Refusal::Uncounted(_) => 19,
-        Refusal::Unbounded { .. } => 20,
-        Refusal::Unrecorded(_) => 21,
-        Refusal::Upstream(_) => 22,
-        Refusal::Misshapen(_) => 23,
-        Refusal::Unfiltered(_) => 24,
+        Refusal::TooManyLimits(_) => 20,
+        Refusal::Unbounded { .. } => 21,
+        Refusal::Unrecorded(_) => 22,
+        Refusal::Upstream(_) => 23,
+        Refusal::Misshapen(_) => 24,
+        Refusal::Unfiltered(_) => 25,
     }
 }
 
 /// How many kinds there are.
-const KINDS: usize = 25;
+const KINDS: usize = 26;
 
 fn all() -> Vec<(Refusal, u16, Category, Severity)> {
     use Category::{Api, Security, System};
@@ -92,6 +93,7 @@ fn all() -> Vec<(Refusal, u16, Category, Severity)> {
         (exceeded(Shortage::Funds { balance: 1, cost: 2, prompt: 1 }), 402, Api, Warning),
         (Refusal::Running, 429, Api, Warning),
         (Refusal::Uncounted(String::new()), 503, System, Error),
+        (Refusal::TooManyLimits(257), 500, System, Error),
         (Refusal::Unbounded { rules: Vec::new(), why: Unbounded::Spec }, 403, Security, Warning),
         (Refusal::Unrecorded(Unkept(crate::record::meters::Loss::SpoolFull)), 503, System, Error),
         (Refusal::Upstream(UpstreamFault::Timeout), 504, System, Error),

@@ -433,7 +433,14 @@ fn sizes_and_aliases_are_bounded() {
 #[test]
 fn every_code_is_unique_kebab_case_and_has_a_case() {
     let read_elsewhere = [codes::UNREADABLE, codes::NO_FILES, codes::SUB_DIRECTORY, codes::CASE_FAILED];
-    let tested_here = [codes::VERSION_MISSING, codes::VERSION_UNKNOWN, codes::TOO_LARGE, codes::BAD_DEFAULT];
+    let tested_here = [
+        codes::VERSION_MISSING,
+        codes::VERSION_UNKNOWN,
+        codes::TOO_LARGE,
+        codes::BAD_DEFAULT,
+        codes::TOO_MANY_LIMITS,
+        codes::MANY_LIMITS,
+    ];
     let mut seen = std::collections::HashSet::new();
     for (code, description) in codes::ALL {
         assert!(seen.insert(code), "{code} is there twice");

@@ -367,7 +367,7 @@ async fn draws_that_make_no_sense_are_errors(bench: &dyn Bench) {
     let nanosecond = Duration::from_nanos(1);
     let rows = [
         (vec![spend("a", 1, 10), open("b", 1, 10), rate("a", 1, 10, MINUTE)], MINUTE, "draws twice from the counter a"),
-        (many.clone(), MINUTE, "65 limits apply to one request; at most 64"),
+        (many.clone(), MINUTE, "257 limits apply to one request; at most 256"),
         (vec![rate("a", 1, 10, Duration::ZERO)], MINUTE, "the counter a has a window of 0ns"),
         (vec![rate("a", 1, 10, nanosecond)], MINUTE, "whole microseconds"),
         (vec![rate("a", 1, 10, MINUTE + nanosecond)], MINUTE, "whole microseconds"),

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use super::exceeded::Exceeded;
 use super::expected::Asking;
 use super::passage::{Upstream, UpstreamFault};
-use super::quota::Standing;
+use super::quota::{Standing, near};
 use super::refusal::Refusal;
 use super::reply::Watch;
 use super::turns::{Alone, Claim, Estimate, LIVES, Pending, RUNNING, Spent, terms_of_place};
@@ -155,7 +155,8 @@ impl<U: Upstream> Spine<U> {
             return Err(Refusal::TooManyLimits(due.enforced.len()));
         }
         let (enforced, standing) = self.take_enforced(visit, asking, &due).await?;
-        let shadow = self.take_shadow(visit, &due.shadow).await;
+        let (shadow, watched) = self.take_shadow(visit, &due.shadow).await;
+        let standing = Standing::and(standing, watched);
         let Due { balance, estimate, .. } = due;
         Ok(Held(Some(Box::new(Receipts { enforced, shadow, standing, balance, estimate }))))
     }
@@ -266,22 +267,25 @@ impl<U: Upstream> Spine<U> {
     }
 
     /// Limits in shadow mode are counted as if they refused, and refuse nothing: neither where they have no room nor where
-    /// they cannot be counted.
-    async fn take_shadow(&self, visit: &mut Visit<'_>, watched: &[Charge]) -> Option<Receipt> {
+    /// they cannot be counted. With what was taken come those that are near, for the header.
+    async fn take_shadow(&self, visit: &mut Visit<'_>, watched: &[Charge]) -> (Option<Receipt>, String) {
         if watched.is_empty() {
-            return None;
+            return (None, String::new());
         }
         let policy = Arc::clone(&visit.policy);
+        let near = |uses: &[Use]| near(watched, uses, |charge| policy.terms(&charge.rule));
         match self.parts.meter.take(watched, |rule| policy.terms(rule), LIVES).await {
-            Ok(Taken::All { receipt, .. }) => Some(receipt.unsent()),
+            Ok(Taken::All { receipt, uses }) => (Some(receipt.unsent()), near(&uses)),
             Ok(Taken::Short { lacks, .. }) => {
                 let rules = lacks.iter().filter_map(|lack| watched.get(lack.draw)).map(|charge| charge.rule.clone());
                 visit.shadowed_by(rules.collect::<Vec<RuleId>>());
-                None
+                // Nothing was taken, so nobody has said how they stand.
+                let reading = self.parts.meter.read(watched).await;
+                (None, reading.map(|reading| near(&reading.uses)).unwrap_or_default())
             }
             Err(error) => {
                 tracing::debug!(%error, "limits in shadow mode cannot be counted");
-                None
+                (None, String::new())
             }
         }
     }

@@ -41,10 +41,12 @@ pub(super) struct Quota {
 }
 
 /// How the limits of an allowed turn stand.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Standing {
-    nearest: Quota,
-    near: Option<HeaderValue>,
+    /// The nearest of those that refuse; none where all are in shadow mode.
+    nearest: Option<Quota>,
+    /// Those that are near, in shadow mode or not, as the header has them.
+    near: String,
 }
 
 // === impl Quota ===
@@ -99,25 +101,47 @@ impl Standing {
             known().max_by(|(a, of_a, _), (b, of_b, _)| nearness(a, of_a).cmp(&nearness(b, of_b)))?;
         let left = charge.ceiling.saturating_sub(used.used);
         let resets = used.resets.map(|resets| seconds_until(resets, at));
-        let near = known().filter(|(charge, used, terms)| is_near(charge, used.used, terms.warn_at));
-        let near: Vec<_> =
-            near.map(|(charge, used, _)| format!("\"{}\";used={}", charge.id(), percent(charge, used.used))).collect();
         Some(Self {
-            nearest: Quota::new(charge, its.measure, left, resets, seconds_of(&charge.window, at)),
-            near: (!near.is_empty()).then(|| HeaderValue::try_from(near.join(", ")).ok()).flatten(),
+            nearest: Some(Quota::new(charge, its.measure, left, resets, seconds_of(&charge.window, at))),
+            near: near(charges, uses, terms),
         })
+    }
+
+    /// The same beside limits in shadow mode, of which these are [`near`]. They refuse nothing, so that none of them is the nearest.
+    pub(super) fn and(standing: Option<Self>, watched: String) -> Option<Self> {
+        if watched.is_empty() {
+            return standing;
+        }
+        let mut standing = standing.unwrap_or_default();
+        if !standing.near.is_empty() {
+            standing.near.push_str(", ");
+        }
+        standing.near.push_str(&watched);
+        Some(standing)
     }
 
     /// Writes the headers.
     pub(super) fn write(&self, headers: &mut HeaderMap) {
-        self.nearest.write(headers);
-        if let Some(near) = &self.near {
-            headers.insert(NEAR, near.clone());
+        if let Some(nearest) = &self.nearest {
+            nearest.write(headers);
+        }
+        // Ids have letters, digits, `-` and `_` alone, so that it cannot fail.
+        if let Some(near) = HeaderValue::try_from(&self.near).ok().filter(|near| !near.is_empty()) {
+            headers.insert(NEAR, near);
         }
     }
 }
 
 // === helpers ===
+
+/// The limits that are near, as the header tells them; empty where none is.
+pub(super) fn near(charges: &[Charge], uses: &[Use], terms: impl Fn(&Charge) -> Option<Terms>) -> String {
+    let known = charges.iter().zip(uses).filter_map(|(charge, used)| Some((charge, used.used, terms(charge)?)));
+    let near = known.filter(|(charge, used, terms)| is_near(charge, *used, terms.warn_at));
+    let near: Vec<_> =
+        near.map(|(charge, used, _)| format!("\"{}\";used={}", charge.id(), percent(charge, used))).collect();
+    near.join(", ")
+}
 
 /// Whether so much of a limit is used that it is called near.
 pub(super) fn is_near(charge: &Charge, used: u64, warn_at: u8) -> bool {

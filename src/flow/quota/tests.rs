@@ -90,6 +90,24 @@ fn the_nearest_limit_is_told_in_both_forms() {
 }
 
 #[test]
+fn a_limit_in_shadow_mode_is_told_as_near_and_not_as_what_is_left() {
+    let now = at("2026-11-21T17:00:00Z");
+    let of = |_: &Charge| Some(terms(Measure::Requests));
+    let soft = |used| near(&[charge("soft", MINUTE, 2)], &[Use { used, resets: None }], of);
+    let hard = |used| Standing::of(&[charge("hard", MINUTE, 10)], &[Use { used, resets: None }], of, now);
+    let told = |hard: Option<Standing>, used| {
+        Standing::and(hard, soft(used)).map(|standing| written(|headers| standing.write(headers)))
+    };
+    assert_eq!(told(None, 1), None, "half of it is not near");
+    assert_eq!(told(None, 2), Some(vec!["tollgate-limits-near: \"soft\";used=100".to_owned()]));
+    let last = |hard, used| told(hard, used).unwrap().pop().unwrap();
+    assert_eq!(last(hard(1), 1), "ratelimit: \"hard\";r=9");
+    assert_eq!(last(hard(1), 2), "tollgate-limits-near: \"soft\";used=100");
+    assert_eq!(last(hard(9), 2), "tollgate-limits-near: \"hard\";used=90, \"soft\";used=100");
+    assert_eq!(told(hard(1), 2).unwrap().len(), 5, "and the quota is that of the one that refuses");
+}
+
+#[test]
 fn near_is_from_the_share_on_that_the_policy_names() {
     for (used, warn_at, near) in [
         (79, 80, false),

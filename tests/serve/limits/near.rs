@@ -71,3 +71,28 @@ async fn story(amount: String, limit_is: u64, refused: u16, hidden: u64) {
     assert_started(&answer);
     assert_eq!((answer.header("tollgate-limits-near"), world.metric(SERIES).await), ("", near.to_string()), "{amount}");
 }
+
+#[tokio::test]
+async fn a_limit_in_shadow_mode_warns_its_caller_and_refuses_nothing() {
+    let policy = limits(
+        "      - { id: soft, requests: 2, per: user, window: 30d, mode: shadow }\n      \
+         - { id: softer, messages: 4, per: user, window: 30d, mode: shadow, warn_at: 50 }\n      \
+         - { id: hard, tokens: 1M, per: user, window: 30d }",
+    );
+    let world = World::with(&policy).start().await;
+    let (soft, both) = (r#""soft";used=100"#, r#""soft";used=100, "softer";used=50"#);
+    // The third turn would have been refused: it is not counted, and the limit is used up as before.
+    for near in ["", both, both, both] {
+        let answer = say(&world, "Bob", &turn("hi")).await;
+        assert_started(&answer);
+        assert_eq!(answer.header("tollgate-limits-near"), near);
+        assert!(answer.header("ratelimit-policy").starts_with(r#""hard";"#), "{answer:?}");
+    }
+    let alone = limits("      - { id: soft, requests: 2, per: user, window: 30d, mode: shadow }");
+    let world = World::with(&alone).start().await;
+    for near in ["", soft, soft] {
+        let answer = say(&world, "Bob", &turn("hi")).await;
+        assert_started(&answer);
+        assert_eq!((answer.header("tollgate-limits-near"), answer.header("ratelimit")), (near, ""));
+    }
+}

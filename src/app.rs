@@ -27,6 +27,7 @@ use crate::store::{Accounts, Agents, Directory, StoreError};
 mod counting;
 mod following;
 mod reloading;
+mod windows;
 
 use counting::{Counting, Known};
 use following::Following;

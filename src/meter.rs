@@ -21,6 +21,7 @@ use crate::policy::limits::Terms;
 use crate::store::StoreError;
 use crate::store::counters::{Answer, Counters, Draw, Hold, Lack, Reading, Use, Vacated};
 
+mod anew;
 mod asking;
 pub mod bound;
 mod circuit;
@@ -34,6 +35,7 @@ pub mod tokens;
 mod vacating;
 pub mod window;
 
+pub use anew::{Anew, anew};
 use asking::{Asking, Silence};
 pub use circuit::{PAUSE, TRIPS};
 pub use meters::{MeterMeters, Outcome};

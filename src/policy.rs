@@ -23,6 +23,7 @@ pub mod prices;
 pub mod rates;
 pub mod snapshot;
 pub mod statements;
+pub mod windows;
 pub mod words;
 pub mod written;
 

@@ -24,6 +24,7 @@ pub mod mongo;
 pub mod own;
 pub mod redis;
 mod subject;
+pub mod windows;
 
 pub use accounts::{Accounts, Page};
 pub use ledger::{Daily, ERASED, Erased, Filter, Keep, Ledger, Order, Place, SLACK, Span, Tomb};

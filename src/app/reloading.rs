@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::StartFault;
+use super::windows::ChangedWindows;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::lifecycle::House;
@@ -68,7 +69,7 @@ impl Reloading {
     ) -> Result<Self, StartFault> {
         let Known { settings, clock, metrics, recorder } = *known;
         let standing = Arc::new(Standing::of(&policy, clock.now()));
-        let coming = prepare(Claims::of(settings), metrics.meter());
+        let coming = prepare(Claims::of(settings), metrics.meter(), ChangedWindows::open(settings, recorder, clock));
         house.wait_for(async { coming(&policy) });
         let policy = Arc::new(ArcSwap::from_pointee(policy));
         let parts = ReloaderParts {
@@ -138,10 +139,11 @@ impl Claims {
 // === helpers ===
 
 /// What has to be done before a policy comes into force.
-fn prepare(claims: Claims, meters: MeterMeters) -> impl Fn(&Snapshot) + Send + Sync + 'static {
+fn prepare(claims: Claims, meters: MeterMeters, windows: ChangedWindows) -> impl Fn(&Snapshot) + Send + Sync + 'static {
     move |policy| {
         claims.warn(policy);
         meters.watch(policy.limit_rules());
+        windows.coming(policy);
         if policy.counts_tokens() {
             // Reading the vocabularies takes a while: nobody's first turn should wait for it.
             drop(spawn_blocking(tokens::warm));

@@ -21,17 +21,22 @@ const END: Timestamp = Timestamp::constant(9_007_199_254, 0);
 /// [`OutOfCalendar`] where no calendar has the moment.
 pub fn plan(charges: &[Charge], at: Timestamp) -> Result<Vec<Draw>, OutOfCalendar> {
     let draw = |charge: &Charge| {
-        let (window, measure) = match &charge.window {
-            Window::Rolling(window) => (format!("{}us", window.as_micros()), Measure::Rate { window: *window }),
-            Window::Calendar { unit, zone } => {
-                let window = around(*unit, zone, at)?;
-                (window.id, Measure::Spend { from: window.start, until: window.end })
-            }
-            Window::Open => ("open".to_owned(), Measure::Open),
-            Window::Always => ("always".to_owned(), Measure::Spend { from: Timestamp::UNIX_EPOCH, until: END }),
-        };
+        let (window, measure) = counting(&charge.window, at)?;
         let counter = format!("{}@{window}", charge.key).into();
         Ok(Draw { counter, measure, amount: charge.amount, ceiling: charge.ceiling })
     };
     charges.iter().map(draw).collect()
+}
+
+/// The name of the window around a moment, and how its counter counts.
+pub(super) fn counting(window: &Window, at: Timestamp) -> Result<(String, Measure), OutOfCalendar> {
+    Ok(match window {
+        Window::Rolling(window) => (format!("{}us", window.as_micros()), Measure::Rate { window: *window }),
+        Window::Calendar { unit, zone } => {
+            let window = around(*unit, zone, at)?;
+            (window.id, Measure::Spend { from: window.start, until: window.end })
+        }
+        Window::Open => ("open".to_owned(), Measure::Open),
+        Window::Always => ("always".to_owned(), Measure::Spend { from: Timestamp::UNIX_EPOCH, until: END }),
+    })
 }

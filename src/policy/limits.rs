@@ -153,13 +153,19 @@ impl Limit {
         }
     }
 
-    /// The counter for a caller: the limit's id, what it counts, and whom it counts for. Amount, window and scope are not
-    /// in it, so that changing them keeps what was used.
+    /// The counter for a caller: the limit's id, what it counts, and whom it counts for. Amount, scope and mode are not in it, so
+    /// that changing them keeps what was used. Nor is the window, but each window has a counter of its own behind this name
+    /// ([`crate::meter::plan`]).
     pub(super) fn key(&self, user: &str) -> Arc<str> {
         match self.per {
             Per::User => format!("{}{user}", self.key).into(),
             Per::Role | Per::Group | Per::Global => Arc::clone(&self.key),
         }
+    }
+
+    /// The counter without the user, where each user has one.
+    pub(super) fn counter(&self) -> &str {
+        &self.key
     }
 
     /// So much of it, for a caller.

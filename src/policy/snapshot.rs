@@ -254,6 +254,13 @@ impl Snapshot {
         self.users.get(name)
     }
 
+    /// All limits, whomever they are written for, in no order.
+    pub(super) fn all_limits(&self) -> impl Iterator<Item = &Limit> {
+        let entries = self.roles.values().chain(self.groups.values()).chain(self.users.values());
+        let limits = entries.map(|rules| &rules.limits).chain([&self.limits, &self.defaults]);
+        limits.flat_map(|limits| &limits.list)
+    }
+
     /// What each limit of the policy asks of those who count, with the mode that is in force.
     pub(super) fn limit_terms(&self) -> &HashMap<RuleId, Terms> {
         &self.limit_terms

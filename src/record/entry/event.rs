@@ -55,6 +55,9 @@ pub enum Happened {
     /// The files of the policy were changed and have faults: the last good policy stays in force.
     #[serde(rename = "policy.refused")]
     PolicyRefused,
+    /// Limits count anew, because their windows or time zones were changed with the policy.
+    #[serde(rename = "limits.anew")]
+    LimitsAnew,
     /// A part of the record is missing.
     #[serde(rename = "records.gap")]
     Gap,
@@ -99,6 +102,12 @@ pub enum About {
         faults: usize,
         /// The first of them.
         found: Vec<FaultFound>,
+    },
+    /// Of `limits.anew`.
+    #[serde(rename_all = "camelCase")]
+    Anew {
+        /// The limits that begin at nothing.
+        limits: Vec<LimitAnew>,
     },
     /// Of `records.gap`, where entries were never taken.
     #[serde(rename_all = "camelCase")]
@@ -243,6 +252,19 @@ pub struct FaultFound {
     /// File, line and column; absent where it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<Box<str>>,
+}
+
+/// A limit that counts anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LimitAnew {
+    /// Its id.
+    pub limit: Box<str>,
+    /// The window that it had, with its time zone where it has one. What was used in it is left behind.
+    pub from: Box<str>,
+    /// The window that it has now.
+    pub to: Box<str>,
 }
 
 // === impl Event ===

@@ -8,7 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::record::chain::{Chain, Erasure};
-use crate::record::entry::{About, Changed, FaultFound, LostBefore, LostFrames, Rights};
+use crate::record::entry::{About, Changed, FaultFound, LimitAnew, LostBefore, LostFrames, Rights};
 use crate::record::heads::Signer;
 use crate::record::line::{Kind, Line};
 use crate::record::link::Hash;
@@ -22,7 +22,7 @@ pub(super) fn file(name: &str) -> PathBuf {
 }
 
 /// What there is to say of each kind of event.
-pub(super) fn abouts() -> [About; 10] {
+pub(super) fn abouts() -> [About; 11] {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     let rights = |role: &str| Rights { groups: vec!["staff".into()], role: Some(role.into()) };
     [
@@ -31,6 +31,13 @@ pub(super) fn abouts() -> [About; 10] {
         About::Refused {
             faults: 2,
             found: vec![FaultFound { code: "duplicate-key", place: Some("policies/staff.yaml:7:3".into()) }],
+        },
+        About::Anew {
+            limits: vec![LimitAnew {
+                limit: "user-day".into(),
+                from: "day in Europe/Berlin".into(),
+                to: "day in America/New_York".into(),
+            }],
         },
         About::Untaken {
             audit: 12,

@@ -60,7 +60,7 @@ struct Receipts {
 }
 
 /// What a request is to take.
-pub(super) struct Due {
+pub(super) struct Due<'a> {
     /// From the limits that refuse what does not fit, and after them from LibreChat's balance.
     enforced: Vec<Charge>,
     /// From those in shadow mode.
@@ -69,6 +69,8 @@ pub(super) struct Due {
     balance: bool,
     /// What it is thought to take.
     estimate: Estimate,
+    /// What it asks for.
+    targets: &'a [Target],
 }
 
 /// What runs in the answer itself.
@@ -141,7 +143,7 @@ impl<U: Upstream> Spine<U> {
         &self,
         visit: &mut Visit<'_>,
         asking: &Asking<'_>,
-        mut due: Due,
+        mut due: Due<'_>,
     ) -> Result<Held, Refusal> {
         if due.enforced.is_empty() && due.shadow.is_empty() {
             return Ok(Held::default());
@@ -212,7 +214,7 @@ impl<U: Upstream> Spine<U> {
         &self,
         visit: &Visit<'_>,
         asking: &Asking<'_>,
-        all: &Due,
+        all: &Due<'_>,
     ) -> Result<(Option<Receipt>, Option<Standing>), Refusal> {
         let (policy, due) = (&visit.policy, &all.enforced);
         if due.is_empty() {
@@ -238,13 +240,13 @@ impl<U: Upstream> Spine<U> {
                     && let Some(short) = self.short_of_balance(visit, asking, due, &uses, at).await?
                 {
                     give_back(receipt).await;
-                    return Err(exceeded(policy, all, &[short], at));
+                    return Err(exceeded(policy, asking.caller, all, &[short], at));
                 }
                 let standing = Standing::of(due, &uses, |charge| policy.terms(&charge.rule), at);
                 Ok((Some(receipt), standing))
             }
             Taken::Short { lacks, .. } if lacks.iter().any(|lack| is_place(due, lack)) => Err(Refusal::Running),
-            Taken::Short { at, lacks } => Err(exceeded(policy, all, &lacks, at)),
+            Taken::Short { at, lacks } => Err(exceeded(policy, asking.caller, all, &lacks, at)),
         }
     }
 
@@ -293,12 +295,12 @@ impl<U: Upstream> Spine<U> {
 
 // === impl Due ===
 
-impl Due {
+impl<'a> Due<'a> {
     /// What this estimate takes, also from what the caller has in LibreChat's balance.
     pub(super) fn of(
         policy: &Snapshot,
         caller: &Caller,
-        targets: &[Target],
+        targets: &'a [Target],
         estimate: Estimate,
         balance: Option<&Balance>,
         at: Timestamp,
@@ -310,7 +312,18 @@ impl Due {
             let cost = estimate.with(|amounts| balance::cost(amounts.runs)).credits;
             enforced.push(balance::charge(&caller.user, cost, balance.most(at)));
         }
-        Self { enforced, shadow, balance: balance.is_some(), estimate }
+        Self { enforced, shadow, balance: balance.is_some(), estimate, targets }
+    }
+
+    /// What the limits that refuse would take for the answers alone, without any prompt.
+    fn for_answers(&self, policy: &Snapshot, caller: &Caller) -> Vec<Charge> {
+        let without_prompt = |run: &Spent| {
+            let tokens = Tokens { output: run.tokens.output, ..Tokens::default() };
+            Spent { tokens, ..run.clone() }
+        };
+        let runs = self.estimate.runs.iter().map(without_prompt).collect();
+        let answers = Estimate { runs, ..self.estimate };
+        answers.with(|amounts| policy.charges(&Ask { caller, targets: self.targets }, amounts))
     }
 
     /// Whether any of it depends on tokens.
@@ -405,9 +418,9 @@ fn is_place(due: &[Charge], lack: &Lack) -> bool {
 }
 
 /// The refusal for what has no room.
-fn exceeded(policy: &Snapshot, due: &Due, lacks: &[Lack], at: Timestamp) -> Refusal {
+fn exceeded(policy: &Snapshot, caller: &Caller, due: &Due<'_>, lacks: &[Lack], at: Timestamp) -> Refusal {
     let given = due.estimate.runs.iter().fold(0_u64, |sum, run| sum.saturating_add(run.tokens.given()));
-    match Exceeded::of(policy, &due.enforced, lacks, at, given) {
+    match Exceeded::of(policy, &due.enforced, &due.for_answers(policy, caller), lacks, at, given) {
         Some(exceeded) => Refusal::Exceeded(Box::new(exceeded)),
         None => Refusal::uncounted("a limit that has no room is not in the policy"),
     }

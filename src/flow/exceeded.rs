@@ -38,6 +38,8 @@ struct Short<'a> {
     charge: &'a Charge,
     lack: &'a Lack,
     counts: Counts,
+    /// What of it is for answers, whatever the prompt.
+    answers: u64,
 }
 
 /// What a charge that does not fit counts.
@@ -52,11 +54,12 @@ enum Counts {
 // === impl Exceeded ===
 
 impl Exceeded {
-    /// What is to be told of these lacks, at this moment. `prompt` is how many tokens the request is thought to give to
-    /// models. None where none of the charges is that of a limit of the policy.
+    /// What is to be told of these lacks, at this moment. `answers` are the charges as they would be without any prompt, and
+    /// `prompt` is how many tokens the request is thought to give to models. None where none of the charges is that of a limit of the policy.
     pub(super) fn of(
         policy: &Snapshot,
         charges: &[Charge],
+        answers: &[Charge],
         lacks: &[Lack],
         at: Timestamp,
         prompt: u64,
@@ -67,7 +70,8 @@ impl Exceeded {
                 balance::RULE => Counts::Balance,
                 _ => Counts::Limit(policy.terms(&charge.rule)?.measure),
             };
-            Some(Short { charge, lack, counts })
+            let answers = answers.iter().find(|answer| answer.key == charge.key).map_or(0, |answer| answer.amount);
+            Some(Short { charge, lack, counts, answers })
         });
         let mut shorts: Vec<_> = shorts.collect();
         shorts.sort_by_key(|short| short.room().last_first());
@@ -161,11 +165,22 @@ impl Short<'_> {
             }
             (None, ..) => {
                 let needs = self::amount(measure, self.charge.amount);
-                format!(
-                    "This request needs about {needs}, and the limit {id} allows {amount} {window}. Make it shorter."
-                )
+                let advice = self.advice(measure);
+                format!("This request needs about {needs}, and the limit {id} allows {amount} {window}. {advice}")
             }
         }
+    }
+
+    /// What helps whom a request is too large: a shorter one, unless what is set aside for its answer leaves no room for any prompt.
+    fn advice(&self, measure: Measure) -> String {
+        if self.answers < self.charge.ceiling {
+            return "Make it shorter.".to_owned();
+        }
+        let set_aside = amount(measure, self.answers);
+        let cheaper = if measure == Measure::Cost { ", or choose a cheaper model" } else { "" };
+        format!(
+            "No prompt is short enough, as the answer is counted with {set_aside} beforehand: limit its length{cheaper}."
+        )
     }
 }
 

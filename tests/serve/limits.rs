@@ -249,6 +249,26 @@ async fn what_is_larger_than_the_limit_is_told_so() {
 }
 
 #[tokio::test]
+async fn nobody_is_told_to_shorten_what_the_answer_makes_too_large() {
+    // A thousand tokens of an answer are all that there is money for.
+    let world = World::with(&limits("      - { id: small, cost: 0.001 USD, per: user, window: day }")).start().await;
+    let refused = say(&world, "Bob", &turn("what is the time now")).await;
+    let body = refused.json();
+    assert_eq!((refused.status.as_u16(), &body["rule"]), (402, &json!("roles.USER.limits.small")), "{body}");
+    let message = body["message"].as_str().expect("a sentence");
+    assert!(
+        message.ends_with(
+            "No prompt is short enough, as the answer is counted with 0.001 USD beforehand: limit its length, or choose a cheaper model."
+        ),
+        "{message}"
+    );
+    // Who does what it says gets through.
+    let mut bounded = turn("what is the time now");
+    bounded["max_tokens"] = json!(100);
+    assert_started(&say(&world, "Bob", &bounded).await);
+}
+
+#[tokio::test]
 async fn of_several_limits_the_last_to_reset_is_told_and_all_are_recorded() {
     let policy = limits(
         "      - { id: minute, requests: 1, per: user, window: 1m }\n      - { id: month, messages: 1, per: user, window: 30d }\n      \

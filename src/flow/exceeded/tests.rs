@@ -48,7 +48,7 @@ fn told(policy: &Snapshot, short: &[(&str, u64, Option<&str>)]) -> Exceeded {
             resets: resets.map(at),
         })
         .collect();
-    Exceeded::of(policy, &charges, &lacks, at("2026-11-21T17:00:00Z"), 100).unwrap()
+    Exceeded::of(policy, &charges, &[], &lacks, at("2026-11-21T17:00:00Z"), 100).unwrap()
 }
 
 fn rules(exceeded: &Exceeded) -> Vec<&str> {
@@ -137,7 +137,7 @@ fn a_balance_has_no_room_until_somebody_adds_to_it() {
         Lack { draw: day, left: 20, resets: Some("2026-11-21T23:00:00Z".parse().unwrap()) },
         Lack { draw: charges.len() - 1, left: 398, resets: Some("2255-06-05T23:47:34Z".parse().unwrap()) },
     ];
-    let exceeded = Exceeded::of(&policy, &charges, &lacks, at, 7).unwrap();
+    let exceeded = Exceeded::of(&policy, &charges, &[], &lacks, at, 7).unwrap();
     assert_eq!(rules(&exceeded), [balance::RULE, "day"]);
     assert_eq!(exceeded.shortage, Shortage::Funds { balance: 398, cost: 602, prompt: 7 });
     assert_eq!((exceeded.retry_after(), exceeded.resets_at(), &exceeded.quota), (None, None, &None));
@@ -163,4 +163,35 @@ fn the_operators_words_stand_in_where_there_is_a_moment_to_wait_for() {
 fn what_has_just_passed_is_waited_for_a_second() {
     let told = told(&policy(""), &[("rpm", 0, Some("2026-11-21T16:59:59Z"))]);
     assert_eq!(told.retry_after(), Some(1));
+}
+
+#[test]
+fn a_shorter_prompt_is_advised_where_it_helps() {
+    let policy = policy("");
+    let at = at("2026-11-21T17:00:00Z");
+    let told = |id: &str, needs: u64, answers: u64| {
+        let mut charges = charges(&policy);
+        let draw = charges.iter().position(|charge| charge.id() == id).unwrap();
+        charges.iter_mut().for_each(|charge| charge.amount = needs);
+        let alone: Vec<_> = charges.iter().map(|charge| Charge { amount: answers, ..charge.clone() }).collect();
+        let lacks = [Lack { draw, left: 1, resets: None }];
+        Exceeded::of(&policy, &charges, &alone, &lacks, at, 7).unwrap().message
+    };
+    // Half a dollar, of which the answer leaves a part, or nothing, or takes more.
+    for (answers, advice) in [
+        (499_999_999_999, "Make it shorter."),
+        (
+            500_000_000_000,
+            "No prompt is short enough, as the answer is counted with 0.5 USD beforehand: limit its length, or choose a cheaper model.",
+        ),
+    ] {
+        let expected =
+            format!("This request needs about 0.5000425 USD, and the limit budget allows 0.5 USD per month. {advice}");
+        assert_eq!(told("budget", 500_042_500_000, answers), expected);
+    }
+    assert_eq!(
+        told("day", 600_000, 500_001),
+        "This request needs about 600000 tokens, and the limit day allows 500000 tokens per day. \
+         No prompt is short enough, as the answer is counted with 500001 tokens beforehand: limit its length."
+    );
 }

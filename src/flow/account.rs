@@ -58,7 +58,7 @@ impl<U: Upstream> Spine<U> {
             (None, Some(_)) => Balance::read(document.as_ref(), &Settings::checked()),
             (None, None) => return Ok(None),
         };
-        balance.map(Some).map_err(|error| Refusal::uncounted(&error))
+        balance.map(Some).map_err(Refusal::StrangeBalance)
     }
 
     /// LibreChat's settings for this user's balance, asked with the user's own token.

@@ -10,6 +10,7 @@ use super::turns::RUNNING;
 use crate::identity::{KeyFault, TokenFault};
 use crate::librechat::agents;
 use crate::librechat::assistants::Part as AssistantsPart;
+use crate::librechat::balance::NoNumber;
 use crate::librechat::catalog::Misshapen;
 use crate::librechat::path::PathFault;
 use crate::librechat::phrasing::{self, Extras, Shortage, SignIn};
@@ -84,6 +85,8 @@ pub(super) enum Refusal {
     Running,
     /// Limits cannot be counted; why, for the record.
     Uncounted(String),
+    /// The caller's balance in LibreChat's database is none.
+    StrangeBalance(NoNumber),
     /// So many limits apply to it that they cannot be taken in one step of the counters.
     TooManyLimits(usize),
     /// A strict limit applies, and what the request may use cannot be bounded.
@@ -172,6 +175,7 @@ impl Refusal {
             },
             Self::Running => RUNNING,
             Self::Uncounted(_) => "limits.unavailable",
+            Self::StrangeBalance(_) => "balance.unreadable",
             Self::TooManyLimits(_) => "limits.too-many",
             Self::Unbounded { .. } => "limits.unbounded",
             Self::Unrecorded(_) => "records.full",
@@ -352,7 +356,10 @@ impl Refusal {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Upstream(UpstreamFault::Timeout) => StatusCode::GATEWAY_TIMEOUT,
-            Self::Upstream(_) | Self::Misshapen(_) | Self::Unfiltered(_) => StatusCode::BAD_GATEWAY,
+            // LibreChat's own data: no waiting mends them either.
+            Self::Upstream(_) | Self::Misshapen(_) | Self::Unfiltered(_) | Self::StrangeBalance(_) => {
+                StatusCode::BAD_GATEWAY
+            }
         }
     }
 
@@ -383,6 +390,9 @@ impl Refusal {
             Self::Running => "An answer in this conversation is still being written. Wait for it, or stop it.".into(),
             Self::Uncounted(_) => "Your limits cannot be counted at the moment. Try again shortly.".into(),
             Self::Unrecorded(_) => "What you do cannot be recorded at the moment. Try again shortly.".into(),
+            Self::StrangeBalance(_) => {
+                "Your balance in LibreChat cannot be read. Waiting does not help: ask your administrator.".into()
+            }
             Self::TooManyLimits(_) => {
                 "More limits apply to this request than can be counted together. Waiting does not help: ask your administrator."
                     .into()
@@ -403,6 +413,7 @@ impl Refusal {
             Self::Upstream(UpstreamFault::Connect(cause) | UpstreamFault::Broken(cause)) => Some(cause.as_str().into()),
             Self::Misshapen(fault) => Some(fault.to_string().into()),
             Self::Unrecorded(unkept) => Some(unkept.to_string().into()),
+            Self::StrangeBalance(fault) => Some(fault.to_string().into()),
             Self::TooManyLimits(count) => Some(
                 format!("{count} limits apply to this request; at most {MOST_DRAWS} can be taken in one step").into(),
             ),

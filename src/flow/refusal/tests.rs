@@ -46,11 +46,12 @@ fn kind(refusal: &Refusal) -> usize {
         Refusal::Upstream(_) => 23,
         Refusal::Misshapen(_) => 24,
         Refusal::Unfiltered(_) => 25,
+        Refusal::StrangeBalance(_) => 26,
     }
 }
 
 /// How many kinds there are.
-const KINDS: usize = 26;
+const KINDS: usize = 27;
 
 fn all() -> Vec<(Refusal, u16, Category, Severity)> {
     use Category::{Api, Security, System};
@@ -93,6 +94,7 @@ fn all() -> Vec<(Refusal, u16, Category, Severity)> {
         (exceeded(Shortage::Funds { balance: 1, cost: 2, prompt: 1 }), 402, Api, Warning),
         (Refusal::Running, 429, Api, Warning),
         (Refusal::Uncounted(String::new()), 503, System, Error),
+        (Refusal::StrangeBalance(NoNumber("tokenCredits")), 502, System, Error),
         (Refusal::TooManyLimits(257), 500, System, Error),
         (Refusal::Unbounded { rules: Vec::new(), why: Unbounded::Spec }, 403, Security, Warning),
         (Refusal::Unrecorded(Unkept(crate::record::meters::Loss::SpoolFull)), 503, System, Error),

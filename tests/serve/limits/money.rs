@@ -252,6 +252,38 @@ async fn turns_that_could_not_be_followed_are_refused_where_they_take_something(
 }
 
 #[tokio::test]
+async fn a_balance_that_is_no_number_is_refused_without_asking_to_try_again() {
+    with_mongod(async |mongod| {
+        let mut world = with_directory(FREE, mongod, &mongod.uri).start().await;
+        let decimal: mongodb::bson::Decimal128 = "1000000".parse().expect("a decimal");
+        for balance in
+            [doc! {"tokenCredits": "1000000"}, doc! {"tokenCredits": decimal}, doc! {"tokenCredits": [1_000_000]}]
+        {
+            give(mongod, &world, "User", balance.clone()).await;
+            let refused = say(&world, "User", &turn("hello")).await;
+            let body = refused.json();
+            assert_eq!(
+                (refused.status.as_u16(), &body["rule"]),
+                (502, &json!("balance.unreadable")),
+                "{balance}: {body}"
+            );
+            assert_eq!(refused.header("retry-after"), "", "{balance}");
+            assert!(body.to_string().contains("Waiting does not help"), "{body}");
+            let entry = world.entry_of(&body).await;
+            assert!(entry.to_string().contains("correct it in LibreChat's collection"), "{entry}");
+            assert!(!entry.to_string().contains("1000000"), "what somebody has is not in the record: {entry}");
+        }
+        // What LibreChat's own arithmetic can do with is a number here, too.
+        for (credits, status) in [(f64::INFINITY, 200), (f64::NEG_INFINITY, 402), (f64::NAN, 402)] {
+            give(mongod, &world, "User", doc! {"tokenCredits": credits}).await;
+            let answer = say(&world, "User", &turn("hello")).await;
+            assert_eq!(answer.status, status, "{credits}: {}", answer.text());
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_balance_that_cannot_be_read_covers_nothing_and_in_shadow_mode_none_is_read() {
     with_mongod(async |mongod| {
         let relay = Relay::to(server_of(&mongod.uri)).await;

@@ -68,7 +68,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, environment: &Environment) 
     };
     let exit = match tollgate.command {
         Command::Serve(args) => serve::run(&args, environment, colour, &mut err),
-        Command::Demo(args) => demo::run(&args, colour, &mut out, &mut err),
+        Command::Demo(args) => demo::run(&args, environment, colour, &mut out, &mut err),
         Command::Check(args) => check::run(&check::Args { colour, ..args }, environment, &mut out, &mut err),
         Command::Explain(args) => explain::run(&explain::Args { colour, ..args }, environment, &mut out, &mut err),
         Command::Test(args) => test::run(&test::Args { colour, ..args }, environment, &mut out, &mut err),

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::exit::Exit;
-use super::serve::start_log;
+use super::serve::{start_log, user_defaults};
 use crate::app::{self, Followed, Sockets};
 use crate::config::{Environment, Flags, Settings, Upstream};
 use crate::demo::{Person, StandIn, StandInOptions, tour};
 use crate::lifecycle::House;
 use crate::policy::defaults::UserDefaults;
-use crate::policy::{Snapshot, Source, compile};
+use crate::policy::{Snapshot, Source, compile_with};
 use crate::reload::{self, Rejected};
 use crate::report::Report;
 use crate::store;
@@ -47,8 +47,9 @@ pub struct Args {
 }
 
 /// Runs the demo until Ctrl-C.
-pub fn run(args: &Args, colour: bool, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
-    let policy = match policy(args.policies.as_deref()) {
+pub fn run(args: &Args, environment: &Environment, colour: bool, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+    let defaults = user_defaults(environment);
+    let policy = match policy(args.policies.as_deref(), &defaults) {
         Ok(policy) => policy,
         Err(report) => {
             // Faults that cannot be printed have nobody to read them.
@@ -56,7 +57,7 @@ pub fn run(args: &Args, colour: bool, out: &mut dyn Write, err: &mut dyn Write) 
             return Exit::Usage;
         }
     };
-    match demonstrate(args, policy, out) {
+    match demonstrate(args, policy, defaults, out) {
         Ok(()) => Exit::Ok,
         Err(why) => {
             let _ = writeln!(err, "tollgate: {why}");
@@ -65,16 +66,16 @@ pub fn run(args: &Args, colour: bool, out: &mut dyn Write, err: &mut dyn Write) 
     }
 }
 
-fn policy(policies: Option<&Path>) -> Result<Snapshot, Report> {
+fn policy(policies: Option<&Path>, defaults: &UserDefaults) -> Result<Snapshot, Report> {
     let Some(policies) = policies else {
         let source = Source { path: PathBuf::from("policies/demo/policy.yaml"), text: Arc::from(POLICY) };
-        return compile(&[source]).map(|(snapshot, _warnings)| snapshot);
+        return compile_with(&[source], defaults).map(|(snapshot, _warnings)| snapshot);
     };
-    let tested = reload::load_tested(policies, &UserDefaults::default());
+    let tested = reload::load_tested(policies, defaults);
     tested.map(|tested| tested.policy).map_err(Rejected::into_faults)
 }
 
-fn demonstrate(args: &Args, policy: Snapshot, out: &mut dyn Write) -> Result<(), String> {
+fn demonstrate(args: &Args, policy: Snapshot, defaults: UserDefaults, out: &mut dyn Write) -> Result<(), String> {
     let sockets = Sockets::open(args.listen, args.admin).map_err(|fault| fault.to_string())?;
     let address = sockets.data.local_addr().map_err(|error| error.to_string())?;
     let admin = sockets.admin.local_addr().map_err(|error| error.to_string())?;
@@ -91,7 +92,7 @@ fn demonstrate(args: &Args, policy: Snapshot, out: &mut dyn Write) -> Result<(),
     let settings = Settings { upstream: vec![address_of(stand_in.addr())], ..settings };
     start_log(&settings.log);
     introduce(out, &stand_in, address, admin, &policy).map_err(|error| error.to_string())?;
-    let followed = Followed { files: args.policies.clone(), ..Followed::default() };
+    let followed = Followed { files: args.policies.clone(), defaults };
     let served = app::serve(&settings, policy, followed, sockets).map_err(|fault| fault.to_string());
     house.wait_for(stand_in.stop());
     house.close();

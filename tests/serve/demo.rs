@@ -26,12 +26,18 @@ struct Demo {
 impl Demo {
     /// Starts one with a temporary directory of its own and reads what it says first.
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with these variables.
+    fn start_with(variables: &[(&str, &str)]) -> Self {
         let temporary = tempfile::tempdir().unwrap();
         let (listen, admin) = (free_address(), free_address());
         let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
             .args(["demo", "--listen", &listen.to_string(), "--admin", &admin.to_string()])
             .env_clear()
             .env("TMPDIR", temporary.path())
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -126,6 +132,16 @@ fn every_line_of_the_demo_shows_what_it_says() {
     assert_eq!(entries.iter().filter(|entry| entry["kind"] == "usage").count(), 2, "{rest}");
     assert!(rest.trim_end().ends_with("Stopped; what the demo wrote is removed."), "{rest}");
     assert_eq!(fs::read_dir(demo.temporary.path()).unwrap().count(), 0, "the temporary directory is gone");
+}
+
+#[test]
+fn a_demo_has_the_defaults_for_users_that_the_environment_gives() {
+    let ask =
+        |demo: &Demo| parsed(&demo.paste(&format!("curl -s -H \"$BOB\" http://{}/api/v1/me/limits", demo.listen)));
+    assert_eq!(ask(&Demo::start())["limits"], json!([]), "the demo's policy has none");
+    let told = ask(&Demo::start_with(&[("DEFAULT_USER_RPM_LIMIT", "7")]));
+    let [limit] = &told["limits"].as_array().unwrap()[..] else { panic!("one limit: {told}") };
+    assert_eq!((&limit["measure"], &limit["limit"], &limit["window"]), (&json!("requests"), &json!(7), &json!("1m")));
 }
 
 #[test]

@@ -118,7 +118,7 @@ pub fn serve(settings: &Settings, policy: Snapshot, followed: Followed, sockets:
         Entry::Event(Box::new(Event::of_tollgate(clock.now(), action, Some(policy.shared_revision()), about)))
     };
     recorder.record(event(Happened::Started));
-    let counting =
+    let mut counting =
         Counting::start(settings, &clock, &metrics, &house, Known { kept: known, recorder: recorder.clone() })?;
     let addresses = settings.upstream.iter().map(|at| edge::Address { host: at.host.clone(), port: at.port }).collect();
     let librechat = LibreChat::at(addresses, UpstreamLimits { connect: settings.timeouts.connect });
@@ -149,6 +149,7 @@ pub fn serve(settings: &Settings, policy: Snapshot, followed: Followed, sockets:
     let identity = Arc::new(identity.with(federation).with_keys(keys));
     let known = following::Known { settings, clock: &clock, metrics: &metrics, policy: &policy, recorder: &recorder };
     let mut following = Following::open(&known, counting.meter(), stores.accounts.clone())?;
+    counting.keep(&house);
     following.start(&house, &librechat, &identity);
     let parts = SpineParts {
         upstream: librechat.clone(),

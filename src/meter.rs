@@ -19,14 +19,17 @@ use crate::policy::RuleId;
 use crate::policy::charge::Charge;
 use crate::policy::limits::Terms;
 use crate::store::StoreError;
-use crate::store::counters::{Answer, Counters, Draw, Hold, Lack, Reading, Use, Vacated};
+use crate::store::counters::{Answer, Counters, Draw, Epoch, Hold, Lack, Reading, Use, Vacated};
 
 mod anew;
 mod asking;
 pub mod bound;
 mod circuit;
+mod held;
+mod keeping;
 mod meters;
 mod plan;
+mod putting_back;
 pub mod rebuild;
 mod receipt;
 pub mod room;
@@ -38,6 +41,7 @@ pub mod window;
 pub use anew::{Anew, anew};
 use asking::{Asking, Silence};
 pub use circuit::{PAUSE, TRIPS};
+pub use keeping::keep;
 pub use meters::{MeterMeters, Outcome};
 pub use plan::plan;
 pub use rebuild::Rebuilder;
@@ -201,6 +205,29 @@ impl Meter {
     /// [`MeterError::Full`].
     pub fn reopen(&self, hold: Hold) -> Result<Receipt, MeterError> {
         Ok(self.desk.place()?.asking(hold.clone()).taken(hold))
+    }
+
+    /// This hold was taken before, by this process or one that has ended, and is not settled: from here on it is put back where the
+    /// store has lost it ([`Meter::put_back`]).
+    pub fn holds(&self, hold: &Hold) {
+        self.asking.held().taken(hold);
+    }
+
+    /// Which counters the store has; none where it has lost them.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it does not answer.
+    pub async fn epoch(&self) -> Result<Option<Epoch>, StoreError> {
+        self.asking.epoch().await.map_err(StoreError::from)
+    }
+
+    /// Puts back what this process holds, where the counters of this epoch do not know it. How many that were; none where these
+    /// counters are lost again by now. Changes nothing the second time.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store does not answer: to be repeated then.
+    pub async fn put_back(&self, epoch: &Epoch) -> Result<Option<usize>, StoreError> {
+        self.asking.put_back(epoch, self.desk.vacating()).await
     }
 
     /// [`Receipt::vacate`] for a hold whose receipt is gone, or was made by another process.

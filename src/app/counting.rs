@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{interval, timeout};
 
 use super::StartFault;
 use crate::clock::Clock;
 use crate::config::{Settings, SinkKind};
 use crate::lifecycle::House;
-use crate::meter::rebuild::GRACE;
-use crate::meter::{Meter, Rebuilder, Unsettled};
+use crate::meter::rebuild::{FENCE, GRACE};
+use crate::meter::{Meter, Rebuilder, Unsettled, keep};
 use crate::metrics::Metrics;
 use crate::record::{Kept, Recorder, Sink};
 use crate::store::StoreError;
@@ -28,8 +28,8 @@ const LAST_TURNS: Duration = Duration::from_secs(5);
 /// How often the journal is brought to the disk.
 const SYNC: Duration = Duration::from_secs(1);
 
-/// The pause before a rebuild that failed is tried again.
-const AGAIN: Duration = Duration::from_secs(1);
+/// How long counters of this process alone are fenced off when they begin: nobody else has to learn of it.
+const ALONE: Duration = Duration::from_millis(100);
 
 /// Who knows what was put on counters that are lost.
 pub(super) struct Known {
@@ -43,6 +43,8 @@ pub(super) struct Known {
 pub(super) struct Counting {
     meter: Meter,
     settling: JoinHandle<()>,
+    /// None once it runs.
+    rebuilder: Option<Rebuilder>,
     /// What runs until the end.
     keeping: Vec<JoinHandle<()>>,
     memory: Option<Memory>,
@@ -51,7 +53,7 @@ pub(super) struct Counting {
 // === impl Counting ===
 
 impl Counting {
-    /// Opens the counters and starts what keeps them. A Redis that is away does not keep Tollgate from starting: limits follow
+    /// Opens the counters, and starts what settles. A Redis that is away does not keep Tollgate from starting: limits follow
     /// their `on_failure` until it is there.
     ///
     /// # Errors
@@ -67,11 +69,16 @@ impl Counting {
         let (meter, unsettled) = Meter::new(Arc::clone(&counters), clock.clone(), MOST_OPEN, &metrics.meter());
         let settling = house.spawn(Unsettled::run(unsettled));
         // Only replicas that share counters have to be given time to write down what they put on them.
-        let grace = if settings.redis.is_some() { GRACE } else { Duration::ZERO };
-        let rebuilder = Rebuilder::new(counters, known.kept, known.recorder, grace);
-        let mut keeping = vec![house.spawn(rebuild(meter.clone(), rebuilder))];
-        keeping.extend(memory.clone().map(|memory| house.spawn(sync(memory))));
-        Ok(Self { meter, settling, keeping, memory })
+        let (grace, fence) = if settings.redis.is_some() { (GRACE, FENCE) } else { (Duration::ZERO, ALONE) };
+        let rebuilder = Some(Rebuilder::new(counters, known.kept, known.recorder, grace).fenced(fence));
+        let keeping = memory.clone().map(|memory| house.spawn(sync(memory))).into_iter().collect();
+        Ok(Self { meter, settling, rebuilder, keeping, memory })
+    }
+
+    /// Keeps the counters from here on: they are rebuilt where they are lost, with all that the meter holds. To be called once what the
+    /// last Tollgate here has left open is taken over, for that is held, too.
+    pub(super) fn keep(&mut self, house: &House) {
+        self.keeping.extend(self.rebuilder.take().map(|rebuilder| house.spawn(keep(self.meter.clone(), rebuilder))));
     }
 
     /// The meter.
@@ -81,7 +88,7 @@ impl Counting {
 
     /// Settles what is left. Everybody else has to have dropped the meter and all receipts.
     pub(super) async fn stop(self) {
-        let Self { meter, mut settling, keeping, memory } = self;
+        let Self { meter, mut settling, keeping, memory, .. } = self;
         keeping.iter().for_each(JoinHandle::abort);
         drop((meter, keeping));
         if timeout(LAST_TURNS, &mut settling).await.is_err() {
@@ -121,19 +128,6 @@ pub(super) fn known(settings: &Settings, sinks: &[Sink]) -> Option<Kept> {
         sinks.get(at)?.kept()
     };
     has(SinkKind::Mongo).or_else(|| alone.then(|| has(SinkKind::Embedded)).flatten())
-}
-
-/// Rebuilds counters that the store has lost, or never had, once for each time that somebody finds them so.
-async fn rebuild(meter: Meter, rebuilder: Rebuilder) {
-    // Nobody may ask for a while, and the counters are to be there then.
-    drop(meter.ping().await);
-    loop {
-        meter.lost().await;
-        while let Err(error) = rebuilder.rebuild(|| meter.now()).await {
-            tracing::warn!(%error, "the counters of limits cannot be rebuilt yet");
-            sleep(AGAIN).await;
-        }
-    }
 }
 
 async fn sync(memory: Memory) {

@@ -50,7 +50,7 @@ impl Counting {
         }
         let (open, counted): (Vec<_>, Vec<_>) = before.into_iter().partition(|charge| charge.window == Window::Open);
         let known = plan(&counted, counting.at).map_err(|error| error.to_string())?;
-        counting.memory.begin(&known).map_err(|error| error.to_string())?;
+        counting.memory.begin(&known, Duration::ZERO).map_err(|error| error.to_string())?;
         // What is open is held, and has no sum of its own. More may be open than a limit allows that was edited since.
         let open: Vec<_> = open.into_iter().map(|charge| Charge { ceiling: u64::MAX, ..charge }).collect();
         counting.take(&open)?;

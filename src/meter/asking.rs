@@ -8,17 +8,19 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::circuit::Circuit;
+use super::held::Held;
 use super::meters::MeterMeters;
 use crate::clock::Clock;
 use crate::metrics::IntGauge;
 use crate::store::StoreError;
-use crate::store::counters::{Answer, Counters, Draw, Hold, Reading, Settled, Vacated};
+use crate::store::counters::{Answer, Counters, Draw, Epoch, Hold, Reading, Settled, Vacated};
 
 /// The counters that all replicas share, and whether they are worth asking.
 pub(super) struct Asking {
     counters: Arc<dyn Counters>,
     circuit: Circuit,
     clock: Clock,
+    held: Held,
     meters: MeterMeters,
     /// Told when the store is found without its counters.
     lost: Notify,
@@ -36,30 +38,41 @@ pub(super) enum Silence {
 
 impl Asking {
     pub(super) fn new(counters: Arc<dyn Counters>, clock: Clock, meters: MeterMeters) -> Self {
-        Self { counters, circuit: Circuit::new(clock.clone()), clock, meters, lost: Notify::new() }
+        let circuit = Circuit::new(clock.clone());
+        Self { counters, circuit, clock, held: Held::default(), meters, lost: Notify::new() }
     }
 
     pub(super) async fn take(&self, draws: &[Draw], hold: Uuid, lives: Duration) -> Result<Answer, Silence> {
+        let _out = self.held.asking().await;
         let answer = self.asked(self.counters.take(draws, hold, lives)).await?;
+        if let Answer::Taken { hold, .. } = &answer {
+            self.held.taken(hold);
+        }
         self.found(answer != Answer::Lost);
         Ok(answer)
     }
 
     pub(super) async fn settle(&self, hold: &Hold, used: &[u64]) -> Result<Settled, Silence> {
+        let _out = self.held.asking().await;
         let settled = self.asked(self.counters.settle(hold, used)).await?;
-        self.found(settled != Settled::Lost);
+        self.ended(hold, settled);
         Ok(settled)
     }
 
     pub(super) async fn release(&self, hold: &Hold) -> Result<Settled, Silence> {
+        let _out = self.held.asking().await;
         let settled = self.asked(self.counters.release(hold)).await?;
-        self.found(settled != Settled::Lost);
+        self.ended(hold, settled);
         Ok(settled)
     }
 
     pub(super) async fn vacate(&self, hold: &Hold) -> Result<Vacated, Silence> {
+        // Before anything is asked: what is put back from here on has no places.
+        self.held.vacated(hold);
         let vacated = self.asked(self.counters.vacate(hold)).await?;
-        self.found(vacated != Vacated::Lost);
+        if vacated == Vacated::Lost {
+            self.found(false);
+        }
         Ok(vacated)
     }
 
@@ -67,6 +80,25 @@ impl Asking {
         let reading = self.asked(self.counters.read(draws)).await?;
         self.found(reading.is_some());
         Ok(reading)
+    }
+
+    /// Which counters the store has; none where it has lost them. Asked also while nobody else asks.
+    pub(super) async fn epoch(&self) -> Result<Option<Epoch>, Silence> {
+        let epoch = self.asked(self.counters.epoch()).await?;
+        if epoch.as_ref().is_none_or(|epoch| epoch.open) {
+            self.found(epoch.is_some());
+        }
+        Ok(epoch)
+    }
+
+    /// What this process holds.
+    pub(super) fn held(&self) -> &Held {
+        &self.held
+    }
+
+    /// The store.
+    pub(super) fn counters(&self) -> &dyn Counters {
+        &*self.counters
     }
 
     /// How many turns wait to be counted.
@@ -105,6 +137,15 @@ impl Asking {
                 }
                 answer.map_err(Silence::Failed)
             }
+        }
+    }
+
+    /// Where it is not lost, nothing is open any more.
+    fn ended(&self, hold: &Hold, settled: Settled) {
+        if settled == Settled::Lost {
+            self.found(false);
+        } else {
+            self.held.ended(hold);
         }
     }
 

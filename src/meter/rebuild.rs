@@ -3,8 +3,11 @@
 //! What was settled is counted once. A turn's charges come into the ledger when its settling was answered; a turn whose settling
 //! was not answered, or was answered that the counters are lost, is settled after the rebuild. What the ledger does not have
 //! yet when it is asked is missing afterwards: so this process writes down first what it holds, and gives others time for
-//! it. Who is slower by more than that has charged for nothing. Open holds are gone with the counters: their turns count when
-//! they are settled.
+//! it. Who is slower by more than that has charged for nothing.
+//!
+//! Open holds are gone with the counters, and what was settled alone would leave room for what still runs. So nothing is taken from
+//! counters that begin anew before the fence is over ([`FENCE`]), and each process puts back what it holds meanwhile
+//! ([`super::Meter::put_back`]).
 //!
 //! Several processes may try at once: the store takes the sums of the first one that ends, and adds nothing to what is there.
 
@@ -23,12 +26,17 @@ use crate::store::counters::{Counters, Rebuilt};
 /// a tenth of a second where nothing is in the way.
 pub const GRACE: Duration = Duration::from_secs(1);
 
+/// How long nothing is taken from counters that begin anew, so that every process puts back what it holds: each of them looks
+/// which counters there are twice a second.
+pub const FENCE: Duration = Duration::from_secs(3);
+
 /// Rebuilds counters that their store has lost. One for each store of counters in a process.
 pub struct Rebuilder {
     counters: Arc<dyn Counters>,
     kept: Option<Kept>,
     recorder: Recorder,
     grace: Duration,
+    fence: Duration,
     /// One rebuild at a time.
     turn: Mutex<()>,
 }
@@ -42,7 +50,13 @@ impl Rebuilder {
     ///
     /// `grace` is [`GRACE`], or nothing where no other process counts on these counters.
     pub fn new(counters: Arc<dyn Counters>, kept: Option<Kept>, recorder: Recorder, grace: Duration) -> Self {
-        Self { counters, kept, recorder, grace, turn: Mutex::default() }
+        Self { counters, kept, recorder, grace, fence: Duration::ZERO, turn: Mutex::default() }
+    }
+
+    /// The same, and nothing is taken before so much more time is over, in which what is held comes back: [`FENCE`] where other
+    /// processes count on these counters.
+    pub fn fenced(self, fence: Duration) -> Self {
+        Self { fence, ..self }
     }
 
     /// Rebuilds once, whoever else tries: to be called when the counters answer that they are lost (or are new), and again after
@@ -58,7 +72,7 @@ impl Rebuilder {
         }
         sleep(self.grace).await;
         let Some(Kept { sink, ledger }) = &self.kept else {
-            let rebuilt = self.counters.rebuild(&[]).await?;
+            let rebuilt = self.counters.rebuild_behind(&[], self.fence).await?;
             if rebuilt == Rebuilt::Now {
                 tracing::warn!("the counters of limits begin at nothing: no sink of records could tell what was spent");
             }
@@ -69,7 +83,7 @@ impl Rebuilder {
             return Ok(Rebuilt::NotNeeded);
         }
         let known = ledger.charged(now()).await?;
-        let rebuilt = self.counters.rebuild(&known).await?;
+        let rebuilt = self.counters.rebuild_behind(&known, self.fence).await?;
         if rebuilt == Rebuilt::Now {
             tracing::info!(counters = known.len(), sink, "the counters of limits are rebuilt");
             if missing > 0 {
@@ -85,7 +99,7 @@ impl Rebuilder {
 
     /// Whether the store has its counters: somebody was quicker.
     async fn is_there(&self) -> Result<bool, StoreError> {
-        Ok(self.counters.read(&[]).await?.is_some())
+        Ok(self.counters.epoch().await?.is_some())
     }
 }
 

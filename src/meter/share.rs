@@ -24,7 +24,7 @@ impl Share {
     pub(super) fn new(clock: Clock) -> Self {
         let memory = Memory::volatile(clock);
         // Nothing was counted before this process began, and memory without a journal cannot refuse to begin.
-        let begun = memory.begin(&[]);
+        let begun = memory.begin(&[], Duration::ZERO);
         debug_assert!(matches!(begun, Ok(Rebuilt::Now)));
         Self(memory)
     }

@@ -12,7 +12,7 @@ use crate::metrics::Metrics;
 use crate::policy::charge::{Unit, Window};
 use crate::policy::limits::{self, OnFailure};
 use crate::policy::{Mode, RuleId};
-use crate::store::counters::{Rebuilt, Settled};
+use crate::store::counters::{Epoch, Rebuilt, Restored, Settled};
 use crate::store::memory::Memory;
 
 const NOW: &str = "2026-11-21T15:47:04Z";
@@ -64,8 +64,16 @@ impl Counters for Flaky {
         self.memory.read(draws).await
     }
 
-    async fn rebuild(&self, known: &[Draw]) -> Result<Rebuilt, StoreError> {
-        self.memory.rebuild(known).await
+    async fn rebuild_behind(&self, known: &[Draw], fence: Duration) -> Result<Rebuilt, StoreError> {
+        self.memory.rebuild_behind(known, fence).await
+    }
+
+    async fn epoch(&self) -> Result<Option<Epoch>, StoreError> {
+        self.memory.epoch().await
+    }
+
+    async fn restore(&self, hold: &Hold, epoch: &Epoch) -> Result<Restored, StoreError> {
+        self.memory.restore(hold, epoch).await
     }
 }
 

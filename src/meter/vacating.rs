@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use super::asking::Asking;
 use super::receipt::{AT_ONCE, PAUSES};
 use crate::store::StoreError;
-use crate::store::counters::Hold;
+use crate::store::counters::{Hold, Vacated};
 
 /// Where places are handed in.
 #[derive(Clone)]
@@ -55,11 +55,16 @@ impl Vacant {
 
 async fn vacate_in_the_end(asking: &Asking, hold: &Hold) {
     let (mut pause, longest) = PAUSES;
-    // A store that has lost its counters has lost the places, too.
-    while let Err(error) = asking.vacate(hold).await.map_err(StoreError::from) {
-        if !error.transient {
-            tracing::error!(%error, hold = %hold.id, "the places of a turn could not be given back before it is settled");
-            return;
+    loop {
+        match asking.vacate(hold).await.map_err(StoreError::from) {
+            Ok(Vacated::Now(_) | Vacated::Nothing) => return,
+            // Perhaps they are put back.
+            Ok(Vacated::Lost) => {}
+            Err(error) if error.transient => {}
+            Err(error) => {
+                tracing::error!(%error, hold = %hold.id, "the places of a turn could not be given back before it is settled");
+                return;
+            }
         }
         sleep(pause).await;
         pause = (pause * 2).min(longest);

@@ -12,7 +12,9 @@
 //! A hold is settled or released once, whoever tries, also after it expired, until [`LATE`] later; then nobody can. Before that
 //! its places, which are its draws of [`Measure::Open`], may be given back by themselves ([`Counters::vacate`]).
 //!
-//! Time is the store's. A store that has lost its counters, or never had any, counts nothing before [`Counters::rebuild`].
+//! Time is the store's. A store that has lost its counters, or never had any, counts nothing before [`Counters::rebuild`], and has
+//! another [`Epoch`] then. What was held before is put back by those who hold it ([`Counters::restore`]), behind a fence: until it is
+//! over, the counters are told as lost to who takes or reads.
 
 use std::time::Duration;
 
@@ -39,6 +41,9 @@ pub const LONGEST_WINDOW: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// Most draws of one step.
 pub const MOST_DRAWS: usize = 256;
+
+/// The longest that counters are fenced off when they begin. What seems to be longer is no fence any more, but a clock that went back.
+pub const LONGEST_FENCE: Duration = Duration::from_secs(60);
 
 /// How long a counter is kept after the last moment at which it matters to those who take: until the last late settle.
 pub(crate) const KEPT: Duration = Duration::from_secs(49 * 60 * 60);
@@ -182,6 +187,28 @@ pub enum Rebuilt {
     NotNeeded,
 }
 
+/// Which counters a store has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Epoch {
+    /// After each loss another one.
+    pub id: Box<str>,
+    /// Whether the fence is over, behind which holds are put back.
+    pub open: bool,
+}
+
+/// What became of a wish to put a hold back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restored {
+    /// It is held again, as if it had been taken at this moment by the store's clock, until it expires as it would have.
+    Now(Timestamp),
+    /// The store knows it: it is held, was settled or was released; nothing was changed.
+    There,
+    /// It has expired; nothing was changed.
+    Over,
+    /// The store has no counters, or others than those that were meant; nothing was changed.
+    Lost,
+}
+
 /// Counts what limits allow.
 #[async_trait]
 pub trait Counters: Send + Sync {
@@ -220,11 +247,34 @@ pub trait Counters: Send + Sync {
 
     /// Begins to count where the store has no counters: each draw's amount is what its counter has settled, by the records of
     /// the caller. A counter that is there is left as it is; nothing is ever added to one. Draws with [`Measure::Open`] are
-    /// passed over.
+    /// passed over. For so long as `fence` says nothing is taken or read yet ([`Answer::Lost`]): all who hold something put it back
+    /// meanwhile, at most for [`LONGEST_FENCE`]. A store may make it longer while holds come back.
     ///
     /// # Errors
     /// [`StoreError`] where the store cannot answer; may be repeated.
-    async fn rebuild(&self, known: &[Draw]) -> Result<Rebuilt, StoreError>;
+    async fn rebuild_behind(&self, known: &[Draw], fence: Duration) -> Result<Rebuilt, StoreError>;
+
+    /// The same without a fence: where nobody holds anything.
+    ///
+    /// # Errors
+    /// [`StoreError`] as there.
+    async fn rebuild(&self, known: &[Draw]) -> Result<Rebuilt, StoreError> {
+        self.rebuild_behind(known, Duration::ZERO).await
+    }
+
+    /// Which counters the store has; none where it has lost them.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot answer.
+    async fn epoch(&self) -> Result<Option<Epoch>, StoreError>;
+
+    /// Puts a hold back that a loss has taken along, on the counters of this epoch: under its id, at its amounts, until it expires. No
+    /// ceiling is looked at, for it was looked at when it was taken. What the store knows is left as it is, so that it may be
+    /// repeated, and a hold that was settled meanwhile stays settled. What a rate holds counts as if it came now: never less than it would.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot answer; may be repeated.
+    async fn restore(&self, hold: &Hold, epoch: &Epoch) -> Result<Restored, StoreError>;
 }
 
 // === impl Hold ===

@@ -18,7 +18,9 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::StoreError;
-use super::counters::{Answer, Counters, Draw, Hold, Reading, Rebuilt, Settled, Vacated, fault_in, fault_of_life};
+use super::counters::{
+    Answer, Counters, Draw, Epoch, Hold, Reading, Rebuilt, Restored, Settled, Vacated, fault_in, fault_of_life,
+};
 use crate::clock::Clock;
 
 mod books;
@@ -27,6 +29,9 @@ mod journal;
 
 use books::{Books, Change};
 use journal::Journal;
+
+/// The one epoch of these counters: they are lost when the process ends, or never.
+const EPOCH: &str = "memory";
 
 /// Counters of this process. Cheap to clone; all clones count together.
 #[derive(Clone)]
@@ -104,20 +109,20 @@ impl Memory {
         let now = now(&self.clock);
         let kept = self.kept.lock();
         let uses = draws.iter().map(|draw| kept.books.standing(draw, now).used(draw)).collect();
-        kept.books.counts().then_some(Reading { at: now, uses })
+        kept.books.is_open(now).then_some(Reading { at: now, uses })
     }
 
-    /// [`Counters::rebuild`], at once.
+    /// [`Counters::rebuild_behind`], at once.
     ///
     /// # Errors
     /// [`StoreError`] as there.
-    pub(crate) fn begin(&self, known: &[Draw]) -> Result<Rebuilt, StoreError> {
+    pub(crate) fn begin(&self, known: &[Draw], fence: Duration) -> Result<Rebuilt, StoreError> {
         let now = now(&self.clock);
         let mut kept = self.kept.lock();
         if kept.books.counts() {
             return Ok(Rebuilt::NotNeeded);
         }
-        Self::change(&mut kept, Change::Rebuild { at: now, known: known.to_vec() })?;
+        Self::change(&mut kept, Change::Rebuild { at: now, known: known.to_vec(), fence })?;
         Ok(Rebuilt::Now)
     }
 
@@ -177,8 +182,24 @@ impl Counters for Memory {
         Ok(self.look(draws))
     }
 
-    async fn rebuild(&self, known: &[Draw]) -> Result<Rebuilt, StoreError> {
-        self.begin(known)
+    async fn rebuild_behind(&self, known: &[Draw], fence: Duration) -> Result<Rebuilt, StoreError> {
+        self.begin(known, fence)
+    }
+
+    async fn epoch(&self) -> Result<Option<Epoch>, StoreError> {
+        let now = now(&self.clock);
+        let kept = self.kept.lock();
+        Ok(kept.books.counts().then(|| Epoch { id: EPOCH.into(), open: kept.books.is_open(now) }))
+    }
+
+    async fn restore(&self, hold: &Hold, epoch: &Epoch) -> Result<Restored, StoreError> {
+        let now = now(&self.clock);
+        let mut kept = self.kept.lock();
+        let restored = if *epoch.id == *EPOCH { kept.books.restoring(hold, now) } else { Restored::Lost };
+        if let Restored::Now(at) = restored {
+            Self::change(&mut kept, Change::Take(Hold { at, ..hold.clone() }))?;
+        }
+        Ok(restored)
     }
 }
 

@@ -5,8 +5,8 @@
 //!
 //! Keys begin with the prefix, which names the form of what is kept (`tollgate:{meter}:1:`): versions of Tollgate with other
 //! scripts count together, and one with another form counts beside it. All have one hash tag.
-//! - `epoch`: is there as long as the counters are. Redis that was emptied has none, and nothing is counted before
-//!   [`Counters::rebuild`].
+//! - `epoch`: is there as long as the counters are: their id, and until when they are fenced off. Redis that was emptied has none, and
+//!   nothing is counted before [`Counters::rebuild`].
 //! - `counter:NAME`: a hash. `level` is what was settled (or in the bucket of a rate, with `at`, `stretches` and `older`); `held`
 //!   the sum of what is held.
 //! - `held:NAME`: the open holds, a sorted set by expiry.
@@ -30,11 +30,12 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::counters::{
-    Answer, Counters, Draw, Hold, KEPT, LATE, Measure, Reading, Rebuilt, Settled, Standing, Vacated, fault_in,
-    fault_of_life,
+    Answer, Counters, Draw, Epoch, Hold, KEPT, LATE, Measure, Reading, Rebuilt, Restored, Settled, Standing, Vacated,
+    fault_in, fault_of_life,
 };
 
 mod faults;
+mod lost;
 mod server;
 mod told;
 
@@ -46,9 +47,6 @@ pub const PREFIX: &str = "tollgate:{meter}:1:";
 
 /// How long a request waits for its limits where nothing else is said.
 pub const PATIENCE: Duration = Duration::from_millis(250);
-
-/// Counters that one message rebuilds.
-const PART: usize = 500;
 
 /// A script with what all of them share before it.
 macro_rules! script {
@@ -75,6 +73,8 @@ struct Scripts {
     vacate: Script,
     read: Script,
     rebuild: Script,
+    epoch: Script,
+    restore: Script,
 }
 
 // === impl Redis ===
@@ -126,6 +126,8 @@ impl Redis {
             vacate: script!("redis/vacate.lua"),
             read: script!("redis/read.lua"),
             rebuild: script!("redis/rebuild.lua"),
+            epoch: script!("redis/epoch.lua"),
+            restore: script!("redis/restore.lua"),
         };
         Ok(Self {
             connection,
@@ -194,21 +196,6 @@ impl Redis {
             "already" => Ok(Settled::Already),
             "too late" => Ok(Settled::TooLate),
             "lost" => Ok(Settled::Lost),
-            _ => Err(self.faults.strange()),
-        }
-    }
-
-    async fn rebuild_part(&self, part: &[Draw], epoch: &str) -> Result<Rebuilt, StoreError> {
-        let mut call = self.call(&self.scripts.rebuild, None, part);
-        call.arg(epoch).arg(micros(KEPT));
-        for draw in part {
-            call.arg(kind(draw)).arg(until(draw)).arg(draw.cost(draw.amount).to_string());
-            call.arg(draw.rate().to_string()).arg(window(draw));
-        }
-        let done: String = self.ask(&call).await?;
-        match done.as_str() {
-            "now" => Ok(Rebuilt::Now),
-            "not needed" => Ok(Rebuilt::NotNeeded),
             _ => Err(self.faults.strange()),
         }
     }
@@ -295,14 +282,16 @@ impl Counters for Redis {
         Ok(Some(Reading { at: told.at, uses }))
     }
 
-    async fn rebuild(&self, known: &[Draw]) -> Result<Rebuilt, StoreError> {
-        let known: Vec<Draw> = known.iter().filter(|draw| draw.measure != Measure::Open).cloned().collect();
-        for part in known.chunks(PART) {
-            if self.rebuild_part(part, "").await? == Rebuilt::NotNeeded {
-                return Ok(Rebuilt::NotNeeded);
-            }
-        }
-        self.rebuild_part(&[], &Uuid::now_v7().to_string()).await
+    async fn rebuild_behind(&self, known: &[Draw], fence: Duration) -> Result<Rebuilt, StoreError> {
+        self.begin(known, fence).await
+    }
+
+    async fn epoch(&self) -> Result<Option<Epoch>, StoreError> {
+        self.which().await
+    }
+
+    async fn restore(&self, hold: &Hold, epoch: &Epoch) -> Result<Restored, StoreError> {
+        self.put_back(hold, epoch).await
     }
 }
 

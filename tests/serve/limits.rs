@@ -16,6 +16,7 @@ use crate::world::{World, free_address};
 
 mod given_back;
 mod kept;
+mod lost;
 mod many;
 mod money;
 mod near;

@@ -5,15 +5,38 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tollgate::clock::Clock;
-use tollgate::store::counters::{Answer, Counters, Draw, Hold, Lack, Measure, Rebuilt, Use};
+use tollgate::store::counters::{Answer, Counters, Draw, Epoch, Hold, Lack, Measure, Rebuilt, Use};
 use tollgate::store::memory::Memory;
 use tollgate::store::redis::Redis;
 use uuid::Uuid;
 
+/// One test a check and store.
+macro_rules! contract {
+    ($($check:ident),* $(,)?) => {
+        mod memory {
+            $(#[tokio::test] async fn $check() {
+                crate::counters::memory(async |bench| super::$check(bench).await).await;
+            })*
+        }
+        mod durable {
+            $(#[tokio::test] async fn $check() {
+                crate::counters::durable(async |bench| super::$check(bench).await).await;
+            })*
+        }
+        mod redis {
+            $(#[tokio::test] async fn $check() {
+                crate::counters::redis(async |bench| super::$check(bench).await).await;
+            })*
+        }
+    };
+}
+
+mod back;
 mod checks;
 mod lifetimes;
 mod model;
 mod outages;
+mod put_back;
 mod race;
 pub(crate) mod redis_only;
 
@@ -27,6 +50,9 @@ pub(crate) trait Bench: Send + Sync {
 
     /// Lets time pass, by the store's clock.
     async fn pass(&self, time: Duration);
+
+    /// Lets the fence be over, behind which holds come back.
+    async fn opens(&self);
 
     /// The store's time. Its counters have to be rebuilt.
     async fn now(&self) -> Timestamp {
@@ -50,6 +76,10 @@ impl Bench for MemoryBench {
     async fn pass(&self, time: Duration) {
         self.clock.advance(time);
     }
+
+    async fn opens(&self) {
+        self.clock.advance(MINUTE);
+    }
 }
 
 #[async_trait]
@@ -65,6 +95,14 @@ impl Bench for RedisBench {
             // Asking all the while would keep those who have something to ask from their turn.
             tokio::time::sleep(until.duration_since(now).unsigned_abs()).await;
             now = self.now().await;
+        }
+    }
+
+    async fn opens(&self) {
+        let end = tokio::time::Instant::now() + PATIENT;
+        while !self.0.epoch().await.unwrap().is_some_and(|epoch| epoch.open) {
+            assert!(tokio::time::Instant::now() < end, "the fence is never over");
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 }
@@ -134,6 +172,10 @@ pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 impl dyn Bench + '_ {
     async fn begin(&self) {
         assert_eq!(self.counters().rebuild(&[]).await.unwrap(), Rebuilt::Now);
+    }
+
+    async fn epoch(&self) -> Epoch {
+        self.counters().epoch().await.unwrap().expect("counters")
     }
 
     async fn answer(&self, draws: &[Draw]) -> Answer {

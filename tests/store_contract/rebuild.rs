@@ -111,7 +111,7 @@ fn used(n: u64) -> [u64; 3] {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the worker ends with the test")]
-fn recorder(ledger: &Arc<dyn Ledger>) -> (Recorder, TempDir) {
+pub(crate) fn recorder(ledger: &Arc<dyn Ledger>) -> (Recorder, TempDir) {
     // Entries wait for company so long that only who asks for them finds them written.
     let options = RecorderOptions { linger: Duration::from_secs(3_600), ..RecorderOptions::default() };
     let meters = Metrics::new().unwrap().recorder();

@@ -45,6 +45,8 @@ impl Turns {
             status: super::pending::LEFT,
             time: 0.0,
         });
+        // Where the store has lost them meanwhile, they are put back.
+        [&begun.hold, &begun.shadow].into_iter().flatten().for_each(|hold| self.parts().meter.holds(hold));
         // Receipts are made from the holds when it is settled.
         let facts = Facts { id, begun, policy: Arc::clone(policy), caller, targets, bearer: None, arrived: None };
         let turn = Turn::new(facts, Receipts::default(), now);

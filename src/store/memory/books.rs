@@ -9,7 +9,9 @@ use uuid::Uuid;
 
 use super::holds::Holds;
 use crate::store::counters::gcra::Bucket;
-use crate::store::counters::{Answer, Draw, Hold, KEPT, LATE, Measure, Settled, Standing, Vacated};
+use crate::store::counters::{
+    Answer, Draw, Hold, KEPT, LATE, LONGEST_FENCE, Measure, Restored, Settled, Standing, Vacated,
+};
 
 /// Below so many counters and holds nothing is swept.
 const WORTH_SWEEPING: usize = 4_096;
@@ -19,6 +21,9 @@ const WORTH_SWEEPING: usize = 4_096;
 pub(super) struct Books {
     /// Whether these are counters, and not what is left after a loss.
     counts: bool,
+    /// Before this moment nothing is taken or read.
+    #[serde(default)]
+    opens: Option<Timestamp>,
     counters: HashMap<Box<str>, Counter>,
     /// Holds that were taken, until nobody can settle them any more.
     holds: HashMap<Uuid, State>,
@@ -72,7 +77,12 @@ pub(super) enum Change {
     /// The hold gives back its places, which are on these counters.
     Vacate { id: Uuid, counters: Vec<Box<str>> },
     /// Counting begins with what was known.
-    Rebuild { at: Timestamp, known: Vec<Draw> },
+    Rebuild {
+        at: Timestamp,
+        known: Vec<Draw>,
+        #[serde(default)]
+        fence: Duration,
+    },
 }
 
 // === impl Books ===
@@ -83,9 +93,26 @@ impl Books {
         self.counts
     }
 
+    /// Whether they are taken from and read now.
+    pub(super) fn is_open(&self, now: Timestamp) -> bool {
+        self.counts && self.opens.is_none_or(|opens| opens <= now || opens > later(now, LONGEST_FENCE))
+    }
+
+    /// What putting a hold back would do.
+    pub(super) fn restoring(&self, hold: &Hold, now: Timestamp) -> Restored {
+        if !self.counts {
+            return Restored::Lost;
+        }
+        match self.holds.contains_key(&hold.id) {
+            true => Restored::There,
+            false if now >= hold.expires => Restored::Over,
+            false => Restored::Now(now),
+        }
+    }
+
     /// What would become of a step, and whether it would change the books.
     pub(super) fn weigh(&self, draws: &[Draw], id: Uuid, lives: Duration, now: Timestamp) -> (Answer, bool) {
-        if !self.counts {
+        if !self.is_open(now) {
             return (Answer::Lost, false);
         }
         match self.holds.get(&id) {
@@ -170,8 +197,8 @@ impl Books {
                     }
                 }
             }
-            Change::Rebuild { at, known } => {
-                self.counts = true;
+            Change::Rebuild { at, known, fence } => {
+                (self.counts, self.opens) = (true, Some(later(at, fence.min(LONGEST_FENCE))));
                 for draw in &known {
                     if !self.counters.contains_key(&draw.counter) {
                         let counter = self.counter(draw);

@@ -77,6 +77,17 @@ local now = clock[1] * 1000000 + clock[2]
 
 local EPOCH, HOLD = KEYS[1], KEYS[2]
 
+local LONGEST_FENCE = 60000000
+
+-- Which counters these are, and until when nothing is taken from them; nothing where they are lost. `ID OPENS`. What opens later than
+-- any fence does was written before the clock went back.
+local function epoch()
+  local id, opens = string.match(redis.call('GET', EPOCH) or '', '^(%S+) ?(%d*)$')
+  opens = tonumber(opens or '') or 0
+  if opens > now + LONGEST_FENCE then opens = 0 end
+  return id, opens
+end
+
 -- The bucket of a rate, as in gcra.rs: from open hold to open hold the lowest level at which something was put in (`low`, absent
 -- where nothing was), the oldest first; `-` begins the stretch of all holds that are older than the rest.
 local MOST_STRETCHES, OLDER = 32, '-'
@@ -191,4 +202,23 @@ local function write(counter, last, kept)
   local milliseconds = math.max(math.ceil((last + kept) / 1000), math.floor(now / 1000) + redis.call('PTTL', counter.key))
   redis.call('PEXPIREAT', counter.key, whole(milliseconds))
   redis.call('PEXPIREAT', counter.holds, whole(milliseconds))
+end
+
+-- Holds what these counters say (`amount`, `till`, `window`), and remembers it until nobody can settle it any more.
+local function put(counters, id, expires, late, kept, written)
+  for _, counter in ipairs(counters) do
+    drop_expired(counter)
+    local last = expires
+    if counter.kind == 'rate' then
+      pour(counter, id, counter.amount)
+      last = math.max(last, now + counter.window)
+    else
+      counter.held = plus(counter.held, counter.amount)
+      if counter.kind == 'spend' then last = math.max(last, counter.till) end
+    end
+    redis.call('ZADD', counter.holds, whole(expires), id .. ':' .. text(counter.amount))
+    write(counter, last, kept)
+  end
+  local life = math.ceil((expires + late - now) / 1000)
+  redis.call('SET', HOLD, whole(now) .. ' ' .. whole(expires) .. ' ' .. written, 'PX', whole(life))
 end

@@ -1,6 +1,7 @@
 -- How counters stand. ARGV: for each draw kind and rate. Writes nothing.
 
-if redis.call('EXISTS', EPOCH) == 0 then return { 'lost', whole(now) } end
+local there, opens = epoch()
+if not there or now < opens then return { 'lost', whole(now) } end
 
 local counted = {}
 for index = 1, #ARGV / 2 do

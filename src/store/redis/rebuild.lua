@@ -1,10 +1,10 @@
 -- Sets counters that are absent, as long as there is no epoch; begins the epoch with the last part. ARGV: the epoch or nothing,
--- how much longer counters are kept (microseconds); then for each draw: kind, until, amount, rate, window.
+-- for how long nothing is taken then, how much longer counters are kept (microseconds); then for each draw: kind, until, amount, rate, window.
 
 if redis.call('EXISTS', EPOCH) == 1 then return 'not needed' end
 
-local epoch, kept = ARGV[1], tonumber(ARGV[2])
-local FIRST, WIDTH = 3, 5
+local begins, fence, kept = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local FIRST, WIDTH = 4, 5
 
 for index = 1, (#ARGV - FIRST + 1) / WIDTH do
   local kind, till, amount, rate, window = unpack(ARGV, FIRST + (index - 1) * WIDTH, FIRST + index * WIDTH - 1)
@@ -17,5 +17,5 @@ for index = 1, (#ARGV - FIRST + 1) / WIDTH do
     write(counter, last, kept)
   end
 end
-if epoch ~= '' then redis.call('SET', EPOCH, epoch) end
+if begins ~= '' then redis.call('SET', EPOCH, begins .. ' ' .. whole(now + fence)) end
 return 'now'

@@ -2,7 +2,8 @@
 -- are kept (all in microseconds), the draws as text for who asks again; then for each draw: kind, from, until, amount,
 -- ceiling, rate, window.
 
-if redis.call('EXISTS', EPOCH) == 0 then return { 'lost', whole(now) } end
+local there, opens = epoch()
+if not there or now < opens then return { 'lost', whole(now) } end
 
 local id, lives, late, kept, written = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local FIRST, WIDTH = 6, 7
@@ -30,18 +31,5 @@ end
 if not fits then return { 'short', whole(now), standings(counters) } end
 
 local expires = now + lives
-for _, counter in ipairs(counters) do
-  drop_expired(counter)
-  local last = expires
-  if counter.kind == 'rate' then
-    pour(counter, id, counter.amount)
-    last = math.max(last, now + counter.window)
-  else
-    counter.held = plus(counter.held, counter.amount)
-    if counter.kind == 'spend' then last = math.max(last, counter.till) end
-  end
-  redis.call('ZADD', counter.holds, whole(expires), id .. ':' .. text(counter.amount))
-  write(counter, last, kept)
-end
-redis.call('SET', HOLD, whole(now) .. ' ' .. whole(expires) .. ' ' .. written, 'PX', whole(math.ceil((lives + late) / 1000)))
+put(counters, id, expires, late, kept, written)
 return { 'taken', whole(now), standings(counters), whole(expires) }

@@ -8,27 +8,6 @@ use tollgate::store::counters::{LATE, LONGEST_HOLD, LONGEST_WINDOW, MOST_DRAWS, 
 
 use super::*;
 
-/// One test a check and store.
-macro_rules! contract {
-    ($($check:ident),* $(,)?) => {
-        mod memory {
-            $(#[tokio::test] async fn $check() {
-                crate::counters::memory(async |bench| super::$check(bench).await).await;
-            })*
-        }
-        mod durable {
-            $(#[tokio::test] async fn $check() {
-                crate::counters::durable(async |bench| super::$check(bench).await).await;
-            })*
-        }
-        mod redis {
-            $(#[tokio::test] async fn $check() {
-                crate::counters::redis(async |bench| super::$check(bench).await).await;
-            })*
-        }
-    };
-}
-
 contract![
     nothing_is_counted_before_it_is_rebuilt,
     rebuilding_sets_and_never_adds,

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 
 use futures_util::{StreamExt, stream};
-use tollgate::store::counters::{LATE, Settled, Vacated};
+use tollgate::store::counters::{LATE, Restored, Settled, Vacated};
 
 use super::*;
 
@@ -92,14 +92,31 @@ impl Model {
             return Answer::Short { at, lacks };
         }
         let hold = Hold { id, draws: draws.to_vec(), at, expires: at + lives };
-        for draw in draws {
+        self.hold(&hold);
+        Answer::Taken { hold, uses: self.uses(draws, at) }
+    }
+
+    /// What putting a hold back has to do: nothing where it is known or has expired.
+    fn restore(&mut self, hold: &Hold, at: Timestamp) -> Restored {
+        if self.taken.contains_key(&hold.id) || self.ended.contains(&hold.id) {
+            return Restored::There;
+        }
+        if at >= hold.expires {
+            return Restored::Over;
+        }
+        self.hold(&Hold { at, ..hold.clone() });
+        Restored::Now(at)
+    }
+
+    fn hold(&mut self, hold: &Hold) {
+        let Hold { id, at, expires, .. } = *hold;
+        for draw in &hold.draws {
             if matches!(draw.measure, Measure::Rate { .. }) {
                 self.pour(draw, at, draw.amount.into(), id);
             }
-            self.held.push((draw.counter.clone(), id, draw.amount.into(), hold.expires));
+            self.held.push((draw.counter.clone(), id, draw.amount.into(), expires));
         }
         self.taken.insert(id, hold.clone());
-        Answer::Taken { hold, uses: self.uses(draws, at) }
     }
 
     /// What ending a hold has to answer; ends it where it was not.
@@ -210,9 +227,21 @@ async fn no_answer_differs(bench: &dyn Bench, runs: usize, seed: u64, at_once: u
         words.into_iter().for_each(|(word, times)| *seen.entry(word).or_default() += times);
     }
     if runs >= 100 {
-        for word in
-            ["taken", "again", "short", "moved", "ended", "settled", "late", "already", "vacated", "not vacated"]
-        {
+        for word in [
+            "taken",
+            "again",
+            "short",
+            "moved",
+            "ended",
+            "settled",
+            "late",
+            "already",
+            "vacated",
+            "not vacated",
+            "back",
+            "there",
+            "over",
+        ] {
             assert!(seen.get(word).copied().unwrap_or(0) >= runs / 20, "{word} too seldom: {seen:?}");
         }
     }
@@ -223,13 +252,13 @@ async fn no_answer_of(bench: &dyn Bench, run: usize, seed: u64) -> HashMap<&'sta
     let mut seen: HashMap<&str, usize> = HashMap::new();
     let mut chance = Chance(seed.wrapping_add(run as u64));
     let (mut model, mut holds, mut ids) = (Model::default(), Vec::<Hold>::new(), Vec::<Uuid>::new());
-    let mut now = bench.now().await;
+    let (mut now, epoch) = (bench.now().await, bench.epoch().await);
     for step in 0..50 {
         let place = format!("run {run} of seed {seed}, step {step}");
         if chance.next(4) == 0 {
             bench.pass(Duration::from_millis(chance.next(6))).await;
         }
-        match chance.next(11) {
+        match chance.next(13) {
             0..6 => {
                 let id = match ids.len() as u64 {
                     known @ 1.. if chance.next(15) == 0 => ids[chance.next(known) as usize],
@@ -286,6 +315,33 @@ async fn no_answer_of(bench: &dyn Bench, run: usize, seed: u64) -> HashMap<&'sta
                     Vacated::Lost => panic!("{place}: lost"),
                 };
                 assert_eq!(word == "vacated", model.vacate(hold, at), "{place}: {hold:?}");
+                *seen.entry(word).or_default() += 1;
+                now = now.max(at);
+            }
+            10 | 11 => {
+                // One that the store has lost, perhaps so long ago that it has expired; or one that it knows.
+                let hold = match holds.len() as u64 {
+                    known @ 1.. if chance.next(3) == 0 => holds[chance.next(known) as usize].clone(),
+                    _ => {
+                        let id = Uuid::from_u128((run as u128) << 64 | 1 << 32 | step);
+                        let at = now - Duration::from_millis(chance.next(12));
+                        let expires = at + Duration::from_millis(1 + chance.next(25));
+                        Hold { id, draws: draws(&mut chance, now, run), at, expires }
+                    }
+                };
+                let restored = bench.counters().restore(&hold, &epoch).await.unwrap();
+                let (word, at) = match restored {
+                    Restored::Now(at) => ("back", at),
+                    Restored::There => ("there", now),
+                    // At which moment is not told: what has expired stays so.
+                    Restored::Over => ("over", bench.now().await),
+                    Restored::Lost => panic!("{place}: lost"),
+                };
+                assert_eq!(restored, model.restore(&hold, at), "{place}: {hold:?}");
+                if word == "back" {
+                    ids.push(hold.id);
+                    holds.push(hold);
+                }
                 *seen.entry(word).or_default() += 1;
                 now = now.max(at);
             }

@@ -13,7 +13,7 @@ fn draw(counter: String, measure: Measure) -> Draw {
 #[test]
 fn what_nobody_can_ask_about_is_forgotten() {
     let mut books = Books::default();
-    books.apply(Change::Rebuild { at: at(0), known: vec![] });
+    books.apply(Change::Rebuild { at: at(0), known: vec![], fence: Duration::ZERO });
     let day = 24 * 60 * 60;
     let mut most = 0;
     for n in 0..60_000_i64 {
@@ -46,7 +46,7 @@ fn what_nobody_can_ask_about_is_forgotten() {
 #[test]
 fn a_bucket_is_kept_until_it_has_leaked() {
     let mut books = Books::default();
-    books.apply(Change::Rebuild { at: at(0), known: vec![] });
+    books.apply(Change::Rebuild { at: at(0), known: vec![], fence: Duration::ZERO });
     let day = Duration::from_secs(24 * 60 * 60);
     let draws = [Draw { amount: 10, ..draw("month".into(), Measure::Rate { window: 30 * day }) }];
     let (Answer::Taken { hold, .. }, true) = books.weigh(&draws, Uuid::nil(), day, at(0)) else { panic!("not taken") };
@@ -62,4 +62,13 @@ fn a_bucket_is_kept_until_it_has_leaked() {
     );
     books.sweep(days(63));
     assert_eq!(books.counters.len(), 0);
+}
+
+#[test]
+fn a_clock_that_goes_back_fences_nothing_off() {
+    let mut books = Books::default();
+    books.apply(Change::Rebuild { at: at(7_200), known: vec![], fence: 2 * LONGEST_FENCE });
+    let open = |second| books.is_open(at(second));
+    assert_eq!([7_200, 7_259, 7_260, 9_000].map(open), [false, false, true, true], "not longer than any fence");
+    assert_eq!([0, 3_600, 7_199].map(open), [true; 3], "before it began");
 }

@@ -38,7 +38,7 @@ fn change(journal: &mut Journal, books: &mut Books, change: Change) {
 /// A journal with a rebuild, 40 takes and 20 settles, and its books.
 fn filled(directory: &Path) -> Books {
     let (mut journal, mut books) = Journal::open(directory, at(0)).unwrap();
-    change(&mut journal, &mut books, Change::Rebuild { at: at(0), known: draws(u64::MAX >> 1) });
+    change(&mut journal, &mut books, Change::Rebuild { at: at(0), known: draws(u64::MAX >> 1), fence: Duration::ZERO });
     for n in 0..40 {
         let hold = taken(&books, u128::from(n), n, at(n as i64));
         change(&mut journal, &mut books, Change::Take(hold.clone()));

@@ -83,3 +83,54 @@ impl Book {
         self.swept = self.holds.len();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::counters::Draw;
+
+    fn hold(second: i64) -> Hold {
+        let at = Timestamp::from_second(1_795_000_000 + second).unwrap();
+        let draw = |counter: &str, measure| Draw { counter: counter.into(), measure, amount: 1, ceiling: 9 };
+        let window = Duration::from_secs(60);
+        let draws = vec![draw("rate", Measure::Rate { window }), draw("open", Measure::Open)];
+        Hold { id: Uuid::from_u128(second.unsigned_abs().into()), draws, at, expires: at + Duration::from_secs(100) }
+    }
+
+    #[tokio::test]
+    async fn what_has_ended_or_given_back_its_places_is_not_there_to_be_put_back() {
+        let (held, [first, second, third]) = (Held::default(), [1, 2, 3].map(hold));
+        [&third, &second, &first].into_iter().for_each(|hold| held.taken(hold));
+        held.ended(&second);
+        held.vacated(&third);
+        held.vacated(&second);
+        let rest = Hold { draws: third.draws[..1].to_vec(), ..third.clone() };
+        assert_eq!(held.all().await, [first.clone(), rest], "the oldest first");
+        assert_eq!([&first, &second, &third].map(|hold| held.has_places(hold)), [true, false, false]);
+    }
+
+    /// An answer that is on its way says whether a hold was open when the counters were lost.
+    #[tokio::test]
+    async fn questions_that_are_out_are_waited_for() {
+        let (held, hold) = (Held::default(), hold(1));
+        held.taken(&hold);
+        let out = held.asking().await;
+        let mut all = std::pin::pin!(held.all());
+        assert!(futures_util::poll!(all.as_mut()).is_pending());
+        held.ended(&hold);
+        drop(out);
+        assert_eq!(all.await, []);
+    }
+
+    #[test]
+    fn what_nobody_settles_is_forgotten_when_it_has_expired() {
+        let held = Held::default();
+        for second in 0..100_000 {
+            held.taken(&hold(second));
+        }
+        let left = held.book.lock().holds.len();
+        assert!((100..=2 * WORTH_SWEEPING + 1).contains(&left), "{left}");
+    }
+}

@@ -39,7 +39,7 @@ async fn used_of<const N: usize>(world: &World, ids: [&str; N]) -> Option<[u64; 
 /// Says so to all of them until each has been refused for want of room: how many were taken, and how many could not be weighed.
 async fn fill_up(worlds: &[World]) -> (Vec<(usize, String)>, usize) {
     let (mut taken, mut unweighed, mut full) = (Vec::new(), 0, vec![false; worlds.len()]);
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     while full.contains(&false) {
         assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{taken:?}, {unweighed}, {full:?}");
         for (index, world) in worlds.iter().enumerate() {

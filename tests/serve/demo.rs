@@ -136,8 +136,9 @@ fn every_line_of_the_demo_shows_what_it_says() {
 
 #[test]
 fn a_demo_has_the_defaults_for_users_that_the_environment_gives() {
-    let ask =
-        |demo: &Demo| parsed(&demo.paste(&format!("curl -s -H \"$BOB\" http://{}/api/v1/me/limits", demo.listen)));
+    // What it says first stands there before it counts: until then it answers 503, and whoever comes is to ask again.
+    let asking = "curl -s --fail --retry 30 -H \"$BOB\"";
+    let ask = |demo: &Demo| parsed(&demo.paste(&format!("{asking} http://{}/api/v1/me/limits", demo.listen)));
     assert_eq!(ask(&Demo::start())["limits"], json!([]), "the demo's policy has none");
     let told = ask(&Demo::start_with(&[("DEFAULT_USER_RPM_LIMIT", "7")]));
     let [limit] = &told["limits"].as_array().unwrap()[..] else { panic!("one limit: {told}") };

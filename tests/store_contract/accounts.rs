@@ -86,7 +86,7 @@ async fn numbers_are_told_as_they_are_stored() {
             (Bson::Double(-0.0), json!(-0.0)),
             (Bson::Double(1e300), json!(1e300)),
             (Bson::Double(f64::NAN), json!({"$numberDouble": "NaN"})),
-            (Bson::Double(f64::NEG_INFINITY), json!({"$numberDouble": "-inf"})),
+            (Bson::Double(f64::NEG_INFINITY), json!({"$numberDouble": "-Infinity"})),
             (Bson::Decimal128("0.10".parse().unwrap()), json!({"$numberDecimal": "0.10"})),
             (Bson::String("20".into()), json!("20")),
             (Bson::Null, json!(null)),

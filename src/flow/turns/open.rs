@@ -20,7 +20,8 @@ use crate::store::counters::LATE;
 /// The times of a turn.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// How long nobody reads a turn's stream before LibreChat is asked how far it is, and again between two questions.
+    /// How long nobody reads a turn's stream before LibreChat is asked how far it is, and again between two questions. The first
+    /// three questions come sooner ([`Pace::pause`]).
     pub look: Duration,
     /// How long LibreChat's rows are waited for when a turn has ended.
     pub rows: Duration,
@@ -68,6 +69,8 @@ struct State {
     first: Option<Option<Instant>>,
     /// When LibreChat may be asked next; only looked at while nobody reads.
     look: Instant,
+    /// How often it was asked since somebody read, or since the turn began.
+    asked: u32,
     /// When it was last known to run.
     alive: Instant,
     /// Nobody's token is known to ask LibreChat with, or it is not to be asked.
@@ -170,9 +173,25 @@ const LONGEST: Duration = LATE;
 /// The pauses between two tries to put a charge on the counters.
 const TRIES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
+// === impl Pace ===
+
+impl Pace {
+    /// The pause before LibreChat is asked about a turn that nobody reads, after so many questions: of what is over soon, nobody may
+    /// ever read a word, and its caller may delete the answer. So the first pauses are a twelfth, a sixth and a third of the usual one.
+    fn pause(&self, asked: u32) -> Duration {
+        self.look / (12_u32 >> asked.min(4)).max(1)
+    }
+}
+
 // === impl State ===
 
 impl State {
+    /// LibreChat was asked about it now.
+    fn asked_at(&mut self, now: Instant, pace: &Pace) {
+        self.asked = self.asked.saturating_add(1);
+        self.look = now + pace.pause(self.asked);
+    }
+
     /// Whether LibreChat can be asked about it.
     fn askable(&self) -> bool {
         !self.silent && !self.mute && !self.superseded
@@ -200,6 +219,7 @@ impl Turn {
             opened: now,
             first: None,
             look: now,
+            asked: 0,
             alive: now,
             // For the sake of an entry alone LibreChat is not asked anything more than it would be.
             silent: facts.bearer.is_none() || !facts.begun.holds(),
@@ -237,7 +257,7 @@ impl Turn {
     pub(super) fn start(&self, started: Started, now: Instant, pace: &Pace) {
         let mut state = self.state.lock();
         state.started = Some(started);
-        state.look = now + pace.look;
+        (state.asked, state.look) = (0, now + pace.pause(0));
     }
 
     /// Its conversation has been told while it runs: how it has started with that. None where it was known, or it has not started.
@@ -322,7 +342,7 @@ impl Turn {
         state.readers.retain(|other| !Arc::ptr_eq(other, reader));
         let progress = std::mem::take(&mut *reader.lock());
         state.furthest.or_further(progress);
-        (state.alive, state.look) = (now, now + pace.look);
+        (state.alive, state.asked, state.look) = (now, 0, now + pace.pause(0));
     }
 
     /// LibreChat has said how far it is.
@@ -332,7 +352,8 @@ impl Turn {
             state.first.get_or_insert(None);
         }
         state.furthest.or_further(progress);
-        (state.alive, state.look, state.doubted) = (now, now + pace.look, false);
+        (state.alive, state.doubted) = (now, false);
+        state.asked_at(now, pace);
     }
 
     /// LibreChat says that nothing runs under its name; what was `kept` of it, where that is known. Of a turn whose name another one has
@@ -392,7 +413,7 @@ impl Turn {
     pub(super) fn unasked(&self, mute: bool, now: Instant, pace: &Pace) {
         let mut state = self.state.lock();
         state.mute |= mute;
-        state.look = now + pace.look;
+        state.asked_at(now, pace);
     }
 
     /// It is over. Only the first one to say so is believed, unless he did not know how it ended. Whether that is news.

@@ -16,8 +16,8 @@ mod answers;
 mod assisted;
 pub(super) mod kept;
 
-/// By how much LibreChat's clock may be behind ours.
-const BEHIND: SignedDuration = SignedDuration::from_secs(2);
+/// By how much LibreChat's clock may differ from ours.
+const APART: SignedDuration = SignedDuration::from_secs(2);
 
 /// A row, as far as it says whose it is.
 struct Row<'a> {
@@ -51,7 +51,7 @@ impl Turns {
             let streams: Vec<Arc<str>> = turns.iter().filter_map(|turn| turn.stream()).collect();
             let streams: Vec<&str> = streams.iter().map(|stream| &**stream).collect();
             let since = turns.iter().map(|turn| turn.begun.at).min().unwrap_or(Timestamp::MAX);
-            let page = match accounts.transactions(&streams, since.saturating_sub(BEHIND).unwrap_or(since)).await {
+            let page = match accounts.transactions(&streams, since.saturating_sub(APART).unwrap_or(since)).await {
                 Ok(page) => page,
                 Err(error) => {
                     tracing::debug!(%error, "what turns used cannot be read from LibreChat's rows now");
@@ -154,7 +154,7 @@ fn only_answered(turn: &Turn, rows: &[Row<'_>]) -> Option<Box<str>> {
 /// for this turn all are.
 fn since(turn: &Turn, response: &str) -> Timestamp {
     let made = turn.begun.place.as_ref().is_some_and(|place| place.answer.as_deref() != Some(response));
-    let behind = if made { BEHIND } else { SignedDuration::ZERO };
+    let behind = if made { APART } else { SignedDuration::ZERO };
     turn.begun.at.saturating_sub(behind).unwrap_or(Timestamp::MIN)
 }
 

@@ -194,6 +194,21 @@ async fn the_rows_of_a_turn_that_nobody_heard_are_found_by_its_question() {
     .await;
 }
 
+/// It is over before the usual pause between two questions, and its caller has deleted the conversation by then.
+#[tokio::test]
+async fn a_quick_turn_whose_answer_is_deleted_at_once_pays_its_rows() {
+    with_mongod(async |mongod| {
+        let settings = "timeouts: { turn_status: 6s, turn_usage: 2s }";
+        let mut world = with_directory(POLICY, mongod, &mongod.uri).settings(settings).start().await;
+        let stream = start(&world, "hi [[words=40 delay=50]]").await;
+        let response = response_so_far(&world, &stream).await;
+        write(mongod, &world, (&stream, &response), "message", (10, Some(20_000))).await;
+        let entry = nth(&mut world, &stream, 0).await;
+        assert_eq!((&entry["source"], tokens(&entry)), (&json!("transactions"), (10, 20_000)), "{entry}");
+    })
+    .await;
+}
+
 /// What is known of the answer is that it was written, and how long it is.
 #[tokio::test]
 async fn a_call_whose_completion_is_missing_pays_for_what_was_seen() {

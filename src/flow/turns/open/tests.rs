@@ -81,6 +81,31 @@ fn a_turn_that_is_read_or_said_to_run_is_not_charged_for_however_long_it_takes()
     }
 }
 
+/// What is over soon may be deleted before anybody has read it.
+#[test]
+fn a_turn_that_nobody_reads_is_asked_about_soon_and_then_less_often() {
+    let start = Clock::system().tick();
+    let asked = |turn: &Turn, mut now: Instant| {
+        let mut pauses = Vec::new();
+        for _ in 0..6 {
+            let from = now;
+            while !turn.is_to_be_asked(now) {
+                now += Duration::from_millis(10);
+            }
+            pauses.push((now - from).as_millis());
+            turn.is_at(Progress::default(), now, &PACE);
+        }
+        (pauses, now)
+    };
+    let turn = turn(start, true);
+    let (pauses, now) = asked(&turn, start);
+    assert_eq!(pauses, [250, 500, 1000, 3000, 3000, 3000]);
+    let reader = turn.read();
+    assert!(!turn.is_to_be_asked(now + MINUTE), "somebody reads it");
+    turn.unread(&reader, now, &PACE);
+    assert_eq!(asked(&turn, now).0, pauses, "whoever read it has left");
+}
+
 #[test]
 fn a_turn_whose_token_has_ended_keeps_what_it_took() {
     let start = Clock::system().tick();

@@ -7,7 +7,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::{BEHIND, Row, spent};
+use super::{APART, Row, spent};
 use crate::flow::turns::open::RowsOf;
 use crate::flow::turns::{Turn, Turns};
 use crate::librechat::transactions::{Call, Ledger, is_complete};
@@ -16,7 +16,7 @@ impl Turns {
     /// The rows of an assistant's run among these, as [`Turns::found`] looks for those of others.
     pub(super) fn found_assisted(&self, turn: &Turn, rows: &[Row<'_>], whole: bool) -> bool {
         let Some(stream) = turn.stream() else { return false };
-        let from = turn.begun.at.saturating_sub(BEHIND).unwrap_or(Timestamp::MIN);
+        let from = turn.begun.at.saturating_sub(APART).unwrap_or(Timestamp::MIN);
         let used = self.inner.used.lock();
         let own = |row: &&Row<'_>| {
             let message = row.fields.get("context").and_then(Value::as_str) == Some("message");
@@ -65,7 +65,7 @@ impl Turns {
     fn are_of_its_end(&self, turn: &Turn, calls: &[Call], rows: &[Row<'_>]) -> bool {
         let parts = self.parts();
         let Some(Some(ago)) = turn.awaits_rows(parts.clock.tick()) else { return true };
-        let ago = SignedDuration::try_from(ago).unwrap_or(SignedDuration::MAX).saturating_add(BEHIND);
+        let ago = SignedDuration::try_from(ago).unwrap_or(SignedDuration::MAX).saturating_add(APART);
         let ended = parts.clock.now().saturating_sub(ago).unwrap_or(Timestamp::MIN);
         let is_own = |row: &Row<'_>| calls.iter().any(|call| call.rows.iter().any(|id| **id == *row.id));
         rows.iter().any(|row| row.at >= ended && is_own(row))

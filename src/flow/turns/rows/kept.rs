@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 
+use super::APART;
 use crate::flow::turns::progress::Progress;
 use crate::flow::turns::{Turn, Turns};
 use crate::librechat::placed::Answer;
@@ -54,11 +55,12 @@ impl Turns {
         })
     }
 
-    /// When it was heard that a turn has ended; none while it runs.
+    /// When a turn has ended at the latest, by any clock: it was heard before that. None while it runs.
     fn ended_at(&self, turn: &Turn) -> Option<Timestamp> {
         let parts = self.parts();
         let ago = turn.awaits_rows(parts.clock.tick())??;
-        parts.clock.now().checked_sub(SignedDuration::try_from(ago).ok()?).ok()
+        let heard = parts.clock.now().checked_sub(SignedDuration::try_from(ago).ok()?).ok()?;
+        heard.checked_add(APART).ok()
     }
 }
 

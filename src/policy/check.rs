@@ -17,7 +17,7 @@ use super::faults::{Faults, Spot};
 use super::merge::Merged;
 use super::message::{About, Message, Messages};
 use super::rules::AGENTS;
-use super::snapshot::Fallback;
+use super::snapshot::{Fallback, Mode};
 use super::written::{Endpoint, Entry, Section, Spotted};
 use crate::report::{Fault, is_invisible, nearest, quoted};
 
@@ -30,6 +30,7 @@ pub(super) fn check(merged: &Merged, faults: &mut Faults<'_>) -> Messages {
     for entry in merged.entries.values() {
         entry_name(entry, faults);
         unrestricted(entry, faults);
+        modes(merged, entry, faults);
         emptiness(merged, entry, faults);
         let mut seen: HashMap<&str, Spot> = HashMap::new();
         for endpoint in entry.endpoints() {
@@ -68,6 +69,26 @@ fn message(about: About, text: Option<&Spotted<String>>, faults: &mut Faults<'_>
     };
     faults.push(text.spot, Fault::error(codes::BAD_PLACEHOLDER, wrong.message).help(wrong.help));
     None
+}
+
+/// Nothing is enforced within what is in shadow mode.
+fn modes(merged: &Merged, entry: &Entry, faults: &mut Faults<'_>) {
+    let lists = entry.endpoints().iter().map(|endpoint| endpoint.mode.as_ref());
+    let lists = lists.chain([entry.tools.as_ref().and_then(|tools| tools.value.mode.as_ref())]);
+    let within = |outer: &str| format!("{outer} is in shadow mode, so that nothing in it is enforced");
+    let faulty = |outer: Mode, what: &str, mode: Option<&Spotted<Mode>>, faults: &mut Faults<'_>| {
+        if let (Mode::Shadow, Some(Spotted { value: Mode::Enforce, spot })) = (outer, mode) {
+            let fault = Fault::error(codes::BAD_VALUE, within(what));
+            faults.push(*spot, fault.help("remove it, and write \"mode: shadow\" only where nothing is to be refused"));
+        }
+    };
+    let entry_mode = entry.mode.as_ref();
+    faulty(merged.mode, "the whole policy", entry_mode, faults);
+    let (outer, what) = match entry.is_shadow() {
+        true => (Mode::Shadow, format!("the entry of {} {}", entry.section.noun(), quoted(&entry.name.value))),
+        false => (merged.mode, "the whole policy".to_owned()),
+    };
+    lists.for_each(|mode| faulty(outer, &what, mode, faults));
 }
 
 fn entry_name(entry: &Entry, faults: &mut Faults<'_>) {

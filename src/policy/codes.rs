@@ -28,8 +28,6 @@ codes! {
     UNKNOWN_KEY = "unknown-key";
     /// A value that is not one of the words allowed here.
     BAD_VALUE = "bad-value";
-    /// Something that this version of Tollgate does not have yet.
-    NOT_YET = "not-yet";
     /// The file does not say `version: 1`.
     VERSION_MISSING = "version-missing";
     /// The file is written for another version of the language.

@@ -48,6 +48,9 @@ pub struct Statement {
     pub models: Vec<Box<str>>,
     /// Where it is written.
     pub rule: RuleId,
+    /// Whether what it would refuse is only written down.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
 }
 
 /// What a statement is about.
@@ -109,11 +112,13 @@ pub fn explain(snapshot: &Snapshot, caller: &Caller) -> Explanation {
     statements.extend(tool_statements(&view));
     statements.extend([Surface::Agents, Surface::RemoteApi, Surface::Assistants].map(|surface| {
         let judged = view.standing(surface);
-        Statement::plain(Subject::Surface(surface.as_str()), judged.allowed, judged.rule)
+        let goes_on = !judged.allowed && view.in_force().standing(surface).allowed;
+        Statement::plain(Subject::Surface(surface.as_str()), judged.allowed, judged.rule).in_shadow(goes_on)
     }));
     statements.extend([Feature::UserKeys, Feature::Speech].map(|feature| {
         let judged = view.judge_feature(feature);
-        Statement::plain(Subject::Feature(feature.as_str()), judged.allowed, judged.rule)
+        let goes_on = !judged.allowed && view.in_force().judge_feature(feature).allowed;
+        Statement::plain(Subject::Feature(feature.as_str()), judged.allowed, judged.rule).in_shadow(goes_on)
     }));
     Explanation {
         user: caller.email.clone().or_else(|| (!caller.user.is_empty()).then(|| caller.user.as_ref().into())),
@@ -174,14 +179,16 @@ fn endpoint_statements(view: &View<'_>) -> Vec<Statement> {
 fn tool_statements(view: &View<'_>) -> Vec<Statement> {
     let mut statements: Vec<Statement> = Vec::new();
     let global = view.snapshot.tools_deny();
+    let shadow = |list: &List| view.entries().any(|rules| rules.tools.shadow && rules.tools.has(list));
     let denied = view.entries().filter_map(|rules| rules.tools.deny.as_ref()).chain(global);
-    statements.extend(denied.map(|list| Statement::of(Subject::Tools, Effect::Denies, list)));
+    statements.extend(denied.map(|list| Statement::of(Subject::Tools, Effect::Denies, list).in_shadow(shadow(list))));
     let (narrowing, unused): (Vec<_>, Vec<_>) = view
         .entries()
         .filter_map(|rules| rules.tools.allow.as_ref())
         .partition(|list| view.allowed_tools().any(|counts| std::ptr::eq(counts, *list)));
     let allows = |list: &&List| if list.models.written().is_empty() { Effect::Hides } else { Effect::Allows };
-    statements.extend(narrowing.iter().map(|list| Statement::of(Subject::Tools, allows(list), list)));
+    statements
+        .extend(narrowing.iter().map(|list| Statement::of(Subject::Tools, allows(list), list).in_shadow(shadow(list))));
     statements.extend(unused.iter().map(|list| Statement::of(Subject::Tools, Effect::Unused, list)));
     match (view.unrestricted(), narrowing.is_empty()) {
         (Some(rule), _) => statements.push(Statement::plain(Subject::Tools, true, rule)),
@@ -202,9 +209,10 @@ fn lists(view: &View<'_>, rules: &Rules, name: &str, endpoint: &Lists) -> impl I
             () if list.models.written().is_empty() => Effect::Hides,
             () => Effect::Allows,
         };
-        Statement::list(name, effect, list)
+        Statement::list(name, effect, list).in_shadow(endpoint.shadow && !unused)
     });
-    let deny = endpoint.deny.as_ref().map(|list| Statement::list(name, Effect::Denies, list));
+    let shadow = endpoint.shadow;
+    let deny = endpoint.deny.as_ref().map(|list| Statement::list(name, Effect::Denies, list).in_shadow(shadow));
     deny.into_iter().chain(allow)
 }
 
@@ -214,7 +222,8 @@ fn fallback(view: &View<'_>) -> Statement {
         Some(rule) => Statement::plain(Subject::Everything, true, rule),
         None => {
             let judged = view.unlisted();
-            Statement::plain(Subject::Everything, judged.allowed, judged.rule)
+            let goes_on = !judged.allowed && view.in_force().unrestricted().is_some();
+            Statement::plain(Subject::Everything, judged.allowed, judged.rule).in_shadow(goes_on)
         }
     }
 }
@@ -227,12 +236,17 @@ impl Statement {
     }
 
     fn of(subject: Subject, effect: Effect, list: &List) -> Self {
-        Self { subject, effect, models: list.models.written().to_vec(), rule: list.rule.clone() }
+        Self { subject, effect, models: list.models.written().to_vec(), rule: list.rule.clone(), shadow: false }
     }
 
     fn plain(subject: Subject, allowed: bool, rule: &RuleId) -> Self {
         let effect = if allowed { Effect::Allows } else { Effect::Denies };
-        Self { subject, effect, models: Vec::new(), rule: rule.clone() }
+        Self { subject, effect, models: Vec::new(), rule: rule.clone(), shadow: false }
+    }
+
+    /// The same, where what it would refuse goes on.
+    fn in_shadow(self, shadow: bool) -> Self {
+        Self { shadow, ..self }
     }
 }
 
@@ -274,7 +288,8 @@ impl Statement {
             Effect::Unused => "unused",
         };
         let models = if self.models.is_empty() { "-".to_owned() } else { self.models.join(", ") };
-        [subject, effect.to_owned(), models, self.rule.to_string()]
+        let effect = if self.shadow { format!("{effect} (shadow)") } else { effect.to_owned() };
+        [subject, effect, models, self.rule.to_string()]
     }
 }
 

@@ -65,6 +65,8 @@ pub struct Snapshot {
     features: Features,
     limits: Limits,
     defaults: Limits,
+    /// Whether any entry has a part in shadow mode.
+    trials: bool,
     limit_terms: HashMap<RuleId, Terms>,
     prices: Prices,
     output_allowance: u64,
@@ -88,29 +90,41 @@ pub(super) struct Unlisted {
 
 /// Answers a question. Pure, and quick enough for every chat request: a few look-ups for each target.
 ///
-/// The first target that is refused decides. In shadow mode the answer is [`Outcome::Shadowed`] instead of a refusal.
+/// The first target that is refused decides. What only something in shadow mode would refuse is not refused: where nothing is, the first of
+/// those decides, and the answer is [`Outcome::Shadowed`].
 pub fn decide(snapshot: &Snapshot, ask: &Ask<'_>) -> Verdict {
     let view = snapshot.view(ask.caller);
     let mut because = Vec::with_capacity(ask.targets.len());
+    let mut shadowed = None;
     for target in ask.targets {
         let judged = view.judge_target(target);
         if judged.allowed {
             because.push(judged.rule.clone());
             continue;
         }
-        let outcome = match snapshot.mode {
-            Mode::Enforce => Outcome::Deny(reason(&view, target)),
-            Mode::Shadow => Outcome::Shadowed(reason(&view, target)),
-        };
-        because.clear();
-        because.push(match target {
-            // No statement of the policy is at fault.
-            Target::Agent { part: Part::Unjudged(unjudged), .. } => RuleId::new(unjudged.code),
-            _ => judged.rule.clone(),
-        });
-        return Verdict { outcome, because };
+        match view.refuses(target) {
+            Some(refused) => {
+                let outcome = Outcome::Deny(reason(&view, target));
+                return Verdict { outcome, because: vec![deciding(target, refused.rule)] };
+            }
+            None => shadowed = shadowed.or(Some((target, judged.rule))),
+        }
     }
-    Verdict { outcome: Outcome::Allow, because }
+    match shadowed {
+        Some((target, rule)) => {
+            Verdict { outcome: Outcome::Shadowed(reason(&view, target)), because: vec![deciding(target, rule)] }
+        }
+        None => Verdict { outcome: Outcome::Allow, because },
+    }
+}
+
+/// The statement by which a target is refused.
+fn deciding(target: &Target, rule: &RuleId) -> RuleId {
+    match target {
+        // No statement of the policy is at fault.
+        Target::Agent { part: Part::Unjudged(unjudged), .. } => RuleId::new(unjudged.code),
+        _ => rule.clone(),
+    }
 }
 
 /// The reason for which a target is refused.
@@ -148,6 +162,7 @@ impl Snapshot {
         };
         let (roles, groups, users) = (section(Section::Roles), section(Section::Groups), section(Section::Users));
         let limits = |rules: &Rules| rules.tools.allow.is_some() || rules.tools.deny.is_some();
+        let trials = roles.values().chain(groups.values()).chain(users.values()).any(Rules::is_on_trial);
         let limits_tools =
             merged.tools_deny.is_some() || roles.values().chain(groups.values()).chain(users.values()).any(limits);
         let top = Limits::new(None, false, merged.limits.as_ref().map_or(&[], |limits| &limits.value));
@@ -185,6 +200,7 @@ impl Snapshot {
             features: Features::new(merged),
             limits: top,
             defaults,
+            trials,
             limit_terms,
             prices,
             output_allowance: merged.output_allowance,
@@ -218,6 +234,16 @@ impl Snapshot {
     /// Whether refusals are carried out.
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// Whether anything that the policy refuses may only be written down: all of it, or what an entry or a list in shadow mode refuses.
+    pub fn has_shadows(&self) -> bool {
+        self.mode == Mode::Shadow || self.trials
+    }
+
+    /// Whether any entry has a part in shadow mode.
+    pub(super) fn has_trials(&self) -> bool {
+        self.trials
     }
 
     /// How much the policy has.

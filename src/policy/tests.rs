@@ -12,6 +12,7 @@ mod narrowing;
 mod prices;
 pub(crate) mod random;
 mod semantics;
+mod shadow;
 mod shipped;
 mod size;
 mod together;

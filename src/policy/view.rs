@@ -23,6 +23,8 @@ pub struct View<'a> {
     users: [Option<&'a Rules>; 2],
     groups: Groups<'a>,
     role: Option<&'a Rules>,
+    /// What of these entries refuses, where a part of any is in shadow mode.
+    in_force: Option<Box<View<'a>>>,
 }
 
 /// The caller's groups that have an entry. The first few need no allocation.
@@ -44,12 +46,34 @@ pub(super) struct Judged<'a> {
 impl<'a> View<'a> {
     pub(super) fn new(snapshot: &'a Snapshot, caller: &Caller) -> Self {
         let by_email = caller.email.as_deref().and_then(|email| snapshot.user(email));
-        Self {
+        let mut view = Self {
             snapshot,
             users: [snapshot.user(&caller.user), by_email],
             groups: caller.groups.iter().filter_map(|group| snapshot.group(group)).collect(),
             role: snapshot.role(&caller.role),
+            in_force: None,
+        };
+        if snapshot.has_trials() && view.entries().any(Rules::is_on_trial) {
+            view.in_force = Some(Box::new(Self {
+                snapshot,
+                users: view.users.map(|rules| rules.map(Rules::in_force)),
+                groups: view.groups.iter().map(Rules::in_force).collect(),
+                role: view.role.map(Rules::in_force),
+                in_force: None,
+            }));
         }
+        view
+    }
+
+    /// What is not in shadow mode, for this caller.
+    pub(super) fn in_force(&self) -> &Self {
+        self.in_force.as_deref().unwrap_or(self)
+    }
+
+    /// Whether the caller is refused this, and by which statement: shadow mode refuses nothing.
+    pub(super) fn refuses(&self, target: &Target) -> Option<Judged<'a>> {
+        let refused = || Some(self.in_force().judge_target(target)).filter(|judged| !judged.allowed);
+        if self.snapshot.mode() == Mode::Shadow { None } else { refused() }
     }
 
     /// Judges one model of one endpoint, without regard to shadow mode.
@@ -206,27 +230,28 @@ impl<'a> View<'a> {
 
 impl Sight for View<'_> {
     fn model(&self, endpoint: &str, model: &str) -> bool {
-        self.snapshot.mode() == Mode::Shadow || self.judge(endpoint, model).allowed
+        self.snapshot.mode() == Mode::Shadow || self.in_force().judge(endpoint, model).allowed
     }
 
     fn surface(&self, surface: Surface) -> bool {
-        self.snapshot.mode() == Mode::Shadow || self.standing(surface).allowed
+        self.snapshot.mode() == Mode::Shadow || self.in_force().standing(surface).allowed
     }
 
     fn agents(&self) -> bool {
-        self.snapshot.mode() == Mode::Shadow || self.judge_agents().allowed
+        self.snapshot.mode() == Mode::Shadow || self.in_force().judge_agents().allowed
     }
 
     fn target(&self, target: &Target) -> bool {
-        self.snapshot.mode() == Mode::Shadow || self.judge_target(target).allowed
+        self.refuses(target).is_none()
     }
 
     fn everything(&self) -> bool {
-        self.snapshot.mode() == Mode::Shadow || self.openness().is_some()
+        self.snapshot.mode() == Mode::Shadow || self.in_force().openness().is_some()
     }
 
     fn every_agent(&self) -> bool {
-        self.snapshot.mode() == Mode::Shadow || (self.openness().is_some() && !self.limits_tools())
+        let view = self.in_force();
+        self.snapshot.mode() == Mode::Shadow || (view.openness().is_some() && !view.limits_tools())
     }
 }
 

@@ -98,6 +98,8 @@ pub struct Entry {
     pub name: Spotted<String>,
     /// `unrestricted:`
     pub unrestricted: Option<Spotted<bool>>,
+    /// `mode:`
+    pub mode: Option<Spotted<Mode>>,
     /// `endpoints:`, with its key's place.
     pub endpoints: Option<Spotted<Vec<Endpoint>>>,
     /// `tools:`, with its key's place.
@@ -119,6 +121,8 @@ pub struct Endpoint {
     pub models: Option<Names>,
     /// `deny:`, with its key's place.
     pub deny: Option<Names>,
+    /// `mode:`
+    pub mode: Option<Spotted<Mode>>,
 }
 
 /// Which tools may be used.
@@ -128,6 +132,8 @@ pub struct Tools {
     pub allow: Option<Names>,
     /// `deny:`, with its key's place.
     pub deny: Option<Names>,
+    /// `mode:`
+    pub mode: Option<Spotted<Mode>>,
 }
 
 // === impl Section ===
@@ -171,10 +177,20 @@ impl Entry {
         }
     }
 
+    /// Whether it says `mode: shadow`.
+    pub fn is_shadow(&self) -> bool {
+        is_shadow(self.mode.as_ref())
+    }
+
     /// Whether it says `unrestricted: true`.
     pub fn is_unrestricted(&self) -> bool {
         self.unrestricted.as_ref().is_some_and(|unrestricted| unrestricted.value)
     }
+}
+
+/// Whether a `mode:` says `shadow`.
+pub(super) fn is_shadow(mode: Option<&Spotted<Mode>>) -> bool {
+    mode.is_some_and(|mode| mode.value == Mode::Shadow)
 }
 
 // === impl Endpoint ===

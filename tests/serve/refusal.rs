@@ -386,6 +386,35 @@ async fn in_shadow_mode_everything_goes_on_and_is_recorded() {
     assert_eq!((&entry["decision"], &entry["rules"]), (&json!("shadow"), &json!(["surface.remote_api"])));
 }
 
+/// One endpoint's list is tried out while all else is in force.
+#[tokio::test]
+async fn a_list_in_shadow_mode_refuses_and_hides_nothing_and_is_recorded() {
+    let policy = "version: 1\nroles:\n  USER:\n    endpoints:\n      openAI: { models: [gpt-4o-mini], mode: shadow }\n      \
+                  custom: { MindRoom: { models: [mindroom-basic] } }\n";
+    let mut world = World::with(policy).start().await;
+    let (list, custom) = ("roles.USER.endpoints.openAI.models", "roles.USER.endpoints.custom.MindRoom.models");
+    for (endpoint, model, decision, rule) in [
+        ("openAI", "gpt-4o", "shadow", list),
+        ("openAI", "gpt-4o-mini", "allow", list),
+        ("MindRoom", "mindroom-large", "deny", custom),
+    ] {
+        let answer = say(&world, "Bob", &turn(endpoint, model)).await;
+        assert_eq!(answer.status, if decision == "deny" { 403 } else { 200 }, "{model}: {}", answer.text());
+        let of = |entry: &Value| entry["kind"] == "audit" && entry["metadata"]["model"] == model;
+        let entry = world.entry("the decision", of).await;
+        assert_eq!((&entry["decision"], &entry["rules"]), (&json!(decision), &json!([rule])), "{model}");
+    }
+    assert_eq!(called(&world), ["openAI|gpt-4o", "openAI|gpt-4o-mini"]);
+    for (decision, count) in [("allow", "1"), ("shadow", "1"), ("deny", "1")] {
+        let series = format!("tollgate_decisions_total{{decision=\"{decision}\"}}");
+        assert_eq!(world.metric(&series).await, count, "{series}");
+    }
+    let bob = world.bearer("Bob");
+    let shown = get(world.addr, "/api/models", &[("authorization", &bob)]).await.json();
+    let all = get(world.stand_in.addr(), "/api/models", &[("authorization", &bob)]).await.json();
+    assert_eq!((&shown["openAI"], &shown["MindRoom"]), (&all["openAI"], &json!(["mindroom-basic"])));
+}
+
 #[tokio::test]
 async fn what_the_policy_does_not_name_follows_unlisted() {
     let named = "roles: { USER: { endpoints: { openAI: { models: [gpt-4o-mini] } } } }\n";

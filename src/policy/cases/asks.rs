@@ -107,7 +107,7 @@ fn keys(node: &Node, faults: &mut Faults<'_>) -> Keys {
             "tool" => keys.tool = text(node, "a tool", faults),
             "feature" => keys.feature = word(key, node, &FEATURES, faults).map(|word| word.value),
             "surface" => keys.surface = word(key, node, &SURFACES, faults).map(|word| word.value),
-            _ => stray(key, KEYS, &[], faults),
+            _ => stray(key, KEYS, faults),
         }
     }
     keys

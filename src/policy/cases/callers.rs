@@ -64,7 +64,7 @@ fn caller(name: Option<&str>, node: &Node, faults: &mut Faults<'_>) -> Option<As
             "email" => email = text(node, "an e-mail address", faults).and_then(|of| address(&of, faults)),
             "id" => id = text(node, "a user id", faults).and_then(|of| user_id(&of, faults)),
             "claims" => claims = self::claims(key, node, faults),
-            _ => stray(key, KEYS, &[], faults),
+            _ => stray(key, KEYS, faults),
         }
     }
     (faults.count() == before).then(|| Asker {
@@ -104,7 +104,7 @@ fn claims(key: &Key, node: &Node, faults: &mut Faults<'_>) -> Option<Plain> {
     let entries = mapping(node, "\"claims\"", faults)?;
     for (key, node) in entries {
         if !TOKENS.contains(&key.name.as_str()) {
-            stray(key, TOKENS, &[], faults);
+            stray(key, TOKENS, faults);
         } else if !matches!(node.value, Value::Map(_)) {
             let fault = wrong_type(&quoted(&key.name), "a mapping", &node.value);
             faults.push(

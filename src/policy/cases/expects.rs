@@ -51,7 +51,7 @@ fn keys(entries: &Entries, verdict: Option<Expected>, known: &Known<'_>, faults:
                 let groups = list_of_texts(key, node, "a group", "[students, staff]", faults);
                 expects.groups = groups.map(|groups| groups.into_iter().map(|group| group.value.into()).collect());
             }
-            _ => stray(key, KEYS, &[], faults),
+            _ => stray(key, KEYS, faults),
         }
     }
     expects

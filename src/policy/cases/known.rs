@@ -19,7 +19,10 @@ use crate::report::{Fault, nearest, quoted};
 
 /// The rules and limits of a policy by their names.
 pub(super) struct Known<'a> {
+    /// Whether the whole policy refuses nothing.
     shadow: bool,
+    /// Whether any of it does.
+    shadows: bool,
     /// Whether any limit refuses what does not fit, or only records it.
     limits: [bool; 2],
     rules: HashMap<&'a str, (&'a RuleId, &'a Says)>,
@@ -38,6 +41,7 @@ impl<'a> Known<'a> {
         let has = |mode| by_id.values().any(|(_, limiting)| limiting.mode == mode);
         Self {
             shadow: policy.mode() == Mode::Shadow,
+            shadows: policy.has_shadows(),
             limits: [has(Mode::Enforce), has(Mode::Shadow)],
             rules: statements.iter().map(|of| (of.rule.as_str(), (&of.rule, &of.says))).collect(),
             by_id,
@@ -93,10 +97,8 @@ impl<'a> Known<'a> {
             Expected::Deny => None,
             Expected::Limit if refusing => None,
             Expected::Limit => Some(("the policy has no limit that refuses", "expect allow, deny or shadow")),
-            Expected::Shadow if self.shadow || recording => None,
-            Expected::Shadow => {
-                Some(("neither the policy nor any of its limits is in shadow mode", "expect allow, deny or limit"))
-            }
+            Expected::Shadow if self.shadows || recording => None,
+            Expected::Shadow => Some(("nothing in the policy is in shadow mode", "expect allow, deny or limit")),
         }
     }
 

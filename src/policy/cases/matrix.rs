@@ -82,7 +82,7 @@ fn keys<'n>(node: &'n Node, faults: &mut Faults<'_>) -> Keys<'n> {
             "callers" => keys.callers = filled(key, node, "a caller", "[student, teacher]", faults),
             "models" => keys.models = filled(key, node, "a model", "[openAI|gpt-4o-mini]", faults),
             "allow" => keys.allow = Some((key, node)),
-            _ => stray(key, KEYS, &[], faults),
+            _ => stray(key, KEYS, faults),
         }
     }
     for wanted in KEYS {

@@ -62,7 +62,7 @@ pub(super) fn file(source: usize, text: &str, known: &Known<'_>, cases: &mut Cas
             "version" | "cases" | "matrix" => {}
             "now" => common.now = moment(key, node, faults),
             "callers" => common.callers = callers(node, faults),
-            _ => stray(key, FILE_KEYS, &[], faults),
+            _ => stray(key, FILE_KEYS, faults),
         }
     }
     let mut written = 0;
@@ -104,7 +104,7 @@ fn case(node: &Node, common: &Common<'_>, cases: &mut Cases, faults: &mut Faults
                 needs_clock = Some(key.spot);
             }
             "expect" => expected = expects(key, node, common.known, faults),
-            _ => stray(key, CASE_KEYS, &[], faults),
+            _ => stray(key, CASE_KEYS, faults),
         }
     }
     for wanted in ["name", "caller", "asks", "expect"] {
@@ -154,7 +154,7 @@ fn tokens(node: &Node, takes: &mut Takes, faults: &mut Faults<'_>) {
             "cache_write" => &mut tokens.cache_write,
             "output" => &mut tokens.output,
             _ => {
-                stray(key, TOKEN_KEYS, &[], faults);
+                stray(key, TOKEN_KEYS, faults);
                 continue;
             }
         };

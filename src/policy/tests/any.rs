@@ -102,14 +102,15 @@ fn entry(per: &'static [&'static str]) -> impl Strategy<Value = Value> {
         (option::of(names(&["web_search", "x_mcp_y"], &["*"])), option::of(names(&["shell", "*_mcp_z"], &["*"])))
             .prop_map(|(allow, deny)| object(vec![("allow", allow), ("deny", deny)]));
     (
+        option::weighted(0.15, words(&["enforce", "shadow"], &["off"])),
         proptest::bool::weighted(0.15),
         option::weighted(0.8, endpoints()),
         option::weighted(0.15, tools),
         option::weighted(0.3, limits),
     )
-        .prop_map(|(open, endpoints, tools, limits)| match open {
-            true => object(vec![("unrestricted", Some(true.into())), ("limits", limits)]),
-            false => object(vec![("endpoints", endpoints), ("tools", tools), ("limits", limits)]),
+        .prop_map(|(mode, open, endpoints, tools, limits)| match open {
+            true => object(vec![("unrestricted", Some(true.into())), ("mode", mode), ("limits", limits)]),
+            false => object(vec![("mode", mode), ("endpoints", endpoints), ("tools", tools), ("limits", limits)]),
         })
 }
 

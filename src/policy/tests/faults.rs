@@ -82,7 +82,7 @@ const CASES: &[(&str, &[&str])] = &[
     ),
     ("prices: { librechat: yes }", &["wrong-type 2:22"]),
     ("prices: { librechat: { input: 1, output: 1 } }", &["wrong-type 2:22"]),
-    ("roles: { USER: { unrestricted: true, mode: shadow } }", &["not-yet 2:38"]),
+    ("roles: { USER: { unrestricted: true, mode: off } }", &["bad-value 2:44"]),
     // Mappings of claims.
     ("role_mapping: { claim: a }", &["wrong-type 2:15"]),
     ("role_mapping:", &["wrong-type 2:1"]),
@@ -548,7 +548,7 @@ roles:
         models: [gpt-4o, 'gpt-*-preview']
         deny: ['*-preview']
       MindRoom: { models: [mindroom-basic] }
-    mode: shadow
+    mode: shadwo
 messages: { model_denied: 'Ask for {modle}' }
 ";
     let report = compile(&[source("policies/p.yaml", text)]).unwrap_err();
@@ -577,13 +577,13 @@ error[unknown-endpoint]: there is no built-in endpoint \"MindRoom\"
   |
   = help: if it is a custom endpoint, put it under \"custom:\"; built in are openAI, azureOpenAI, google, anthropic, bedrock, assistants, azureAssistants, agents
 
-error[not-yet]: this version of Tollgate does not have \"mode\" here
- --> policies/p.yaml:9:5
+error[bad-value]: \"mode\" must be enforce or shadow
+ --> policies/p.yaml:9:11
   |
-9 |     mode: shadow
-  |     ^^^^
+9 |     mode: shadwo
+  |           ^^^^^^
   |
-  = help: remove it: a rule that nobody enforces is worse than none
+  = help: did you mean \"shadow\"?
 
 error[bad-placeholder]: unknown placeholder \"modle\"
   --> policies/p.yaml:10:27

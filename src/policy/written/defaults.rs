@@ -19,7 +19,7 @@ pub(super) fn defaults(node: &Node, faults: &mut Faults<'_>) -> Option<Spotted<V
     for (key, node) in mapping(node, "\"defaults\"", faults)? {
         match key.name.as_str() {
             "user" => written = user(key, node, faults),
-            _ => stray(key, &["user"], &[], faults),
+            _ => stray(key, &["user"], faults),
         }
     }
     written
@@ -31,7 +31,7 @@ fn user(section: &Key, node: &Node, faults: &mut Faults<'_>) -> Option<Spotted<V
     let mut limits = Vec::with_capacity(entries.len());
     for (key, node) in entries {
         match Default::ALL.into_iter().find(|default| default.as_str() == key.name) {
-            None => stray(key, &known, &[], faults),
+            None => stray(key, &known, faults),
             Some(Default::Budget) => limits.extend(budget(key, node, faults)),
             Some(default) => {
                 let ceiling = amount(default.measure(), key, node, faults);
@@ -54,7 +54,7 @@ fn budget(section: &Key, node: &Node, faults: &mut Faults<'_>) -> Option<Written
             "cost" => cost = amount(Measure::Cost, key, node, faults),
             "window" => period = window(key, node, faults),
             "timezone" => zone = timezone(node, faults),
-            _ => stray(key, &["cost", "window", "timezone"], &[], faults),
+            _ => stray(key, &["cost", "window", "timezone"], faults),
         }
     }
     if faults.count() == before {

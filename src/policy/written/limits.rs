@@ -2,7 +2,7 @@
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
-use super::read::{mapping, names, stray, text, truth, word, wrong_type};
+use super::read::{MODES, mapping, names, stray, text, truth, word, wrong_type};
 use super::{Names, Spotted};
 use crate::policy::amount::{self, Period};
 use crate::policy::codes;
@@ -150,13 +150,13 @@ fn keys(node: &Node, faults: &mut Faults<'_>) -> Keys {
             "on_failure" => keys.on_failure = on_failure(key, node, faults),
             "strict" => keys.strict = truth(key, node, faults),
             "warn_at" => keys.warn_at = percent(key, node, faults),
-            "mode" => keys.mode = word(key, node, &[("enforce", Mode::Enforce), ("shadow", Mode::Shadow)], faults),
+            "mode" => keys.mode = word(key, node, MODES, faults),
             name => match Measure::ALL.into_iter().find(|measure| measure.as_str() == name) {
                 Some(measure) => {
                     let ceiling = amount(measure, key, node, faults);
                     keys.amounts.push((Spotted { value: measure, spot: key.spot }, ceiling));
                 }
-                None => stray(key, KEYS, &[], faults),
+                None => stray(key, KEYS, faults),
             },
         }
     }
@@ -261,7 +261,7 @@ fn on_failure(key: &Key, node: &Node, faults: &mut Faults<'_>) -> Option<OnFailu
     for (key, node) in entries {
         match key.name.as_str() {
             "local_share" => share = percent(key, node, faults).map(OnFailure::LocalShare),
-            _ => stray(key, &["local_share"], &[], faults),
+            _ => stray(key, &["local_share"], faults),
         }
     }
     if entries.is_empty() {

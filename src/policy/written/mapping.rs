@@ -60,7 +60,7 @@ fn rule(node: &Node, known: &[&str], faults: &mut Faults<'_>) -> Keys {
     let mut keys = Keys::default();
     for (key, node) in mapping(node, "a rule of a mapping", faults).unwrap_or_default() {
         match key.name.as_str() {
-            name if !known.contains(&name) => stray(key, known, &[], faults),
+            name if !known.contains(&name) => stray(key, known, faults),
             "claim" => keys.claim = text(node, "a claim", faults),
             "token" => keys.token = word(key, node, &TokenKind::WORDS, faults),
             "has" => keys.has = text(node, "the value of a claim", faults),

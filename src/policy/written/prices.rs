@@ -66,7 +66,7 @@ fn price(key: &Key, node: &Node, faults: &mut Faults<'_>) -> Option<Price> {
             "cached_input" => &mut cached_input,
             "cache_write" => &mut cache_write,
             _ => {
-                stray(key, KEYS, &[], faults);
+                stray(key, KEYS, faults);
                 continue;
             }
         };

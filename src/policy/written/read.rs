@@ -32,12 +32,12 @@ const FILE_KEYS: &[&str] = &[
 ];
 /// Whether something that nothing else decides is open.
 const OPEN_OR_NOT: &[(&str, Fallback)] = &[("allow", Fallback::Allow), ("deny", Fallback::Deny)];
-const ENTRY_KEYS: &[&str] = &["unrestricted", "endpoints", "tools", "limits"];
-const ENDPOINT_KEYS: &[&str] = &["models", "deny"];
-const TOOLS_KEYS: &[&str] = &["allow", "deny"];
+/// Whether what is refused is refused, or only written down.
+pub(super) const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("shadow", Mode::Shadow)];
+const ENTRY_KEYS: &[&str] = &["unrestricted", "mode", "endpoints", "tools", "limits"];
+const ENDPOINT_KEYS: &[&str] = &["models", "deny", "mode"];
+const TOOLS_KEYS: &[&str] = &["allow", "deny", "mode"];
 const AGENTS_KEYS: &[&str] = &["parameters", "tools"];
-/// What a later version will have. Silence about it would be a promise that is not kept.
-const ENTRY_KEYS_TO_COME: &[&str] = &["mode"];
 
 /// The keys of a mapping and what stands behind them.
 pub(in crate::policy) type Entries = [(Key, Node)];
@@ -55,7 +55,7 @@ pub(in crate::policy) fn read(source: usize, root: &Node, faults: &mut Faults<'_
     for (key, node) in entries {
         match key.name.as_str() {
             "version" => {}
-            "mode" => file.mode = word(key, node, &[("enforce", Mode::Enforce), ("shadow", Mode::Shadow)], faults),
+            "mode" => file.mode = word(key, node, MODES, faults),
             "unlisted" => unlisted(node, &mut file, faults),
             "messages" => messages(node, &mut file, faults),
             "agents" => agents(node, &mut file, faults),
@@ -71,7 +71,7 @@ pub(in crate::policy) fn read(source: usize, root: &Node, faults: &mut Faults<'_
             "prices" => prices::prices(key, node, &mut file, faults),
             name => match Section::ALL.into_iter().find(|section| section.as_str() == name) {
                 Some(section) => section_entries(section, node, &mut file.entries, faults),
-                None => stray(key, FILE_KEYS, &[], faults),
+                None => stray(key, FILE_KEYS, faults),
             },
         }
     }
@@ -99,7 +99,7 @@ fn unlisted(node: &Node, file: &mut File, faults: &mut Faults<'_>) {
         match key.name.as_str() {
             "endpoint" => file.unlisted_endpoint = word(key, node, OPEN_OR_NOT, faults),
             "role" => file.unlisted_role = word(key, node, OPEN_OR_NOT, faults),
-            _ => stray(key, &["endpoint", "role"], &[], faults),
+            _ => stray(key, &["endpoint", "role"], faults),
         }
     }
 }
@@ -108,7 +108,7 @@ fn assistants(node: &Node, file: &mut File, faults: &mut Faults<'_>) {
     for (key, node) in mapping(node, "\"assistants\"", faults).unwrap_or_default() {
         match key.name.as_str() {
             "enabled" => file.assistants = truth(key, node, faults),
-            _ => stray(key, &["enabled"], &[], faults),
+            _ => stray(key, &["enabled"], faults),
         }
     }
 }
@@ -117,7 +117,7 @@ fn system_models(node: &Node, file: &mut File, faults: &mut Faults<'_>) {
     for (key, node) in mapping(node, "\"system_models\"", faults).unwrap_or_default() {
         match key.name.as_str() {
             "speech" => file.speech = word(key, node, OPEN_OR_NOT, faults),
-            _ => stray(key, &["speech"], &[], faults),
+            _ => stray(key, &["speech"], faults),
         }
     }
 }
@@ -127,7 +127,7 @@ fn messages(node: &Node, file: &mut File, faults: &mut Faults<'_>) {
         match key.name.as_str() {
             "model_denied" => file.model_denied = text(node, "a message", faults),
             "limit_reached" => file.limit_reached = text(node, "a message", faults),
-            _ => stray(key, &["model_denied", "limit_reached"], &[], faults),
+            _ => stray(key, &["model_denied", "limit_reached"], faults),
         }
     }
 }
@@ -137,7 +137,7 @@ fn agents(node: &Node, file: &mut File, faults: &mut Faults<'_>) {
         match key.name.as_str() {
             "parameters" => file.agent_parameters = only(key, node, "allow", "a parameter", faults),
             "tools" => file.tools_deny = only(key, node, "deny", "a tool", faults),
-            _ => stray(key, AGENTS_KEYS, &[], faults),
+            _ => stray(key, AGENTS_KEYS, faults),
         }
     }
 }
@@ -146,7 +146,7 @@ fn remote_api(section: &Key, node: &Node, file: &mut File, faults: &mut Faults<'
     for (key, node) in mapping(node, "\"remote_api\"", faults).unwrap_or_default() {
         match key.name.as_str() {
             "enabled" => file.remote_api = truth(key, node, faults),
-            _ => stray(key, &["enabled"], &[], faults),
+            _ => stray(key, &["enabled"], faults),
         }
     }
     if matches!(&node.value, Value::Map(entries) if entries.is_empty()) {
@@ -164,7 +164,7 @@ fn only(section: &Key, node: &Node, wanted: &str, item: &str, faults: &mut Fault
         if key.name == wanted {
             list = names(key, node, item, faults);
         } else {
-            stray(key, &[wanted], &[], faults);
+            stray(key, &[wanted], faults);
         }
     }
     if entries.is_empty() {
@@ -180,7 +180,8 @@ fn tools(section: &Key, node: &Node, faults: &mut Faults<'_>) -> Option<Spotted<
         match key.name.as_str() {
             "allow" => tools.allow = names(key, node, "a tool", faults),
             "deny" => tools.deny = names(key, node, "a tool", faults),
-            _ => stray(key, TOOLS_KEYS, &[], faults),
+            "mode" => tools.mode = word(key, node, MODES, faults),
+            _ => stray(key, TOOLS_KEYS, faults),
         }
     }
     if entries.is_empty() {
@@ -207,6 +208,7 @@ fn entry(section: Section, key: &Key, node: &Node, faults: &mut Faults<'_>) -> E
         section,
         name: named(key),
         unrestricted: None,
+        mode: None,
         endpoints: None,
         tools: None,
         limits: None,
@@ -220,10 +222,11 @@ fn entry(section: Section, key: &Key, node: &Node, faults: &mut Faults<'_>) -> E
     for (key, node) in mapping(node, &what, faults).unwrap_or_default() {
         match key.name.as_str() {
             "unrestricted" => entry.unrestricted = truth(key, node, faults),
+            "mode" => entry.mode = word(key, node, MODES, faults),
             "endpoints" => entry.endpoints = Some(Spotted { value: endpoints(node, faults), spot: key.spot }),
             "tools" => entry.tools = tools(key, node, faults),
             "limits" => entry.limits = limits::of_entry(key, node, faults),
-            _ => stray(key, ENTRY_KEYS, ENTRY_KEYS_TO_COME, faults),
+            _ => stray(key, ENTRY_KEYS, faults),
         }
     }
     entry.sound = faults.count() == faults_before;
@@ -245,13 +248,14 @@ fn endpoints(node: &Node, faults: &mut Faults<'_>) -> Vec<Endpoint> {
 }
 
 fn endpoint(key: &Key, custom: bool, node: &Node, faults: &mut Faults<'_>) -> Endpoint {
-    let mut endpoint = Endpoint { name: named(key), custom, models: None, deny: None };
+    let mut endpoint = Endpoint { name: named(key), custom, models: None, deny: None, mode: None };
     let what = format!("endpoint {}", quoted(&key.name));
     for (key, node) in mapping(node, &what, faults).unwrap_or_default() {
         match key.name.as_str() {
             "models" => endpoint.models = names(key, node, "a model", faults),
             "deny" => endpoint.deny = names(key, node, "a model", faults),
-            _ => stray(key, ENDPOINT_KEYS, &[], faults),
+            "mode" => endpoint.mode = word(key, node, MODES, faults),
+            _ => stray(key, ENDPOINT_KEYS, faults),
         }
     }
     endpoint
@@ -327,16 +331,8 @@ pub(in crate::policy) fn word<T: Copy>(
 }
 
 /// A key that does not belong where it stands.
-pub(in crate::policy) fn stray(key: &Key, known: &[&str], to_come: &[&str], faults: &mut Faults<'_>) {
+pub(in crate::policy) fn stray(key: &Key, known: &[&str], faults: &mut Faults<'_>) {
     let name = quoted(&key.name);
-    if to_come.contains(&key.name.as_str()) {
-        let message = format!("this version of Tollgate does not have {name} here");
-        faults.push(
-            key.spot,
-            Fault::error(codes::NOT_YET, message).help("remove it: a rule that nobody enforces is worse than none"),
-        );
-        return;
-    }
     let help = match nearest(&key.name, known.iter().copied()) {
         Some(word) => format!("did you mean {}?", quoted(word)),
         None => format!("known here: {}", known.join(", ")),

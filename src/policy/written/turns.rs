@@ -25,7 +25,7 @@ pub(super) fn turns(section: &Key, node: &Node, file: &mut File, faults: &mut Fa
                 let help = "write what every model can write in one answer: 4k";
                 file.strict_output = answer(key, node, "a bound of answers", help, faults);
             }
-            _ => stray(key, &KEYS, &[], faults),
+            _ => stray(key, &KEYS, faults),
         }
     }
     if matches!(&node.value, Value::Map(entries) if entries.is_empty()) {

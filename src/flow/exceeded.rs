@@ -90,7 +90,7 @@ impl Exceeded {
             retry_after: match room {
                 Room::Soon => Some(SOON),
                 Room::At(_) => wait.map(|seconds| u32::try_from(seconds.max(1)).unwrap_or(u32::MAX)),
-                Room::Never => None,
+                Room::Never | Room::Closed => None,
             },
             resets_at,
             rules: shorts.iter().map(|short| short.charge.rule.clone()).collect(),

@@ -16,6 +16,8 @@ pub enum Room {
     At(Timestamp),
     /// Not for this request.
     Never,
+    /// For no request: the limit allows nothing.
+    Closed,
 }
 
 // === impl Room ===
@@ -24,14 +26,15 @@ impl Room {
     /// When there is room for a charge that does not fit now.
     pub fn of(charge: &Charge, lack: &Lack) -> Self {
         match lack.resets {
+            _ if charge.ceiling == 0 => Self::Closed,
             _ if charge.never_fits() => Self::Never,
             Some(moment) => Self::At(moment),
             None => Self::Soon,
         }
     }
 
-    /// What several limits are sorted by, stably: the first one decides. What resets last comes first; the order of charges holds
-    /// among equals.
+    /// What several limits are sorted by, stably: the first one decides. What resets last comes first, and before that what no other
+    /// request could change; the order of charges holds among equals.
     pub fn last_first(self) -> Reverse<Self> {
         Reverse(self)
     }
@@ -40,7 +43,7 @@ impl Room {
     pub fn moment(self) -> Option<Timestamp> {
         match self {
             Self::At(moment) => Some(moment),
-            Self::Soon | Self::Never => None,
+            Self::Soon | Self::Never | Self::Closed => None,
         }
     }
 }

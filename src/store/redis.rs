@@ -12,9 +12,12 @@
 //! - `held:NAME`: the open holds, a sorted set by expiry.
 //! - `hold:ID`: what was taken, or that it has ended, until nobody can settle it any more.
 //!
+//! Behind each name stands `@aof` where the server keeps an append-only file, else `@` and the id of its run: a server that starts again
+//! from a snapshot has older counters than it had, and so they are lost, and rebuilt.
+//!
 //! One server, with replicas or without, no cluster; and one that evicts no keys to make room, for a counter that was
-//! evicted begins at nothing. Both are checked on connecting. Redis copies to its replicas and its disk afterwards: a server
-//! that fails takes along what it had not copied.
+//! evicted begins at nothing. Both are checked on connecting. Redis copies to its replicas and its append-only file afterwards: a server
+//! that has one and fails takes along what it had not copied.
 //!
 //! Every call ends within the patience that was handed in.
 

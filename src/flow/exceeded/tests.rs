@@ -120,6 +120,8 @@ fn of_several_limits_the_one_that_resets_last_decides_and_all_are_named() {
         // Nobody knows when a turn ends; what never fits outlasts all.
         (vec![("parallel", 0, None), ("rpm", 0, soon)], vec!["rpm", "parallel"], Some(30)),
         (vec![("rpm", 0, soon), ("small", 10, soon), ("budget", 0, late)], vec!["small", "budget", "rpm"], None),
+        // A shorter request would be refused by it all the same.
+        (vec![("small", 10, soon), ("closed", 0, None)], vec!["closed", "small"], None),
     ] {
         let told = told(&policy, &short);
         assert_eq!((rules(&told), told.retry_after()), (expected, retry_after), "{short:?}");

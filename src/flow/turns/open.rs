@@ -159,6 +159,8 @@ pub(super) struct RowsOf {
     pub(super) ids: Vec<Box<str>>,
     /// Whether no call of the answer lacks one of its two rows, and there are any.
     pub(super) complete: bool,
+    /// Whether these are as many calls as the turn was seen to make.
+    pub(super) all: bool,
     /// Whether there is nothing of a title to wait for.
     pub(super) titled: bool,
 }
@@ -541,6 +543,11 @@ impl Turn {
         state.furthest.or_kept(progress);
     }
 
+    /// Whether LibreChat keeps its answer as one that was finished.
+    pub(super) fn is_kept_whole(&self) -> bool {
+        self.state.lock().kept
+    }
+
     /// What may be its answer, as far as that was looked for.
     pub(super) fn answers(&self) -> Vec<Box<str>> {
         self.state.lock().answers.clone()
@@ -556,7 +563,7 @@ impl Turn {
             Phase::Running { rows } => (End::Gone, true, rows),
             Phase::Dropped | Phase::Billed { .. } | Phase::Over => return None,
         };
-        let complete = rows.complete && (rows.titled || titled) && rows.ids.len() == looked.found;
+        let complete = rows.complete && rows.all && (rows.titled || titled) && rows.ids.len() == looked.found;
         looked.found = rows.ids.len();
         state.rows = rows;
         complete.then_some(end)
@@ -583,6 +590,13 @@ impl Turn {
             }
         }
         best
+    }
+
+    /// How many calls of models were seen, at least.
+    pub(super) fn calls_seen(&self) -> usize {
+        let state = self.state.lock();
+        let read = state.readers.iter().map(|reader| reader.lock().calls());
+        read.fold(state.furthest.calls(), usize::max)
     }
 
     /// The id of its response, as far as somebody saw it.

@@ -135,6 +135,13 @@ impl Progress {
         Seen { anything, kept, input, output, again, grown }
     }
 
+    /// How many calls of models these are, at least: each agent that has written was called, and one is called again with what its tools gave
+    /// back, unless that is for another agent.
+    pub(super) fn calls(&self) -> usize {
+        let writers = self.writers.iter().filter(|writer| writer.written.total() > 0).count();
+        writers.max(usize::try_from(self.again).unwrap_or(usize::MAX).saturating_add(1))
+    }
+
     /// A piece of what `agent` wrote, or of what its tools gave back.
     pub(super) fn push(&mut self, agent: Option<&str>, kind: Kind, text: &str, runs: &[Spent]) {
         if text.is_empty() {
@@ -198,5 +205,31 @@ impl Writer {
             }
         };
         run.map_or_else(|| ("".into(), "".into()), |run| (Arc::clone(&run.endpoint), Arc::clone(&run.model)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Agent, kind of text: how many calls that takes.
+    #[test]
+    fn calls_are_counted_by_those_who_write_and_by_what_tools_give_back() {
+        use Kind::{Call, Reasoning, Result, Text};
+        let (a, b) = (Some("agent_a"), Some("agent_b"));
+        for (said, calls) in [
+            (vec![], 1),
+            (vec![(None, Reasoning), (None, Text)], 1),
+            (vec![(None, Call), (None, Result)], 1),
+            (vec![(None, Call), (None, Result), (None, Result), (None, Text)], 2),
+            (vec![(None, Call), (None, Result), (None, Call), (None, Result), (None, Text)], 3),
+            (vec![(a, Text), (b, Text)], 2),
+            // What a tool gave back may have been for the other one.
+            (vec![(a, Call), (a, Result), (b, Text)], 2),
+        ] {
+            let mut progress = Progress::default();
+            said.iter().for_each(|(agent, kind)| progress.push(*agent, *kind, "some words", &[]));
+            assert_eq!(progress.calls(), calls, "{said:?}");
+        }
     }
 }

@@ -16,8 +16,11 @@ mod answers;
 mod assisted;
 pub(super) mod kept;
 
-/// By how much LibreChat's clock may differ from ours.
+/// By how much LibreChat's clock may differ from ours where only the time tells what belongs to a turn.
 const APART: SignedDuration = SignedDuration::from_secs(2);
+
+/// The same where an id tells it: rows older than that are not looked for.
+const FAR: SignedDuration = SignedDuration::from_hours(2);
 
 /// A row, as far as it says whose it is.
 struct Row<'a> {
@@ -51,7 +54,7 @@ impl Turns {
             let streams: Vec<Arc<str>> = turns.iter().filter_map(|turn| turn.stream()).collect();
             let streams: Vec<&str> = streams.iter().map(|stream| &**stream).collect();
             let since = turns.iter().map(|turn| turn.begun.at).min().unwrap_or(Timestamp::MAX);
-            let page = match accounts.transactions(&streams, since.saturating_sub(APART).unwrap_or(since)).await {
+            let page = match accounts.transactions(&streams, since.saturating_sub(FAR).unwrap_or(since)).await {
                 Ok(page) => page,
                 Err(error) => {
                     tracing::debug!(%error, "what turns used cannot be read from LibreChat's rows now");
@@ -111,6 +114,8 @@ impl Turns {
 impl RowsOf {
     /// The calls of a turn's answer. LibreChat writes a title only where the turn begins a conversation: that of another turn, whose answer
     /// this one goes on with, is not this one's.
+    ///
+    /// LibreChat writes them call by call: they are not all there while there are fewer than the turn was seen to make.
     fn of(turn: &Turn, calls: &[Call], whole: bool) -> Self {
         let begins = turn.begun.place.as_ref().is_some_and(|place| place.begins);
         let own = calls.iter().filter(|call| begins || call.context != Context::Title);
@@ -121,6 +126,7 @@ impl RowsOf {
             titles: spent(&titles),
             ids: answer.iter().chain(&titles).flat_map(|call| call.rows.iter().cloned()).collect(),
             complete: whole && is_complete(&answer),
+            all: answer.len() >= turn.calls_seen(),
             titled: !begins || is_whole(&titles),
         }
     }
@@ -154,8 +160,7 @@ fn only_answered(turn: &Turn, rows: &[Row<'_>]) -> Option<Box<str>> {
 /// for this turn all are.
 fn since(turn: &Turn, response: &str) -> Timestamp {
     let made = turn.begun.place.as_ref().is_some_and(|place| place.answer.as_deref() != Some(response));
-    let behind = if made { APART } else { SignedDuration::ZERO };
-    turn.begun.at.saturating_sub(behind).unwrap_or(Timestamp::MIN)
+    if made { Timestamp::MIN } else { turn.begun.at }
 }
 
 /// Whether a title is there, with both its rows.

@@ -35,9 +35,9 @@ impl Turns {
         let mut charged = bill(&Known { end, exact, whole, seen: &seen, estimate: turn.runs() });
         charged.add(&titles);
         // Of what was stopped LibreChat takes no more from the balance than it has rows for. What is gone without a word, and without
-        // rows in the time that they take, was stopped, too: who stops a turn need not read that. Of all else LibreChat may take
-        // it, sooner or later, whether or not its rows came in time.
-        let stopped = end == End::Aborted || (end == End::Gone && rows.is_none());
+        // rows in the time that they take, was stopped, too: who stops a turn need not read that; unless LibreChat keeps its answer as
+        // one that was finished. Of all else LibreChat may take it, sooner or later, whether or not its rows came in time.
+        let stopped = end == End::Aborted || (end == End::Gone && rows.is_none() && !turn.is_kept_whole());
         let taken: Vec<Spent> = rows.iter().flatten().chain(&titles).cloned().collect();
         // For assistants' runs it writes rows and takes nothing (`recordUsage` tells `createTransaction` of no balance).
         let debited = match turn.begun.assistant {

@@ -4,7 +4,9 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{DateTime, Document, doc};
 
 use tokio::io::AsyncWriteExt;
+use uuid::Uuid;
 
+use super::whose::{NO_PARENT, keep_as};
 use super::*;
 use crate::fake::Fake;
 use crate::mongo::with_directory;
@@ -118,6 +120,11 @@ async fn what_librechat_never_debits_is_put_on_the_balance_and_nothing_else() {
         let gone = start(&world, "hello [[words=3 delay=1]]").await;
         let entry = settled(&mut world, &gone).await;
         assert_eq!((&entry["source"], on_balance(&entry) > 0), (&json!("estimate"), true), "{entry}");
+        // One that LibreChat has finished is debited, though its rows are late.
+        let late = start(&world, "hello [[words=3 delay=1]]").await;
+        keep_as(&Uuid::new_v4().to_string(), mongod, &world, &late, NO_PARENT, "an answer", DateTime::now()).await;
+        let entry = settled(&mut world, &late).await;
+        assert_eq!((&entry["ended"], on_balance(&entry)), (&json!("gone"), 0), "{entry}");
         let failed = start(&world, "hello [[fail=500]]").await;
         listen(&world, &failed).await.rest().await;
         let entry = settled(&mut world, &failed).await;

@@ -22,11 +22,23 @@ fn long() -> String {
 
 /// Rows that LibreChat writes for one call: the answer that they are of, what for, and how many tokens. No completion where it is none.
 async fn write(mongod: &Mongod, world: &World, of: (&str, &str), context: &str, tokens: (i64, Option<i64>)) {
+    write_at(DateTime::now(), mongod, world, of, context, tokens).await;
+}
+
+/// The same, at this moment by LibreChat's clock.
+async fn write_at(
+    at: DateTime,
+    mongod: &Mongod,
+    world: &World,
+    of: (&str, &str),
+    context: &str,
+    tokens: (i64, Option<i64>),
+) {
     let user = ObjectId::parse_str(&world.person("User").id).expect("an id");
     let row = |kind: &str, tokens: i64| {
         doc! {
             "user": user, "conversationId": of.0, "messageId": of.1, "tokenType": kind, "model": "gpt-4o-mini",
-            "context": context, "rate": 0.15, "rawAmount": -tokens, "tokenValue": -1.0, "createdAt": DateTime::now(),
+            "context": context, "rate": 0.15, "rawAmount": -tokens, "tokenValue": -1.0, "createdAt": at,
         }
     };
     let rows = [Some(row("prompt", tokens.0)), tokens.1.map(|tokens| row("completion", tokens))];
@@ -205,6 +217,30 @@ async fn a_quick_turn_whose_answer_is_deleted_at_once_pays_its_rows() {
         write(mongod, &world, (&stream, &response), "message", (10, Some(20_000))).await;
         let entry = nth(&mut world, &stream, 0).await;
         assert_eq!((&entry["source"], tokens(&entry)), (&json!("transactions"), (10, 20_000)), "{entry}");
+    })
+    .await;
+}
+
+/// The answer's id tells whose they are, and no clock.
+#[tokio::test]
+async fn rows_by_a_clock_that_is_wrong_count_for_their_answer() {
+    with_mongod(async |mongod| {
+        let mut world = with_directory(POLICY, mongod, &mongod.uri).settings(SOON).start().await;
+        for seconds in [-3_600, -5, 3_600] {
+            let stream = start(&world, "hi [[words=3 delay=1]]").await;
+            let response = hear(&world, &stream).await;
+            let at = DateTime::from_millis(DateTime::now().timestamp_millis() + seconds * 1_000);
+            write_at(at, mongod, &world, (&stream, &response), "message", (10, Some(5_000))).await;
+            let entry = nth(&mut world, &stream, 0).await;
+            assert_eq!((&entry["source"], tokens(&entry)), (&json!("transactions"), (10, 5_000)), "{seconds}: {entry}");
+        }
+        // Where nobody has heard the id, a second or two.
+        let stream = start(&world, "hi [[words=3 delay=0]]").await;
+        let at = DateTime::from_millis(DateTime::now().timestamp_millis() - 1_500);
+        let answer = keep(mongod, &world, &stream, NO_PARENT, "an answer", at).await;
+        write_at(at, mongod, &world, (&stream, &answer), "message", (70, Some(7_000))).await;
+        let entry = nth(&mut world, &stream, 0).await;
+        assert_eq!((&entry["source"], tokens(&entry)), (&json!("transactions"), (70, 7_000)), "{entry}");
     })
     .await;
 }

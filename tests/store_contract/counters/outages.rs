@@ -184,6 +184,35 @@ async fn a_redis_that_is_emptied_is_told_and_settled_after_it_is_rebuilt() {
     replica.end().await;
 }
 
+/// What it has then is as it was when the snapshot was taken, and looks whole.
+#[tokio::test]
+async fn a_redis_that_has_only_a_snapshot_when_it_starts_again_has_lost_its_counters() {
+    if server().is_none() {
+        return;
+    }
+    let mut server = Server::start(&["--save", "3600 1"]).await;
+    let replica = Replica::of(&server).await;
+    replica.redis.rebuild(&[]).await.unwrap();
+    let mut settled = 0;
+    for round in 0..3 {
+        let open = replica.weigh(OnFailure::Deny).await.unwrap().unwrap();
+        replica.weigh(OnFailure::Deny).await.unwrap().unwrap().settle(&[2]).await.unwrap();
+        server.command("SAVE");
+        open.settle(&[3]).await.unwrap();
+        for _ in 0..5 {
+            replica.weigh(OnFailure::Deny).await.unwrap().unwrap().settle(&[4]).await.unwrap();
+        }
+        settled += 2 + 3 + 5 * 4;
+        server.kill();
+        server.restart_with(&["--save", "3600 1"]).await;
+        until(async || matches!(replica.weigh(OnFailure::Deny).await, Err(tollgate::meter::MeterError::Lost))).await;
+        let known = tollgate::meter::plan(&[month(settled)], Clock::system().now()).unwrap();
+        assert_eq!(replica.redis.rebuild(&known).await.unwrap(), Rebuilt::Now);
+        assert_eq!(replica.used().await, Some(settled), "round {round}: what was open in the snapshot is not");
+    }
+    replica.end().await;
+}
+
 #[tokio::test]
 async fn a_redis_that_is_away_at_the_start_is_found_when_it_comes() {
     if server().is_none() {

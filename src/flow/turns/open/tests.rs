@@ -196,12 +196,23 @@ fn text_that_was_there_before_its_reader_has_no_first_moment() {
     assert_eq!(silent, (Some(300.0), Some(700.0)));
 }
 
+/// LibreChat writes them call by call.
+#[test]
+fn rows_are_not_all_there_while_there_are_fewer_calls_than_were_seen() {
+    let start = Clock::system().tick();
+    let turn = turn(start, true);
+    turn.ended(End::Finished, start);
+    let rows = |all| RowsOf { complete: true, titled: true, all, ..RowsOf::default() };
+    assert_eq!(turn.rows(rows(false)), None);
+    assert_eq!(turn.rows(rows(true)), Some(End::Finished));
+}
+
 /// LibreChat writes none for a turn that was stopped or has failed.
 #[test]
 fn rows_are_not_all_there_before_those_of_the_title() {
     use End::{Aborted, Cut, Failed, Finished, Gone, Refused};
     let start = Clock::system().tick();
-    let rows = |titled| RowsOf { complete: true, titled, ..RowsOf::default() };
+    let rows = |titled| RowsOf { complete: true, all: true, titled, ..RowsOf::default() };
     for (end, waits) in
         [(Finished, true), (Gone, true), (Aborted, false), (Failed, false), (Cut, false), (Refused, false)]
     {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{APART, spent};
+use super::{FAR, spent};
 use crate::flow::turns::open::RowsOf;
 use crate::flow::turns::{Turn, Turns};
 use crate::librechat::transactions::{Call, Ledger, is_complete};
@@ -24,7 +24,7 @@ impl Turns {
             let users: Vec<&str> = turns.iter().map(|(turn, _)| &*turn.caller.user).collect();
             let answers: Vec<&str> = turns.iter().map(|(_, answer)| &**answer).collect();
             let since = turns.iter().map(|(turn, _)| turn.begun.at).min().unwrap_or(Timestamp::MAX);
-            let since = since.saturating_sub(APART).unwrap_or(since);
+            let since = since.saturating_sub(FAR).unwrap_or(since);
             match accounts.transactions_of(&users, &answers, since).await {
                 // Whose rows are missing is not known: all of them are charged by the sum then.
                 Ok(page) if page.cut => {
@@ -60,6 +60,7 @@ impl Turns {
             titles: Vec::new(),
             complete: is_complete(calls),
             titled: true,
+            all: true,
         });
         if let Some(end) = end {
             self.charge(turn, end);

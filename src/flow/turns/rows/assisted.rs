@@ -39,6 +39,7 @@ impl Turns {
             ids: calls.iter().flat_map(|call| call.rows.iter().cloned()).collect(),
             titles: Vec::new(),
             titled: true,
+            all: true,
             complete: whole && is_complete(calls) && calls.len() >= due && self.are_of_its_end(turn, calls, rows),
         });
         if let Some(end) = end {

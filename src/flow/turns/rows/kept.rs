@@ -25,7 +25,7 @@ impl Turns {
         let (Some(accounts), Some(stream)) = (&self.parts().accounts, turn.stream()) else { return };
         let Some(place) = &turn.begun.place else { return };
         let known = turn.response().or_else(|| place.answer.clone());
-        let page = accounts.messages_since(&turn.caller.user, &stream, known.as_deref(), turn.begun.at).await;
+        let page = accounts.messages_since(&turn.caller.user, &stream, known.as_deref(), begun(turn)).await;
         let page = match page {
             // Of several that may be the answer all have to be there.
             Ok(page) if page.cut && known.is_none() => return,
@@ -49,7 +49,7 @@ impl Turns {
         let Some(place) = &turn.begun.place else { return Vec::new() };
         let response = turn.response();
         let until = self.next_of(turn).into_iter().chain(self.ended_at(turn)).min();
-        place.answers(messages, response.as_deref(), turn.begun.at, until).unwrap_or_else(|misshapen| {
+        place.answers(messages, response.as_deref(), begun(turn), until).unwrap_or_else(|misshapen| {
             tracing::debug!(%misshapen, "what a turn has written cannot be read from LibreChat's messages");
             Vec::new()
         })
@@ -62,6 +62,11 @@ impl Turns {
         let heard = parts.clock.now().checked_sub(SignedDuration::try_from(ago).ok()?).ok()?;
         heard.checked_add(APART).ok()
     }
+}
+
+/// When a turn has begun at the earliest, by any clock.
+fn begun(turn: &Turn) -> Timestamp {
+    turn.begun.at.saturating_sub(APART).unwrap_or(Timestamp::MIN)
 }
 
 /// What the answer says as LibreChat keeps it: of several that may be it the longest, so that none that its caller has written makes it

@@ -26,7 +26,9 @@ async fn give(mongod: &Mongod, world: &World, who: &str, balance: Document) {
 
 /// The body of the last chat that LibreChat received.
 fn received(world: &World) -> Value {
-    let seen = world.reached().into_iter().rfind(|seen| seen.target.starts_with("/api/agents/chat"));
+    let is_chat =
+        |seen: &tollgate::demo::Seen| seen.method == Method::POST && seen.target.starts_with("/api/agents/chat");
+    let seen = world.reached().into_iter().rfind(is_chat);
     serde_json::from_slice(&seen.expect("a chat").body).expect("JSON")
 }
 

@@ -67,14 +67,16 @@ async fn live() -> &'static str {
 
 /// Whether requests can be sent here, and which part says no. LibreChat's own health is told but does not count: a
 /// restarting LibreChat must not take Tollgate out of service, whose refusals tell the callers what is wrong. The same holds for
-/// the identity provider: its last keys stay good, and LibreChat's own tokens need none; and for a policy whose files have faults: the
-/// last good one stays in force.
+/// the identity provider: its last keys stay good, and LibreChat's own tokens need none; for a policy whose files have faults: the
+/// last good one stays in force; and for overrides that have faults or cannot be read any more. Only before they were read for the first
+/// time nobody can be judged.
 async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     let serving = admin.readiness.ready();
     let directory = admin.directory.ping().await;
     let limits = admin.meter.ping().await;
-    let status =
-        if serving && directory.is_ok() && limits.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let policy = admin.policy.told();
+    let all = serving && directory.is_ok() && limits.is_ok() && policy.overrides.read;
+    let status = if all { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut body = json!({
         "ready": status == StatusCode::OK,
         "serving": serving,
@@ -86,7 +88,7 @@ async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
             Ok(()) => "ok".to_owned(),
             Err(error) => error.to_string(),
         },
-        "policy": admin.policy.told(),
+        "policy": policy,
         "healthyUpstreams": (admin.upstreams)(),
     });
     if let (Some(age), Some(body)) = (&admin.keys, body.as_object_mut()) {

@@ -22,6 +22,7 @@ use crate::record::{
 };
 use crate::store::embedded::Embedded;
 use crate::store::mongo::Mongo;
+use crate::store::overrides::Overrides;
 use crate::store::{Accounts, Agents, Directory, StoreError};
 
 mod counting;
@@ -75,6 +76,8 @@ struct Stores {
     agents: Option<Arc<dyn Agents>>,
     /// So has it what was used.
     accounts: Option<Arc<dyn Accounts>>,
+    /// Documents that change what the policy's files say: in MongoDB where that is configured.
+    overrides: Arc<dyn Overrides>,
     sinks: Vec<Sink>,
 }
 
@@ -110,7 +113,7 @@ pub fn serve(settings: &Settings, policy: Snapshot, followed: Followed, sockets:
     let (recorder, worker) = recorder(settings, stores.sinks, &clock, &metrics)?;
     let working = house.spawn(worker.run());
     let known_here = reloading::Known { settings, clock: &clock, metrics: &metrics, recorder: &recorder };
-    let reloading = Reloading::start(policy, followed, &known_here, &house)?;
+    let reloading = Reloading::start(policy, followed, stores.overrides, &known_here, &house)?;
     let policy = reloading.policy();
     let event = |action| {
         let policy = policy.load();
@@ -222,9 +225,9 @@ async fn stores(settings: &Settings, clock: &Clock) -> Result<Stores, StartFault
     };
     let needs_embedded = mongo.is_none() || settings.records.sinks.contains(&SinkKind::Embedded);
     let embedded = if needs_embedded { Some(Arc::new(Embedded::open(&settings.data)?)) } else { None };
-    let directory: Arc<dyn Directory> = match (&mongo, &embedded) {
-        (Some(mongo), _) => mongo.clone(),
-        (None, Some(embedded)) => embedded.clone(),
+    let (directory, overrides): (Arc<dyn Directory>, Arc<dyn Overrides>) = match (&mongo, &embedded) {
+        (Some(mongo), _) => (mongo.clone(), mongo.clone()),
+        (None, Some(embedded)) => (embedded.clone(), embedded.clone()),
         (None, None) => return Err(StartFault::Machine("no directory is configured".to_owned())),
     };
     let mut sinks = Vec::new();
@@ -253,7 +256,7 @@ async fn stores(settings: &Settings, clock: &Clock) -> Result<Stores, StartFault
     }
     let accounts = mongo.clone().map(|mongo| -> Arc<dyn Accounts> { mongo });
     let agents = mongo.map(|mongo| -> Arc<dyn Agents> { mongo });
-    Ok(Stores { directory, agents, accounts, sinks })
+    Ok(Stores { directory, agents, accounts, overrides, sinks })
 }
 
 fn recorder(

@@ -14,6 +14,7 @@ pub mod check;
 pub mod demo;
 pub mod exit;
 pub mod explain;
+pub mod overrides;
 pub mod record;
 pub mod serve;
 pub mod test;
@@ -49,6 +50,7 @@ enum Command {
     Explain(explain::Args),
     Test(test::Args),
     Users(users::Args),
+    Overrides(overrides::Args),
     Audit(audit::Args),
     Usage(usage::Args),
 }
@@ -73,6 +75,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, environment: &Environment) 
         Command::Explain(args) => explain::run(&explain::Args { colour, ..args }, environment, &mut out, &mut err),
         Command::Test(args) => test::run(&test::Args { colour, ..args }, environment, &mut out, &mut err),
         Command::Users(args) => with_desk(environment, |desk| users::run(&args, desk)),
+        Command::Overrides(args) => with_desk(environment, |desk| overrides::run(&args, desk)),
         Command::Audit(args) => with_desk(environment, |desk| audit::run(&args, desk)),
         Command::Usage(args) => with_desk(environment, |desk| usage::run(&args, desk)),
     };

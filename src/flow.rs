@@ -29,7 +29,7 @@ use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::policy::{Caller, Snapshot};
 use crate::record::Recorder;
-use crate::store::{Accounts, Agents};
+use crate::store::{Accounts, Agents, StoreError};
 
 mod account;
 mod agents;
@@ -319,6 +319,9 @@ impl<U: Upstream> Spine<U> {
 
     /// The caller, by the directory's word of the last few seconds.
     async fn caller(&self, visit: &mut Visit<'_>, bearer: &Bearer) -> Result<Arc<Caller>, Refusal> {
+        if !visit.policy.is_whole() {
+            return Err(Refusal::NoDirectory(unknown_overrides()));
+        }
         let caller = self.parts.identity.caller(bearer).await.map_err(|unknown| {
             let fault = match unknown {
                 Unknown::Nobody => return Refusal::Nobody,
@@ -416,6 +419,12 @@ fn octets(ip: IpAddr) -> [u8; 16] {
         IpAddr::V4(four) => four.to_ipv6_mapped().octets(),
         IpAddr::V6(six) => six.octets(),
     }
+}
+
+/// Why nobody can be judged before the overrides were read for the first time.
+fn unknown_overrides() -> StoreError {
+    let message = "which overrides are in force is not known yet: they could not be read since the start".to_owned();
+    StoreError { store: "overrides", message, transient: true }
 }
 
 fn unfiltered(fault: Unheld<impl std::fmt::Display>) -> Refusal {

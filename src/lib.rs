@@ -15,6 +15,7 @@ pub mod librechat;
 pub mod lifecycle;
 pub mod meter;
 pub mod metrics;
+pub mod overrides;
 pub mod policy;
 pub mod provider;
 pub mod record;

@@ -111,6 +111,10 @@ metrics! {
         pub policy_stale: IntGauge,
         /// When the policy in force was taken, in seconds since 1970.
         pub policy_taken_timestamp_seconds: IntGauge,
+        /// Overrides, by state (in_force; inactive: switched off or expired; faulty: set aside for their faults).
+        pub overrides: IntGaugeVec["state"],
+        /// 1 while the overrides cannot be read and the last ones that were read are in force.
+        pub overrides_stale: IntGauge,
         /// 1 for the running version.
         pub build_info: IntGaugeVec["version"],
     }

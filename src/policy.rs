@@ -19,6 +19,7 @@ pub mod features;
 pub mod held;
 pub mod limits;
 pub mod mapping;
+pub mod overrides;
 pub mod prices;
 pub mod rates;
 pub mod snapshot;

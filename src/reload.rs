@@ -7,10 +7,14 @@
 //! Beside the files of a policy may lie its cases (`*.test.yaml`). What is about to be used is loaded with them
 //! ([`load_tested`]): a policy that does not do what its cases say is not taken.
 
+mod in_force;
 mod look;
+mod overrides;
 mod reloader;
 
-pub use reloader::{ReloadMeters, Reloader, ReloaderParts, Stale, Standing, Told};
+pub use in_force::{InForce, InForceParts, OverridesTold, ReloadMeters, Stale, Standing, Told};
+pub use overrides::OverridesFollower;
+pub use reloader::{Reloader, ReloaderParts};
 
 use std::fs;
 use std::io;

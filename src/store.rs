@@ -21,6 +21,7 @@ mod facts;
 pub mod ledger;
 pub mod memory;
 pub mod mongo;
+pub mod overrides;
 pub mod own;
 pub mod redis;
 mod subject;

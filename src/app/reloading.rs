@@ -1,4 +1,4 @@
-//! The policy in force, and the task that lets it follow its files.
+//! The policy in force, and the tasks that let it follow its files and the overrides.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +17,8 @@ use crate::policy::Snapshot;
 use crate::policy::defaults::UserDefaults;
 use crate::policy::mapping::TokenKind;
 use crate::record::Recorder;
-use crate::reload::{ReloadMeters, Reloader, ReloaderParts, Standing};
+use crate::reload::{InForce, InForceParts, OverridesFollower, ReloadMeters, Reloader, ReloaderParts, Standing};
+use crate::store::overrides::Overrides;
 
 /// What a policy was made of, so that it can be made again.
 #[derive(Default)]
@@ -38,9 +39,8 @@ pub(super) struct Known<'a> {
 
 /// The policy in force.
 pub(super) struct Reloading {
-    policy: Arc<ArcSwap<Snapshot>>,
-    standing: Arc<Standing>,
-    task: Option<JoinHandle<()>>,
+    in_force: Arc<InForce>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 /// What the settings let a policy know of an identity provider.
@@ -57,55 +57,63 @@ enum Claims {
 // === impl Reloading ===
 
 impl Reloading {
-    /// Puts a policy into force, and lets it follow its files.
+    /// Puts a policy into force, and lets it follow its files and the overrides in this store, which are read once before this returns, if
+    /// the store answers.
     ///
     /// # Errors
     /// [`StartFault::Machine`] where there is no `SIGHUP`.
     pub(super) fn start(
         policy: Snapshot,
         followed: Followed,
+        overrides: Arc<dyn Overrides>,
         known: &Known<'_>,
         house: &House,
     ) -> Result<Self, StartFault> {
         let Known { settings, clock, metrics, recorder } = *known;
-        let standing = Arc::new(Standing::of(&policy, clock.now()));
         let coming = prepare(Claims::of(settings), metrics.meter(), ChangedWindows::open(settings, recorder, clock));
-        house.wait_for(async { coming(&policy) });
-        let policy = Arc::new(ArcSwap::from_pointee(policy));
-        let parts = ReloaderParts {
-            policies: followed.files.clone().unwrap_or_default(),
-            defaults: followed.defaults,
-            policy: Arc::clone(&policy),
-            standing: Arc::clone(&standing),
+        let parts = InForceParts {
             recorder: recorder.clone(),
             clock: clock.clone(),
             meters: ReloadMeters {
                 info: metrics.policy_info.clone(),
-                loads: metrics.policy_loads_total.clone(),
                 stale: metrics.policy_stale.clone(),
                 taken: metrics.policy_taken_timestamp_seconds.clone(),
+                overrides: metrics.overrides.clone(),
+                overrides_stale: metrics.overrides_stale.clone(),
             },
             coming: Box::new(coming),
         };
+        let in_force = house.wait_for(async { Arc::new(InForce::new(policy, true, parts)) });
+        let mut follower = OverridesFollower::new(overrides, Arc::clone(&in_force), clock.clone());
+        house.wait_for(follower.look());
+        let parts = ReloaderParts {
+            policies: followed.files.clone().unwrap_or_default(),
+            defaults: followed.defaults,
+            in_force: Arc::clone(&in_force),
+            recorder: recorder.clone(),
+            clock: clock.clone(),
+            loads: metrics.policy_loads_total.clone(),
+        };
         let reloader = house.wait_for(async { Reloader::new(parts) });
         let reloader = reloader.map_err(|error| StartFault::Machine(format!("cannot listen for SIGHUP: {error}")))?;
-        let task = followed.files.map(|_| house.spawn(reloader.run()));
-        Ok(Self { policy, standing, task })
+        let mut tasks = vec![house.spawn(follower.run())];
+        tasks.extend(followed.files.map(|_| house.spawn(reloader.run())));
+        Ok(Self { in_force, tasks })
     }
 
     /// The policy in force, for who asks it.
     pub(super) fn policy(&self) -> Arc<ArcSwap<Snapshot>> {
-        Arc::clone(&self.policy)
+        self.in_force.swapped()
     }
 
     /// What is told of it.
     pub(super) fn standing(&self) -> Arc<Standing> {
-        Arc::clone(&self.standing)
+        self.in_force.standing()
     }
 
-    /// Ends the task: from now on the policy stays as it is.
+    /// Ends the tasks: from now on the policy stays as it is.
     pub(super) fn stop(&self) {
-        self.task.iter().for_each(JoinHandle::abort);
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 

@@ -10,6 +10,7 @@ use crate::config::Environment;
 use crate::report::Report;
 use crate::store::StoreError;
 
+pub mod book;
 pub mod chains;
 pub mod deed;
 pub mod files;

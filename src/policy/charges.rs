@@ -118,15 +118,16 @@ impl Snapshot {
     /// What a limit asks of those who count, by the rule of its charges. The mode is that of the policy where this is in shadow
     /// mode.
     pub fn terms(&self, rule: &RuleId) -> Option<Terms> {
-        self.limit_terms().get(rule).copied()
+        self.limit_terms().get(rule).copied().or_else(|| self.overrides().terms(rule))
     }
 
     fn due(&self, ask: &Ask<'_>, amounts: &Amounts<'_>, mode: Mode, step: Step<'_>) -> Vec<Charge> {
-        if self.counts().limits == 0 {
+        if !self.has_limits() {
             return Vec::new();
         }
         let reach = Reach::of(ask.targets);
-        let standings = self.view(ask.caller).limits().into_iter();
+        let view = self.view(ask.caller);
+        let standings = view.limits().into_iter();
         let limits = standings.filter(|standing| standing.counts).map(|standing| standing.limit);
         limits
             .filter(|limit| self.mode_of(limit) == mode && reach.meets(limit))

@@ -6,6 +6,7 @@
 mod limits;
 mod lists;
 mod mapping;
+mod overrides;
 mod prices;
 mod reach;
 mod together;
@@ -21,6 +22,8 @@ use super::snapshot::{Fallback, Mode};
 use super::written::{Endpoint, Entry, Section, Spotted};
 use crate::report::{Fault, is_invisible, nearest, quoted};
 
+pub(super) use overrides::{changed_limit, document, named_endpoint};
+
 /// LibreChat's built-in endpoints by their exact names (CONTRACT.md B.9). All others are custom endpoints.
 pub const BUILT_IN: [&str; 8] =
     ["openAI", "azureOpenAI", "google", "anthropic", "bedrock", "assistants", "azureAssistants", "agents"];
@@ -29,21 +32,9 @@ pub const BUILT_IN: [&str; 8] =
 pub(super) fn check(merged: &Merged, faults: &mut Faults<'_>) -> Messages {
     for entry in merged.entries.values() {
         entry_name(entry, faults);
-        unrestricted(entry, faults);
         modes(merged, entry, faults);
         emptiness(merged, entry, faults);
-        let mut seen: HashMap<&str, Spot> = HashMap::new();
-        for endpoint in entry.endpoints() {
-            endpoint_name(endpoint, faults);
-            if let Some(first) = seen.insert(endpoint.key(), endpoint.name.spot) {
-                let what = format!("endpoint {}", quoted(&endpoint.name.value));
-                faults.push_twice(codes::DEFINED_TWICE, &what, first, endpoint.name.spot);
-            }
-            lists::of_endpoint(merged, entry, endpoint, faults);
-        }
-        if let Some(written) = &entry.tools {
-            lists::of_tools(entry, &written.value, faults);
-        }
+        lists_of(merged, entry, faults);
     }
     if let Some(deny) = &merged.tools_deny {
         lists::of_denied_tools(deny, faults);
@@ -58,6 +49,23 @@ pub(super) fn check(merged: &Merged, faults: &mut Faults<'_>) -> Messages {
     Messages {
         denial: message(About::Denial, merged.model_denied.as_ref(), faults).unwrap_or_default(),
         limit: message(About::Limit, merged.limit_reached.as_ref(), faults),
+    }
+}
+
+/// What an entry lists.
+fn lists_of(merged: &Merged, entry: &Entry, faults: &mut Faults<'_>) {
+    unrestricted(entry, faults);
+    let mut seen: HashMap<&str, Spot> = HashMap::new();
+    for endpoint in entry.endpoints() {
+        endpoint_name(endpoint, faults);
+        if let Some(first) = seen.insert(endpoint.key(), endpoint.name.spot) {
+            let what = format!("endpoint {}", quoted(&endpoint.name.value));
+            faults.push_twice(codes::DEFINED_TWICE, &what, first, endpoint.name.spot);
+        }
+        lists::of_endpoint(merged, entry, endpoint, faults);
+    }
+    if let Some(written) = &entry.tools {
+        lists::of_tools(entry, &written.value, faults);
     }
 }
 

@@ -90,6 +90,8 @@ codes! {
     TOO_MANY_LIMITS = "too-many-limits";
     /// Warning: more limits may apply to some requests than can be counted together.
     MANY_LIMITS = "many-limits";
+    /// A stored document changes of a limit what no document can change.
+    OVERRIDE_LIMIT = "override-limit";
     /// A price is negative, or no plain number.
     BAD_PRICE = "bad-price";
     /// A model that a limit of money covers has no price.

@@ -76,7 +76,7 @@ fn compiled<T>(
         return Err(faults.into_report());
     }
     let also = also(&merged, &faults);
-    let snapshot = Snapshot::new(&merged, messages, revision(sources, defaults), sources.len());
+    let snapshot = Snapshot::new(merged, messages, revision(sources, defaults), sources.len());
     Ok((snapshot, also, faults.into_report()))
 }
 

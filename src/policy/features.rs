@@ -46,7 +46,7 @@ impl Features {
 
 // === impl View, for these parts ===
 
-impl<'a> View<'a> {
+impl View<'_> {
     /// Whether nothing at all is kept from the caller, without regard to shadow mode.
     pub fn is_unrestricted(&self) -> bool {
         self.openness().is_some()
@@ -60,12 +60,12 @@ impl<'a> View<'a> {
     }
 
     /// Judges a model that assistants would run, without regard to shadow mode.
-    pub(super) fn judge_assistant(&self, endpoint: &str, model: &str) -> Judged<'a> {
+    pub(super) fn judge_assistant(&self, endpoint: &str, model: &str) -> Judged<'_> {
         if self.judges_assistants() { self.judge(endpoint, model) } else { self.judge_surface(Surface::Assistants) }
     }
 
     /// Judges an endpoint without a model: whether any model of it may be allowed, without regard to shadow mode.
-    pub(super) fn judge_endpoint(&self, endpoint: &str) -> Judged<'a> {
+    pub(super) fn judge_endpoint(&self, endpoint: &str) -> Judged<'_> {
         match endpoint {
             "agents" => self.judge_agents(),
             "assistants" | "azureAssistants" if !self.judges_assistants() => self.judge_surface(Surface::Assistants),
@@ -74,7 +74,7 @@ impl<'a> View<'a> {
     }
 
     /// Judges something that a policy may close, without regard to shadow mode.
-    pub(super) fn judge_feature(&self, feature: Feature) -> Judged<'a> {
+    pub(super) fn judge_feature(&self, feature: Feature) -> Judged<'_> {
         let setting = self.features().of(feature);
         match self.openness() {
             Some(rule) => Judged { allowed: true, rule },
@@ -83,14 +83,14 @@ impl<'a> View<'a> {
     }
 
     /// What holds for a part of LibreChat: closed, open, or open to what is judged model by model.
-    pub(super) fn standing(&self, surface: Surface) -> Judged<'a> {
+    pub(super) fn standing(&self, surface: Surface) -> Judged<'_> {
         if surface == Surface::Assistants && self.judges_assistants() {
             return Judged { allowed: true, rule: &self.features().assistants_rule };
         }
         self.judge_surface(surface)
     }
 
-    fn features(&self) -> &'a Features {
+    fn features(&self) -> &Features {
         self.snapshot.features()
     }
 }

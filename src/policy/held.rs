@@ -24,10 +24,10 @@ pub struct HeldLimit {
 impl Snapshot {
     /// Whether there is any limit, for anybody. Cheap: most requests need to know no more.
     pub fn has_limits(&self) -> bool {
-        self.counts().limits > 0
+        self.counts().limits > 0 || self.overrides().limits
     }
 
-    /// The rules of all limits, for anybody, those in shadow mode too.
+    /// The rules of all limits of the files, for anybody, those in shadow mode too.
     pub fn limit_rules(&self) -> impl Iterator<Item = &RuleId> {
         self.limit_terms().keys()
     }
@@ -35,7 +35,8 @@ impl Snapshot {
     /// The limits that count for a caller, the nearest first, those in shadow mode too. Neither limits that a nearer one stands
     /// in for nor those that `limits: none` lifts are among them.
     pub fn limits_of(&self, caller: &Caller) -> Vec<HeldLimit> {
-        let standings = self.view(caller).limits().into_iter().filter(|standing| standing.counts);
+        let view = self.view(caller);
+        let standings = view.limits().into_iter().filter(|standing| standing.counts);
         standings.map(|standing| self.held(standing.limit, caller)).collect()
     }
 

@@ -153,6 +153,11 @@ impl Limit {
         }
     }
 
+    /// A limit under a rule of its own, for a subject that shares it where it is shared.
+    pub(super) fn named(subject: &str, written: &WrittenLimit, rule: RuleId) -> Self {
+        Self { rule, ..Self::new("", subject, written) }
+    }
+
     /// The counter for a caller: the limit's id, what it counts, and whom it counts for. Amount, scope and mode are not in it, so
     /// that changing them keeps what was used. Nor is the window, but each window has a counter of its own behind this name
     /// ([`crate::meter::plan`]).

@@ -18,6 +18,7 @@ const OUTPUT_ALLOWANCE: u64 = 1_000;
 const STRICT_OUTPUT: u64 = 4_096;
 
 /// The policy of all files, with defaults filled in.
+#[derive(Debug)]
 pub(super) struct Merged {
     pub(super) mode: Mode,
     pub(super) unlisted_endpoint: Fallback,

@@ -1,6 +1,8 @@
 //! The compiled policy: immutable, indexed by role, group, user and endpoint, with a hash of what it was made from.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Deref;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::features::Features;
@@ -8,11 +10,13 @@ use super::limits::{Limit, Limits, Terms};
 use super::mapping::Mapping;
 use super::merge::Merged;
 use super::message::Messages;
+use super::overrides::{self, Document, Faulty, Overlay, Overrides, Principal};
 use super::prices::{Price, Prices};
 use super::rules::{List, Rules};
 use super::view::View;
 use super::words::{Ask, Caller, Outcome, Part, Reason, RuleId, Surface, Target, Verdict};
 use super::written::{Names, Section};
+use crate::report::Report;
 
 /// Whether refusals are carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,10 +53,20 @@ pub struct Counts {
     pub prices: usize,
 }
 
-/// A policy that can be asked. Made by [`super::compile`] only, so it has no fault.
+/// A policy that can be asked: files, and the documents beside them. Made by [`super::compile`] only, so it has no fault.
 #[derive(Debug)]
 pub struct Snapshot {
+    files: Arc<Files>,
+    overrides: Overrides,
     revision: Arc<str>,
+    whole: bool,
+}
+
+/// What the files say.
+#[derive(Debug)]
+pub struct Files {
+    revision: Arc<str>,
+    written: Merged,
     mode: Mode,
     counts: Counts,
     messages: Messages,
@@ -155,7 +169,106 @@ impl Mode {
 // === impl Snapshot ===
 
 impl Snapshot {
-    pub(super) fn new(merged: &Merged, messages: Messages, revision: Arc<str>, files: usize) -> Self {
+    /// A policy of files alone.
+    pub(super) fn new(merged: Merged, messages: Messages, revision: Arc<str>, files: usize) -> Self {
+        let files = Arc::new(Files::new(merged, messages, revision, files));
+        Self { revision: Arc::clone(&files.revision), files, overrides: Overrides::default(), whole: true }
+    }
+
+    /// The same files with these documents, and those that are left out for their faults. What has not changed of documents is
+    /// not read again.
+    pub fn with_overrides(&self, documents: &[Document]) -> (Self, Vec<Faulty>) {
+        let (overrides, faulty) = Overrides::new(documents, &self.files.written, Some(&self.overrides));
+        let revision = match overrides.digest() {
+            Some(digest) => format!("{}+{digest}", self.files.revision).into(),
+            None => Arc::clone(&self.files.revision),
+        };
+        (Self { files: Arc::clone(&self.files), overrides, revision, whole: true }, faulty)
+    }
+
+    /// The same files, of which nobody knows yet which documents change them: nobody may be judged by it.
+    pub fn without_knowing_overrides(&self) -> Self {
+        let (revision, files) = (Arc::clone(&self.files.revision), Arc::clone(&self.files));
+        Self { files, overrides: Overrides::default(), revision, whole: false }
+    }
+
+    /// The revision of the files alone.
+    pub fn files_revision(&self) -> &str {
+        &self.files.revision
+    }
+
+    /// Whether all of the policy is known, so that somebody may be judged by it.
+    pub fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// Checks one document against the files, by itself. `name` is what its faults call it.
+    ///
+    /// # Errors
+    /// All its faults.
+    pub fn check_override(&self, document: &Document, name: &Path) -> Result<(), Report> {
+        overrides::check(document, &self.files.written, name)
+    }
+
+    /// How many documents are in force.
+    pub fn override_count(&self) -> usize {
+        self.overrides.len()
+    }
+
+    /// Which version of each document is in force.
+    pub fn override_versions(&self) -> BTreeMap<Principal, u64> {
+        self.overrides.versions()
+    }
+
+    pub(super) fn overrides(&self) -> &Overrides {
+        &self.overrides
+    }
+
+    /// What the documents of a caller come to.
+    pub(super) fn overlay(&self, caller: &Caller) -> Option<Arc<Overlay>> {
+        if self.overrides.is_empty() { None } else { self.overrides.overlay(caller, &self.files.written) }
+    }
+
+    /// The first 12 hexadecimal digits of the SHA-256 of the sources and of the defaults that stand in for theirs. Names of
+    /// files and directories do not count, so replicas with the same policy in different places agree. Where documents are in force, `+`
+    /// and as many digits of a hash of all of them follow.
+    pub fn revision(&self) -> &str {
+        &self.revision
+    }
+
+    /// The revision, to be kept for longer than the snapshot.
+    pub fn shared_revision(&self) -> Arc<str> {
+        Arc::clone(&self.revision)
+    }
+
+    /// What one caller may see, for many questions in a row.
+    pub fn view(&self, caller: &Caller) -> View<'_> {
+        View::new(self, caller)
+    }
+
+    /// Whether any limit, also one in shadow mode, counts tokens or money.
+    pub fn counts_tokens(&self) -> bool {
+        self.overrides.tokens || self.limit_terms.values().any(|terms| terms.measure.is_of_tokens())
+    }
+
+    /// Whether anything is said about tools, so that it matters which ones a request would use.
+    pub fn limits_tools(&self) -> bool {
+        self.limits_tools || self.overrides.tools
+    }
+}
+
+impl Deref for Snapshot {
+    type Target = Files;
+
+    fn deref(&self) -> &Files {
+        &self.files
+    }
+}
+
+// === impl Files ===
+
+impl Files {
+    fn new(merged: Merged, messages: Messages, revision: Arc<str>, files: usize) -> Self {
         let section = |section: Section| -> HashMap<Box<str>, Rules> {
             let entries = merged.entries.iter().filter(|((of, _), _)| *of == section);
             entries.map(|((_, name), entry)| (name.as_str().into(), Rules::new(name, entry))).collect()
@@ -174,7 +287,7 @@ impl Snapshot {
             .flat_map(|limits| &limits.list)
             .map(|limit| (limit.rule.clone(), Terms { mode: in_force(limit), ..limit.terms }))
             .collect();
-        let prices = Prices::new(merged);
+        let prices = Prices::new(&merged);
         let surface_rule = |surface, name| (surface, RuleId::new(format!("surface.{name}")));
         Self {
             revision,
@@ -197,7 +310,7 @@ impl Snapshot {
             roles,
             groups,
             users,
-            features: Features::new(merged),
+            features: Features::new(&merged),
             limits: top,
             defaults,
             trials,
@@ -216,19 +329,8 @@ impl Snapshot {
                 rule: RuleId::new("remote_api.enabled"),
             },
             agent_parameters: names(merged.agent_parameters.as_ref()),
+            written: merged,
         }
-    }
-
-    /// The first 12 hexadecimal digits of the SHA-256 of the sources and of the defaults that stand in for theirs. Names of
-    /// files and directories do not count, so
-    /// replicas with the same policy in different places agree.
-    pub fn revision(&self) -> &str {
-        &self.revision
-    }
-
-    /// The revision, to be kept for longer than the snapshot.
-    pub fn shared_revision(&self) -> Arc<str> {
-        Arc::clone(&self.revision)
     }
 
     /// Whether refusals are carried out.
@@ -249,11 +351,6 @@ impl Snapshot {
     /// How much the policy has.
     pub fn counts(&self) -> Counts {
         self.counts
-    }
-
-    /// What one caller may see, for many questions in a row.
-    pub fn view(&self, caller: &Caller) -> View<'_> {
-        View::new(self, caller)
     }
 
     /// The sentence that tells a caller that a model is denied. It has no braces and no control characters, whatever
@@ -304,11 +401,6 @@ impl Snapshot {
         self.prices.of(endpoint, model, given)
     }
 
-    /// Whether any limit, also one in shadow mode, counts tokens or money.
-    pub fn counts_tokens(&self) -> bool {
-        self.limit_terms.values().any(|terms| terms.measure.is_of_tokens())
-    }
-
     /// Tokens that are taken for each answer that is still to come (`turns.output_allowance`). What an answer did not take is given back.
     pub fn output_allowance(&self) -> u64 {
         self.output_allowance
@@ -348,11 +440,6 @@ impl Snapshot {
     /// (`agents.parameters.allow`).
     pub fn agent_parameters(&self) -> &[Box<str>] {
         &self.agent_parameters
-    }
-
-    /// Whether anything is said about tools, so that it matters which ones a request would use.
-    pub fn limits_tools(&self) -> bool {
-        self.limits_tools
     }
 
     /// The rule that allows an agent where no list names agents: its parts decide.

@@ -12,6 +12,9 @@
 mod limits;
 mod narrowed;
 
+use std::sync::Arc;
+
+use super::overrides::Overlay;
 use super::rules::{List, Lists, Rules};
 use super::snapshot::{Fallback, Mode, Snapshot, Unlisted};
 use super::words::{Caller, Part, RuleId, Sight, Surface, Target};
@@ -23,6 +26,8 @@ pub struct View<'a> {
     users: [Option<&'a Rules>; 2],
     groups: Groups<'a>,
     role: Option<&'a Rules>,
+    /// What the documents of the caller come to. Its lists are those of one more entry of the user's.
+    overlay: Option<Arc<Overlay>>,
     /// What of these entries refuses, where a part of any is in shadow mode.
     in_force: Option<Box<View<'a>>>,
 }
@@ -51,6 +56,7 @@ impl<'a> View<'a> {
             users: [snapshot.user(&caller.user), by_email],
             groups: caller.groups.iter().filter_map(|group| snapshot.group(group)).collect(),
             role: snapshot.role(&caller.role),
+            overlay: snapshot.overlay(caller),
             in_force: None,
         };
         if snapshot.has_trials() && view.entries().any(Rules::is_on_trial) {
@@ -59,6 +65,7 @@ impl<'a> View<'a> {
                 users: view.users.map(|rules| rules.map(Rules::in_force)),
                 groups: view.groups.iter().map(Rules::in_force).collect(),
                 role: view.role.map(Rules::in_force),
+                overlay: view.overlay.clone(),
                 in_force: None,
             }));
         }
@@ -71,14 +78,14 @@ impl<'a> View<'a> {
     }
 
     /// Whether the caller is refused this, and by which statement: shadow mode refuses nothing.
-    pub(super) fn refuses(&self, target: &Target) -> Option<Judged<'a>> {
+    pub(super) fn refuses(&self, target: &Target) -> Option<Judged<'_>> {
         let refused = || Some(self.in_force().judge_target(target)).filter(|judged| !judged.allowed);
         if self.snapshot.mode() == Mode::Shadow { None } else { refused() }
     }
 
     /// Judges one model of one endpoint, without regard to shadow mode.
-    pub(super) fn judge(&self, endpoint: &str, model: &str) -> Judged<'a> {
-        let matching = |list: &&'a List| list.models.matches(model);
+    pub(super) fn judge(&self, endpoint: &str, model: &str) -> Judged<'_> {
+        let matching = |list: &&List| list.models.matches(model);
         if let Some(list) = self.entries().filter_map(|rules| denied(rules, endpoint)).find(matching) {
             return Judged::denied(&list.rule);
         }
@@ -105,7 +112,7 @@ impl<'a> View<'a> {
     }
 
     /// Judges anything that a request would reach, without regard to shadow mode.
-    pub(super) fn judge_target(&self, target: &Target) -> Judged<'a> {
+    pub(super) fn judge_target(&self, target: &Target) -> Judged<'_> {
         match target {
             Target::Model { endpoint, model } => self.judge(endpoint, model),
             Target::Agent { agent, part: Part::Itself } => self.judge_agent(agent),
@@ -120,15 +127,15 @@ impl<'a> View<'a> {
     }
 
     /// Judges whether any model of an endpoint may be allowed.
-    pub(super) fn judge_any_model(&self, endpoint: &str) -> Judged<'a> {
-        let whole = |list: &&'a List| list.models.is_everything();
+    pub(super) fn judge_any_model(&self, endpoint: &str) -> Judged<'_> {
+        let whole = |list: &&List| list.models.is_everything();
         if let Some(list) = self.entries().filter_map(|rules| denied(rules, endpoint)).find(whole) {
             return Judged::denied(&list.rule);
         }
         if let Some(rule) = self.unrestricted() {
             return Judged::allowed(rule);
         }
-        let some = |list: &&'a List| !list.models.written().is_empty();
+        let some = |list: &&List| !list.models.written().is_empty();
         if let Some(list) = self.users().filter_map(|rules| allowed(rules, endpoint)).find(some) {
             return Judged::allowed(&list.rule);
         }
@@ -141,7 +148,7 @@ impl<'a> View<'a> {
     }
 
     /// Judges a part of LibreChat as a whole, without regard to shadow mode.
-    pub(super) fn judge_surface(&self, surface: Surface) -> Judged<'a> {
+    pub(super) fn judge_surface(&self, surface: Surface) -> Judged<'_> {
         match (surface, self.openness()) {
             (Surface::Agents, Some(rule)) => Judged::allowed(rule),
             (Surface::Agents, None) => Judged::denied(self.snapshot.surface_rule(surface)),
@@ -152,7 +159,7 @@ impl<'a> View<'a> {
     }
 
     /// Judges what cannot be looked into: neither its models nor its tools are known.
-    fn judge_unjudged(&self, surface: Surface) -> Judged<'a> {
+    fn judge_unjudged(&self, surface: Surface) -> Judged<'_> {
         match self.openness() {
             Some(rule) if !self.limits_tools() => Judged::allowed(rule),
             _ => Judged::denied(self.snapshot.surface_rule(surface)),
@@ -161,7 +168,7 @@ impl<'a> View<'a> {
 
     /// Judges a model under the endpoint's name and under every spelling of it that the policy has. LibreChat finds a custom
     /// endpoint of an agent whatever the case of its letters (CONTRACT.md B.9).
-    fn judge_every_spelling(&self, endpoint: &str, model: &str) -> Judged<'a> {
+    fn judge_every_spelling(&self, endpoint: &str, model: &str) -> Judged<'_> {
         let judged = self.judge(endpoint, model);
         if !judged.allowed {
             return judged;
@@ -172,7 +179,7 @@ impl<'a> View<'a> {
     }
 
     /// The statement by which the caller may use everything there is, if there is one.
-    pub(super) fn openness(&self) -> Option<&'a RuleId> {
+    pub(super) fn openness(&self) -> Option<&RuleId> {
         if self.entries().any(Rules::denies) {
             return None;
         }
@@ -186,7 +193,7 @@ impl<'a> View<'a> {
     }
 
     /// All entries that hold for the caller: the user's, then the groups', then the role's.
-    pub(super) fn entries(&self) -> impl Iterator<Item = &'a Rules> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Rules> {
         self.users().chain(self.groups.iter()).chain(self.role)
     }
 
@@ -196,12 +203,12 @@ impl<'a> View<'a> {
     }
 
     /// The statement `unrestricted: true` that holds for the caller, if there is one.
-    pub(super) fn unrestricted(&self) -> Option<&'a RuleId> {
+    pub(super) fn unrestricted(&self) -> Option<&RuleId> {
         self.entries().find_map(|rules| rules.unrestricted.as_ref())
     }
 
     /// What decides about an endpoint that no list names: `unlisted.role` or `unlisted.endpoint`.
-    pub(super) fn unlisted(&self) -> Judged<'a> {
+    pub(super) fn unlisted(&self) -> Judged<'_> {
         match self.bases() {
             None => Judged::unlisted(&self.snapshot.unlisted_role),
             Some(_) => Judged::unlisted(&self.snapshot.unlisted_endpoint),
@@ -209,7 +216,7 @@ impl<'a> View<'a> {
     }
 
     /// The entries whose lists the caller's allowance is the union of; `None` for a role without an entry.
-    fn bases(&self) -> Option<impl Iterator<Item = &'a Rules>> {
+    fn bases(&self) -> Option<impl Iterator<Item = &Rules>> {
         let replaced = self.groups.replace_role();
         if !replaced && self.role.is_none() {
             return None;
@@ -218,8 +225,8 @@ impl<'a> View<'a> {
         Some(groups.chain(self.role.filter(|_| !replaced)))
     }
 
-    fn users(&self) -> impl Iterator<Item = &'a Rules> {
-        self.users.into_iter().flatten()
+    fn users(&self) -> impl Iterator<Item = &Rules> {
+        self.users.into_iter().flatten().chain(self.overlay.as_deref().map(|overlay| &overlay.rules))
     }
 
     fn has_every_model(&self, endpoint: &str) -> bool {

@@ -24,6 +24,7 @@ mod daily;
 mod entries;
 mod erasing;
 mod faults;
+mod overrides;
 mod people;
 mod schema;
 mod search;

@@ -1,5 +1,5 @@
 //! MongoDB: LibreChat's database as the directory, for its agents and its accounts (read only), a database of Tollgate's own as
-//! the ledger.
+//! the ledger and for overrides.
 //!
 //! Look-ups read from the primary with read concern `majority`: the newest role that no failover can take back.
 //! Records are written with write concern `majority`. Errors name hosts, never the connection string.
@@ -26,6 +26,7 @@ mod faults;
 mod keeping;
 mod ledger;
 mod lines;
+mod overrides;
 mod plain;
 mod search;
 

@@ -10,6 +10,7 @@ use super::{Desk, Failure};
 use crate::config::{Flags, RecordPlace, Settings, SinkKind};
 use crate::store::embedded::{Embedded, FILE};
 use crate::store::mongo::Mongo;
+use crate::store::overrides::Overrides;
 use crate::store::{Keep, Ledger};
 
 /// Where the record is.
@@ -109,6 +110,22 @@ impl Place {
             return Ok(People::LibreChat(self.mongo().await?));
         }
         Ok(People::Embedded(self.embedded()?))
+    }
+
+    /// Opens the store of overrides: Tollgate's database where MongoDB is configured, else the embedded store, which is made where it is
+    /// missing and `make` says so.
+    ///
+    /// # Errors
+    /// [`Failure`] where it cannot be opened.
+    pub async fn overrides(&mut self, make: bool) -> Result<Arc<dyn Overrides>, Failure> {
+        if self.settings.mongo.is_some() {
+            return Ok(Arc::new(self.mongo().await?));
+        }
+        if make && self.embedded.is_none() {
+            let open = Embedded::open(&self.settings.data)?;
+            return Ok(Arc::new(self.embedded.insert(open).clone()));
+        }
+        Ok(Arc::new(self.embedded()?))
     }
 
     fn embedded(&mut self) -> Result<Embedded, Failure> {

@@ -2,27 +2,16 @@
 //! none that the record does not tell of.
 
 use std::path::Path;
-use std::sync::Arc;
-
-use uuid::Uuid;
 
 use super::{Set, nobody};
 use crate::cli::record::Failure;
-use crate::cli::record::deed::{deed, signer, signer_or_new, write};
-use crate::cli::record::place::{Place, StoreName};
+use crate::cli::record::book::Book;
+use crate::cli::record::place::Place;
 use crate::clock::Clock;
 use crate::record::entry::{Changed, Rights};
-use crate::record::heads::Signer;
 use crate::record::{About, Happened};
+use crate::store::Person;
 use crate::store::embedded::Embedded;
-use crate::store::{Ledger, Person};
-
-/// The record that a change is told in.
-struct Book<'a> {
-    ledger: Arc<dyn Ledger>,
-    signer: Signer,
-    clock: &'a Clock,
-}
 
 /// Adds or changes a person, and gives what became of it. Where nothing changes, nothing is told.
 pub(super) async fn set(
@@ -42,13 +31,13 @@ pub(super) async fn set(
     }
     let about = About::UserSet { changed, before: before.as_ref().map(rights), after: rights(&person) };
     let book = Book::open(place, key, clock).await?;
-    let told = book.tell(Happened::UserSet, &person.id, about).await?;
+    let told = book.tell(Happened::UserSet, Some(&person.id), about).await?;
     let done = store
         .put_person(&person)
         .and_then(|()| if wanted == account { Ok(()) } else { store.link_person(&person.id, wanted.as_ref()) });
     match done {
         Ok(()) => Ok(person),
-        Err(error) => Err(book.take_back(Happened::UserSet, &person.id, told, error.into()).await),
+        Err(error) => Err(book.take_back(Happened::UserSet, Some(&person.id), told, error.into()).await),
     }
 }
 
@@ -62,52 +51,12 @@ pub(super) async fn remove(
 ) -> Result<(), Failure> {
     let before = store.find_person(id)?.ok_or_else(|| nobody(id))?;
     let book = Book::open(place, key, clock).await?;
-    let told = book.tell(Happened::UserRemoved, id, About::UserRemoved { before: rights(&before) }).await?;
+    let told = book.tell(Happened::UserRemoved, Some(id), About::UserRemoved { before: rights(&before) }).await?;
     match store.remove_person(id) {
         Ok(true) => Ok(()),
         // Another command was faster, and told so.
-        Ok(false) => Err(book.take_back(Happened::UserRemoved, id, told, nobody(id)).await),
-        Err(error) => Err(book.take_back(Happened::UserRemoved, id, told, error.into()).await),
-    }
-}
-
-// === impl Book ===
-
-impl<'a> Book<'a> {
-    async fn open(place: &mut Place, key: Option<&Path>, clock: &'a Clock) -> Result<Self, Failure> {
-        let opened = Self::open_or_say(place, key, clock).await;
-        opened.map_err(|failure| match failure {
-            Failure::Asked(why) => Failure::Asked(unrecorded(&why)),
-            other => Failure::Failed(unrecorded(&other.to_string())),
-        })
-    }
-
-    async fn open_or_say(place: &mut Place, key: Option<&Path>, clock: &'a Clock) -> Result<Self, Failure> {
-        let named = key.or(place.signing_key());
-        // People are often there before the first start. The key that is made for them then is the one that Tollgate goes on with.
-        let signer = match named {
-            None if place.store() == Some(StoreName::Embedded) => signer_or_new(place.data())?,
-            named => signer(named, place.data())?,
-        };
-        Ok(Self { ledger: place.ledger().await?, signer, clock })
-    }
-
-    async fn tell(&self, action: Happened, user: &str, about: About) -> Result<Uuid, Failure> {
-        let id = Uuid::now_v7();
-        let event = deed(id, self.clock.now(), action, Some(user), about);
-        let written = write(&event, &self.ledger, &self.signer).await;
-        written.map_err(|failure| Failure::Failed(unrecorded(&failure.to_string())))?;
-        Ok(id)
-    }
-
-    /// What was told was not done: the record tells that, too.
-    async fn take_back(&self, action: Happened, user: &str, told: Uuid, failure: Failure) -> Failure {
-        match self.tell(action, user, About::NotDone { failed: told }).await {
-            Ok(_) => failure,
-            Err(_) => Failure::Failed(format!(
-                "{failure}; the record tells in event {told} that it was done, and could not be told otherwise"
-            )),
-        }
+        Ok(false) => Err(book.take_back(Happened::UserRemoved, Some(id), told, nobody(id)).await),
+        Err(error) => Err(book.take_back(Happened::UserRemoved, Some(id), told, error.into()).await),
     }
 }
 
@@ -131,8 +80,4 @@ fn changed(before: Option<&Person>, after: &Person, account: bool) -> Vec<Change
 /// What of a person the record tells: no address, no account, which are not in the record otherwise.
 fn rights(person: &Person) -> Rights {
     Rights { groups: person.groups.clone(), role: person.role.clone() }
-}
-
-fn unrecorded(why: &str) -> String {
-    format!("nothing was changed, for the record cannot tell of it: {why}")
 }

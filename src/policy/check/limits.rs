@@ -59,7 +59,7 @@ fn without_reach(merged: &Merged, placed: &Placed<'_>, faults: &mut Faults<'_>) 
 }
 
 /// An id names a counter: in keys, headers, refusals and records.
-fn id<'a>(id: &'a Spotted<String>, seen: &mut HashMap<&'a str, Spot>, faults: &mut Faults<'_>) {
+pub(super) fn id<'a>(id: &'a Spotted<String>, seen: &mut HashMap<&'a str, Spot>, faults: &mut Faults<'_>) {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if id.value.is_empty() || id.value.len() > LONGEST_ID || !id.value.chars().all(plain) {
         let message = format!("{} cannot be the id of a limit", quoted(&id.value));
@@ -70,7 +70,7 @@ fn id<'a>(id: &'a Spotted<String>, seen: &mut HashMap<&'a str, Spot>, faults: &m
     }
 }
 
-fn subject(section: Option<Section>, per: &Spotted<Per>, faults: &mut Faults<'_>) {
+pub(super) fn subject(section: Option<Section>, per: &Spotted<Per>, faults: &mut Faults<'_>) {
     let (place, known): (_, &[Per]) = match section {
         None => ("at the top level", &[Per::User, Per::Global]),
         Some(Section::Roles) => ("under a role", &[Per::User, Per::Role]),
@@ -85,7 +85,7 @@ fn subject(section: Option<Section>, per: &Spotted<Per>, faults: &mut Faults<'_>
     }
 }
 
-fn window(limit: &WrittenLimit, faults: &mut Faults<'_>) {
+pub(super) fn window(limit: &WrittenLimit, faults: &mut Faults<'_>) {
     use crate::policy::amount::Period;
     let concurrent = limit.measure.value == Measure::Concurrent;
     if let Some(window) = limit.window.as_ref().filter(|_| concurrent) {
@@ -99,7 +99,7 @@ fn window(limit: &WrittenLimit, faults: &mut Faults<'_>) {
     }
 }
 
-fn scope(limit: &WrittenLimit, faults: &mut Faults<'_>) {
+pub(super) fn scope(limit: &WrittenLimit, faults: &mut Faults<'_>) {
     for (list, noun) in [(&limit.models, "model"), (&limit.endpoints, "endpoint")] {
         let Some(list) = list else { continue };
         lists::names(list, noun, faults);
@@ -125,7 +125,7 @@ fn scope(limit: &WrittenLimit, faults: &mut Faults<'_>) {
     }
 }
 
-fn strict(limit: &WrittenLimit, faults: &mut Faults<'_>) {
+pub(super) fn strict(limit: &WrittenLimit, faults: &mut Faults<'_>) {
     let measure = limit.measure.value;
     if let Some(strict) = limit.strict.as_ref().filter(|strict| strict.value && !measure.can_be_strict()) {
         let message = format!("{:?} is counted before a run begins, and always exact", measure.as_str());
@@ -135,7 +135,7 @@ fn strict(limit: &WrittenLimit, faults: &mut Faults<'_>) {
 }
 
 /// A limit that another one of the same entry reaches first, whatever happens.
-fn unreachable(limits: &[WrittenLimit], faults: &mut Faults<'_>) {
+pub(super) fn unreachable(limits: &[WrittenLimit], faults: &mut Faults<'_>) {
     for (index, limit) in limits.iter().enumerate() {
         let others = limits.iter().enumerate().filter(|(other, _)| *other != index);
         let tighter = others.into_iter().find(|(other, tighter)| {

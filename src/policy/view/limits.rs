@@ -5,9 +5,12 @@
 //! 3. Where two limits `per: user` say the same (measure, window and scope), the nearer one stands in for the other: the
 //!    user's before the groups', these before the role's, that before the one at the top level. Of several groups all hold.
 //! 4. `limits: none` lifts what is written farther away.
-//! 5. The defaults are the farthest. One of 0 is no denial: it is what somebody has who is given nothing else.
+//! 5. A limit that a document of the caller's changes is what it is changed to. One that a document adds stands where an entry of
+//!    whom the document is about would.
+//! 6. The defaults are the farthest. One of 0 is no denial: it is what somebody has who is given nothing else.
 
 use super::super::limits::{Limit, Limits, Per};
+use super::super::overrides::Kind;
 use super::super::snapshot::Mode;
 use super::View;
 
@@ -18,21 +21,23 @@ pub(in crate::policy) struct Standing<'a> {
     pub(in crate::policy) counts: bool,
 }
 
-impl<'a> View<'a> {
+impl View<'_> {
     /// All limits that are written for the caller, each once: the user's, the groups', the role's, those at the top level,
     /// the defaults;
     /// within each of these by their ids, so that the order of groups and files decides nothing.
-    pub(in crate::policy) fn limits(&self) -> Vec<Standing<'a>> {
-        let users: Vec<_> = self.users().map(|rules| &rules.limits).collect();
-        let groups: Vec<_> = self.groups.iter().map(|rules| &rules.limits).collect();
-        let role: Vec<_> = self.role.iter().map(|rules| &rules.limits).collect();
+    pub(in crate::policy) fn limits(&self) -> Vec<Standing<'_>> {
+        let new = |kind| self.overlay.as_deref().map(|overlay| overlay.new_limits(kind));
+        let users: Vec<_> = self.users().map(|rules| &rules.limits).chain(new(Kind::User)).collect();
+        let groups: Vec<_> = self.groups.iter().map(|rules| &rules.limits).chain(new(Kind::Group)).collect();
+        let role: Vec<_> = self.role.iter().map(|rules| &rules.limits).chain(new(Kind::Role)).collect();
         let everybody = vec![self.snapshot.top_limits()];
-        let mut standings: Vec<Standing<'a>> = Vec::new();
+        let mut standings: Vec<Standing<'_>> = Vec::new();
         let mut lifted = false;
         let levels = [(users, true), (groups, true), (role, true), (everybody, true)];
         for (level, denies) in levels.into_iter().chain([(vec![self.snapshot.default_limits()], false)]) {
             let nearer = standings.len();
             for limit in sorted(&level) {
+                let limit = self.overlay.as_deref().map_or(limit, |overlay| overlay.changed(limit));
                 let counts = (denies && limit.closes()) || !(lifted || is_replaced(limit, standings.get(..nearer)));
                 standings.push(Standing { limit, counts });
             }

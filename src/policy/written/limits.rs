@@ -74,18 +74,18 @@ pub struct WrittenLimit {
 
 /// The keys of a limit, as far as they are there.
 #[derive(Default)]
-struct Keys {
-    id: Option<Spotted<String>>,
-    amounts: Vec<(Spotted<Measure>, Option<u64>)>,
-    per: Option<Spotted<Per>>,
-    window: Option<Spotted<Period>>,
-    timezone: Option<Spotted<TimeZone>>,
-    models: Option<Names>,
-    endpoints: Option<Names>,
-    on_failure: Option<OnFailure>,
-    strict: Option<Spotted<bool>>,
-    warn_at: Option<u8>,
-    mode: Option<Spotted<Mode>>,
+pub(in crate::policy) struct Keys {
+    pub(in crate::policy) id: Option<Spotted<String>>,
+    pub(in crate::policy) amounts: Vec<(Spotted<Measure>, Option<u64>)>,
+    pub(in crate::policy) per: Option<Spotted<Per>>,
+    pub(in crate::policy) window: Option<Spotted<Period>>,
+    pub(in crate::policy) timezone: Option<Spotted<TimeZone>>,
+    pub(in crate::policy) models: Option<Names>,
+    pub(in crate::policy) endpoints: Option<Names>,
+    pub(in crate::policy) on_failure: Option<OnFailure>,
+    pub(in crate::policy) strict: Option<Spotted<bool>>,
+    pub(in crate::policy) warn_at: Option<u8>,
+    pub(in crate::policy) mode: Option<Spotted<Mode>>,
 }
 
 pub(super) fn of_entry(key: &Key, node: &Node, faults: &mut Faults<'_>) -> Option<Spotted<WrittenLimits>> {
@@ -137,7 +137,8 @@ fn limit(node: &Node, faults: &mut Faults<'_>) -> Option<WrittenLimit> {
     })
 }
 
-fn keys(node: &Node, faults: &mut Faults<'_>) -> Keys {
+/// Reads the keys of a limit, without asking for those that are not there.
+pub(in crate::policy) fn keys(node: &Node, faults: &mut Faults<'_>) -> Keys {
     let mut keys = Keys::default();
     for (key, node) in mapping(node, "a limit", faults).unwrap_or_default() {
         match key.name.as_str() {

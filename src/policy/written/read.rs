@@ -202,7 +202,8 @@ fn section_entries(section: Section, node: &Node, list: &mut Vec<Entry>, faults:
     }
 }
 
-fn entry(section: Section, key: &Key, node: &Node, faults: &mut Faults<'_>) -> Entry {
+/// Reads the entry of a role, a group or a user.
+pub(in crate::policy) fn entry(section: Section, key: &Key, node: &Node, faults: &mut Faults<'_>) -> Entry {
     let faults_before = faults.count();
     let mut entry = Entry {
         section,

@@ -32,7 +32,7 @@ pub struct Event {
     pub category: Category,
     /// How grave it is.
     pub severity: Severity,
-    /// The policy in force, where there is one: a hash of its files.
+    /// The policy in force, where there is one: a hash of its files, and of the overrides beside them where there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy_revision: Option<Arc<str>>,
     /// What there is to say about it, by the action.
@@ -70,6 +70,15 @@ pub enum Happened {
     /// Somebody of the embedded directory is about to be removed.
     #[serde(rename = "users.removed")]
     UserRemoved,
+    /// An override is about to be made or changed.
+    #[serde(rename = "overrides.set")]
+    OverrideSet,
+    /// An override is about to be removed.
+    #[serde(rename = "overrides.removed")]
+    OverrideRemoved,
+    /// Other overrides came into force, or other versions of them, or their faults are others.
+    #[serde(rename = "overrides.taken")]
+    OverridesTaken,
 }
 
 /// What there is to say about an event.
@@ -178,12 +187,88 @@ pub enum About {
         /// Role and groups until then.
         before: Rights,
     },
-    /// Of `users.set` and `users.removed`, where what an event told of was not done after all.
+    /// Of `overrides.set`.
+    #[serde(rename_all = "camelCase")]
+    OverrideSet {
+        /// Whom the override is about.
+        principal: PrincipalTold,
+        /// What it was until then; absent for a new one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        before: Option<OverrideTold>,
+        /// What it is from then on.
+        after: OverrideTold,
+    },
+    /// Of `overrides.removed`.
+    #[serde(rename_all = "camelCase")]
+    OverrideRemoved {
+        /// Whom the override was about.
+        principal: PrincipalTold,
+        /// What it was until then.
+        before: OverrideTold,
+    },
+    /// Of `overrides.taken`.
+    #[serde(rename_all = "camelCase")]
+    OverridesTaken {
+        /// The policy that was in force before.
+        from: Arc<str>,
+        /// How many overrides are in force now.
+        in_force: usize,
+        /// Which of them changed, the first 1,000: those that are new or have another version, and those that are gone.
+        changed: Vec<VersionTold>,
+        /// Overrides that have faults, and are not in force for that, the first 1,000.
+        faulty: Vec<VersionTold>,
+    },
+    /// Of `users.set`, `users.removed`, `overrides.set` and `overrides.removed`, where what an event told of was not done after all.
     #[serde(rename_all = "camelCase")]
     NotDone {
         /// The `_id` of that event.
         failed: Uuid,
     },
+}
+
+/// Whom an override is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct PrincipalTold {
+    /// `role`, `group` or `user`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The name of the role or the group, or LibreChat's user id.
+    pub id: Box<str>,
+}
+
+/// An override.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct OverrideTold {
+    /// Its version, which `overrides.taken` names.
+    pub config_version: u64,
+    /// Its place in the order in which overrides are merged.
+    pub priority: i32,
+    /// Whether it counts.
+    pub is_active: bool,
+    /// From when on it does not count any more, UTC; absent where it counts until it is changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// What it says, as JSON.
+    pub overrides: Box<str>,
+    /// Why, in the words of whoever changed it; absent where nothing was said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<Box<str>>,
+}
+
+/// A version of an override.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct VersionTold {
+    /// Whom it is about.
+    pub principal: PrincipalTold,
+    /// Which version; absent where it is no longer in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_version: Option<u64>,
 }
 
 /// Frames of the spool that are lost.

@@ -14,7 +14,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(10);
 
 /// The steps from an empty file to today's tables. Step n brings `user_version` from n to n + 1. A step that has been
 /// released is never changed: the next change is a step of its own.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     "
 CREATE TABLE users (
     id     TEXT PRIMARY KEY NOT NULL,          -- LibreChat's users._id, 24 hex digits in lower case
@@ -139,6 +139,27 @@ CREATE TABLE usage_daily (                     -- what the entries of a user and
     sums TEXT NOT NULL                         -- JSON
 ) WITHOUT ROWID;
 CREATE INDEX usage_daily_user_key ON usage_daily (user, key);
+",
+    "
+CREATE TABLE overrides (
+    kind           TEXT NOT NULL,              -- role, group, user
+    id             TEXT NOT NULL,              -- a name, or LibreChat's users._id
+    priority       INTEGER NOT NULL,
+    overrides      TEXT NOT NULL,              -- JSON
+    is_active      INTEGER NOT NULL,
+    config_version INTEGER NOT NULL,
+    updated_at     INTEGER NOT NULL,           -- microseconds since 1970 (UTC)
+    updated_by     TEXT,
+    note           TEXT,
+    expires_at     INTEGER,
+    PRIMARY KEY (kind, id)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX overrides_version ON overrides (config_version);
+
+CREATE TABLE override_versions (               -- the counter that versions are drawn from
+    one  INTEGER PRIMARY KEY CHECK (one = 1),
+    last INTEGER NOT NULL
+);
 ",
 ];
 

@@ -1,0 +1,304 @@
+//! The documents that are in force beside the files: read once each, merged once for each set of them that applies to somebody.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+use sha2::{Digest, Sha256};
+
+use super::overlay::{Overlay, Said};
+use super::piece::Piece;
+use super::read::{self, Tree};
+use super::{Author, Document, Faulty, Kind, Principal};
+use crate::policy::codes;
+use crate::policy::limits::{Per, Terms};
+use crate::policy::merge::Merged;
+use crate::policy::words::{Caller, RuleId};
+use crate::report::{Fault, Place, Report, quoted};
+
+/// Most sets of documents whose merged form is kept. Where there are more, all are merged anew when they are needed.
+const MOST_KEPT: usize = 4_096;
+
+/// The documents in force.
+#[derive(Debug, Default)]
+pub(in crate::policy) struct Overrides {
+    // In the order of `Kind::ALL`.
+    documents: [HashMap<Box<str>, Arc<Compiled>>; 3],
+    /// A hash of all of them; none where there is none.
+    digest: Option<Arc<str>>,
+    /// Whether any has limits, lists of tools, limits of tokens or money.
+    pub(in crate::policy) limits: bool,
+    pub(in crate::policy) tools: bool,
+    pub(in crate::policy) tokens: bool,
+    kept: RwLock<Kept>,
+}
+
+/// A document that was read for the files there are.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    /// Tells it from all others that this process has ever read.
+    serial: u64,
+    pub(super) author: Arc<Author>,
+    text: Arc<str>,
+    pub(super) tree: Tree,
+}
+
+/// What documents come to, by the serials of all that apply, in their order.
+#[derive(Debug, Default)]
+struct Kept {
+    overlays: HashMap<Box<[u64]>, Arc<Overlay>>,
+    terms: HashMap<RuleId, Terms>,
+}
+
+// === impl Overrides ===
+
+impl Overrides {
+    /// Reads documents for these files. What is the same as in `before`, which was read for the same files, is taken from there. Those that
+    /// have faults are left out, whole, and given back.
+    pub(in crate::policy) fn new(documents: &[Document], files: &Merged, before: Option<&Self>) -> (Self, Vec<Faulty>) {
+        let (mut found, mut faulty) = (BTreeMap::new(), Vec::new());
+        for document in documents {
+            let compiled = match before.and_then(|before| before.same(document)) {
+                Some(compiled) => Ok(compiled),
+                None => Compiled::new(document, files, Path::new(&document.principal.to_string())).map(Arc::new),
+            };
+            match compiled {
+                Ok(compiled) => {
+                    found.insert(document.principal.clone(), compiled);
+                }
+                Err(report) => faulty.push(Faulty::of(document, report)),
+            }
+        }
+        for principal in clashing(&found) {
+            if let Some((compiled, (id, other))) = found.remove(&principal.0).zip(Some((principal.1, principal.2))) {
+                faulty.push(compiled.clashes(&id, &other));
+            }
+        }
+        (Self::of(found, before), faulty)
+    }
+
+    fn of(found: BTreeMap<Principal, Arc<Compiled>>, before: Option<&Self>) -> Self {
+        let mut overrides = Self { digest: digest(&found), ..Self::default() };
+        for (principal, compiled) in found {
+            let limits = compiled.tree.get("limits");
+            overrides.limits |= limits.is_some();
+            overrides.tools |= compiled.tree.get("tools").is_some();
+            overrides.tokens |= limits.is_some_and(counts_tokens);
+            overrides.of_kind_mut(principal.kind).insert(principal.id, compiled);
+        }
+        if let Some(before) = before {
+            overrides.kept = RwLock::new(overrides.still_kept(&before.kept.read()));
+        }
+        overrides
+    }
+
+    /// Whether there is none: then nothing else here needs to be asked.
+    pub(in crate::policy) fn is_empty(&self) -> bool {
+        self.digest.is_none()
+    }
+
+    /// How many there are.
+    pub(in crate::policy) fn len(&self) -> usize {
+        self.documents.iter().map(HashMap::len).sum()
+    }
+
+    /// A hash of all of them, in whatever order they came; none where there is none.
+    pub(in crate::policy) fn digest(&self) -> Option<&Arc<str>> {
+        self.digest.as_ref()
+    }
+
+    /// The versions of all documents.
+    pub(in crate::policy) fn versions(&self) -> BTreeMap<Principal, u64> {
+        let all = self.documents.iter().flat_map(HashMap::values);
+        all.map(|compiled| (compiled.author.principal.clone(), compiled.author.version)).collect()
+    }
+
+    /// What the documents of a caller come to; none where there is none that applies.
+    pub(in crate::policy) fn overlay(&self, caller: &Caller, files: &Merged) -> Option<Arc<Overlay>> {
+        let applying = self.applying(caller);
+        if applying.is_empty() {
+            return None;
+        }
+        let serials: Box<[u64]> = applying.iter().map(|compiled| compiled.serial).collect();
+        if let Some(overlay) = self.kept.read().overlays.get(&serials) {
+            return Some(Arc::clone(overlay));
+        }
+        let overlay = Arc::new(Overlay::of(applying.iter().map(|compiled| &compiled.tree), files));
+        let mut kept = self.kept.write();
+        if kept.overlays.len() >= MOST_KEPT {
+            kept.overlays.clear();
+        }
+        kept.terms.extend(overlay.terms().iter().cloned());
+        // Somebody may have been faster: all have the same.
+        Some(Arc::clone(kept.overlays.entry(serials).or_insert(overlay)))
+    }
+
+    /// What a limit of an override asks of those who count. Known as soon as anybody to whom it applies was asked about.
+    pub(in crate::policy) fn terms(&self, rule: &RuleId) -> Option<Terms> {
+        self.kept.read().terms.get(rule).copied()
+    }
+
+    /// The documents that apply to a caller, in the order in which they are merged.
+    pub(super) fn applying(&self, caller: &Caller) -> Vec<&Arc<Compiled>> {
+        if self.is_empty() {
+            return Vec::new();
+        }
+        let groups = caller.groups.iter().filter_map(|group| self.of_kind(Kind::Group).get(group));
+        let role = self.of_kind(Kind::Role).get(&*caller.role);
+        let user = self.of_kind(Kind::User).get(&*caller.user);
+        let mut applying: Vec<_> = role.into_iter().chain(groups).chain(user).collect();
+        applying.sort_by(|one, other| one.author.cmp(&other.author));
+        // A group that somebody has twice has its document once.
+        applying.dedup_by(|one, other| one.serial == other.serial);
+        applying
+    }
+
+    fn of_kind(&self, kind: Kind) -> &HashMap<Box<str>, Arc<Compiled>> {
+        let [role, group, user] = &self.documents;
+        match kind {
+            Kind::Role => role,
+            Kind::Group => group,
+            Kind::User => user,
+        }
+    }
+
+    fn of_kind_mut(&mut self, kind: Kind) -> &mut HashMap<Box<str>, Arc<Compiled>> {
+        let [role, group, user] = &mut self.documents;
+        match kind {
+            Kind::Role => role,
+            Kind::Group => group,
+            Kind::User => user,
+        }
+    }
+
+    /// The same document, as it was read before.
+    fn same(&self, document: &Document) -> Option<Arc<Compiled>> {
+        let compiled = self.of_kind(document.principal.kind).get(&document.principal.id)?;
+        compiled.is(document).then(|| Arc::clone(compiled))
+    }
+
+    /// What was merged before and has no document that is gone or changed.
+    fn still_kept(&self, before: &Kept) -> Kept {
+        let serials: BTreeSet<u64> =
+            self.documents.iter().flat_map(HashMap::values).map(|compiled| compiled.serial).collect();
+        let stays = |of: &[u64]| of.iter().all(|serial| serials.contains(serial));
+        let overlays: HashMap<_, _> = before
+            .overlays
+            .iter()
+            .filter(|(of, _)| stays(of))
+            .map(|(of, overlay)| (of.clone(), Arc::clone(overlay)))
+            .collect();
+        let terms = overlays.values().flat_map(|overlay| overlay.terms().iter().cloned()).collect();
+        Kept { overlays, terms }
+    }
+}
+
+/// Checks one document against files, with the name under which its faults are told.
+///
+/// # Errors
+/// All its faults.
+pub(in crate::policy) fn check(document: &Document, files: &Merged, name: &Path) -> Result<(), Report> {
+    Compiled::new(document, files, name).map(|_compiled| ())
+}
+
+// === impl Compiled ===
+
+impl Compiled {
+    fn new(document: &Document, files: &Merged, name: &Path) -> Result<Self, Report> {
+        static SERIALS: AtomicU64 = AtomicU64::new(0);
+        let Document { principal, priority, version, text } = document;
+        let author = Arc::new(Author { priority: *priority, principal: principal.clone(), version: *version });
+        let tree = read::read(document, &author, files, name)?;
+        let serial = SERIALS.fetch_add(1, Ordering::Relaxed);
+        Ok(Self { serial, author, text: Arc::clone(text), tree })
+    }
+
+    fn is(&self, document: &Document) -> bool {
+        self.author.version == document.version
+            && self.author.priority == document.priority
+            && self.text == document.text
+    }
+
+    fn clashes(&self, id: &str, other: &Principal) -> Faulty {
+        let Author { principal, version, .. } = &*self.author;
+        let message = format!(
+            "the limit {} is shared by those whom a document is about, and {other} has a limit of this id in a document, too",
+            quoted(id)
+        );
+        let fault = Fault::error(codes::DEFINED_TWICE, message).help("give one of the two another id");
+        let mut report = Report::new();
+        report.push(fault.at(Place::file(principal.to_string())));
+        Faulty { principal: principal.clone(), version: *version, report }
+    }
+}
+
+// === impl Faulty ===
+
+impl Faulty {
+    fn of(document: &Document, report: Report) -> Self {
+        Self { principal: document.principal.clone(), version: document.version, report }
+    }
+}
+
+// === helpers ===
+
+/// Documents that add a limit which another one adds, too, where one of the two is shared: merged by their ids, one of the two counters would
+/// be passed over. The later one in the order of principals is told, so that all replicas agree; with the id and the other.
+fn clashing(found: &BTreeMap<Principal, Arc<Compiled>>) -> Vec<(Principal, String, Principal)> {
+    let mut first: HashMap<&str, (&Principal, bool)> = HashMap::new();
+    let mut clashing = Vec::new();
+    for (principal, compiled) in found {
+        for limit in read::added(&compiled.tree) {
+            let shared = limit.per.value != Per::User;
+            match first.get(limit.id.value.as_str()) {
+                Some((other, other_shared)) if shared || *other_shared => {
+                    clashing.push((principal.clone(), limit.id.value.clone(), (*other).clone()));
+                    break;
+                }
+                Some(_) => {}
+                None => {
+                    first.insert(&limit.id.value, (principal, shared));
+                }
+            }
+        }
+    }
+    clashing
+}
+
+/// Whether any limit is about tokens or money.
+fn counts_tokens(limits: &Tree) -> bool {
+    limits.entries().any(|(_, piece)| match piece {
+        Piece::Leaf(leaf) => matches!(&leaf.said, Said::Limit(limit) if limit.measure.value.is_of_tokens()),
+        Piece::Map { .. } => {
+            let amount = piece.get("amount").and_then(Piece::leaf);
+            amount.is_some_and(|leaf| matches!(leaf.said, Said::Amount(measure, _) if measure.is_of_tokens()))
+        }
+        Piece::Gone => false,
+    })
+}
+
+/// The first 12 hexadecimal digits of the SHA-256 of all documents in the order of their principals: whom each is about, its priority, and its
+/// text. Not their versions, so that what says the same is the same.
+fn digest(found: &BTreeMap<Principal, Arc<Compiled>>) -> Option<Arc<str>> {
+    if found.is_empty() {
+        return None;
+    }
+    let mut hash = Sha256::new();
+    for (principal, compiled) in found {
+        let priority = compiled.author.priority.to_string();
+        for text in [principal.kind.as_str(), &principal.id, &priority, &compiled.text] {
+            // With the length before it, no text can pass for two.
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text.as_bytes());
+        }
+    }
+    let hex = hash.finalize().iter().take(6).fold(String::new(), |mut hex, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
+    Some(hex.into())
+}

@@ -1,0 +1,132 @@
+//! The table of overrides.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, named_params};
+
+use super::Embedded;
+use crate::policy::overrides::{Kind, Principal};
+use crate::store::overrides::{Expected, Mark, Override, Overrides, Unchanged, Unreadable};
+use crate::store::StoreError;
+
+#[async_trait]
+impl Overrides for Embedded {
+    async fn mark(&self) -> Result<Mark, StoreError> {
+        self.with(&self.reader, mark).await
+    }
+
+    async fn all(&self) -> Result<Vec<Result<Override, Unreadable>>, StoreError> {
+        self.with(&self.reader, |connection| all(connection)).await
+    }
+
+    async fn draw(&self) -> Result<u64, StoreError> {
+        self.with(&self.writer, draw).await
+    }
+
+    async fn put(&self, document: &Override, expected: Expected) -> Result<(), Unchanged> {
+        let document = document.clone();
+        let put = self.with(&self.writer, move |connection| put(connection, &document, expected)).await?;
+        if put { Ok(()) } else { Err(Unchanged::Overtaken) }
+    }
+
+    async fn remove(&self, principal: &Principal, version: u64) -> Result<(), Unchanged> {
+        let principal = principal.clone();
+        let removed = self.with(&self.writer, move |connection| remove(connection, &principal, version)).await?;
+        if removed { Ok(()) } else { Err(Unchanged::Overtaken) }
+    }
+}
+
+fn mark(connection: &mut Connection) -> rusqlite::Result<Mark> {
+    let mut mark = connection.prepare_cached(
+        "SELECT count(*), coalesce(sum(config_version), 0), coalesce(max(config_version), 0) FROM overrides",
+    )?;
+    mark.query_row([], |row| Ok(Mark { count: number(row, 0)?, sum: number(row, 1)?, greatest: number(row, 2)? }))
+}
+
+fn all(connection: &Connection) -> rusqlite::Result<Vec<Result<Override, Unreadable>>> {
+    let mut all = connection.prepare_cached(
+        "SELECT kind, id, priority, overrides, is_active, config_version, updated_at, updated_by, note, expires_at
+         FROM overrides ORDER BY CASE kind WHEN 'role' THEN 0 WHEN 'group' THEN 1 ELSE 2 END, id",
+    )?;
+    all.query_map([], |row| Ok(read(row)))?.collect()
+}
+
+fn draw(connection: &mut Connection) -> rusqlite::Result<u64> {
+    let draw = "INSERT INTO override_versions (one, last) VALUES (1, 1) ON CONFLICT (one) DO UPDATE SET last = last + 1
+         RETURNING last";
+    connection.query_row(draw, [], |row| number(row, 0))
+}
+
+fn put(connection: &mut Connection, document: &Override, expected: Expected) -> rusqlite::Result<bool> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let (kind, id) = (document.principal.kind.as_str(), &*document.principal.id);
+    let found: Option<u64> = transaction
+        .query_row("SELECT config_version FROM overrides WHERE kind = ?1 AND id = ?2", (kind, id), |row| number(row, 0))
+        .optional()?;
+    let expected = match expected {
+        Expected::None => None,
+        Expected::Version(version) => Some(version),
+    };
+    if found != expected {
+        return Ok(false);
+    }
+    let put = "INSERT OR REPLACE INTO overrides (kind, id, priority, overrides, is_active, config_version,
+         updated_at, updated_by, note, expires_at)
+         VALUES (:kind, :id, :priority, :overrides, :active, :version, :at, :by, :note, :expires)";
+    transaction.execute(
+        put,
+        named_params! {
+            ":kind": kind,
+            ":id": id,
+            ":priority": document.priority,
+            ":overrides": document.text(),
+            ":active": document.is_active,
+            ":version": i64::try_from(document.config_version).unwrap_or(i64::MAX),
+            ":at": document.updated_at.as_microsecond(),
+            ":by": document.updated_by.as_deref(),
+            ":note": document.note.as_deref(),
+            ":expires": document.expires_at.map(Timestamp::as_microsecond),
+        },
+    )?;
+    transaction.commit()?;
+    Ok(true)
+}
+
+fn remove(connection: &Connection, principal: &Principal, version: u64) -> rusqlite::Result<bool> {
+    let remove = "DELETE FROM overrides WHERE kind = ?1 AND id = ?2 AND config_version = ?3";
+    let version = i64::try_from(version).unwrap_or(i64::MAX);
+    Ok(connection.execute(remove, (principal.kind.as_str(), &*principal.id, version))? > 0)
+}
+
+fn read(row: &Row<'_>) -> Result<Override, Unreadable> {
+    let name = |row: &Row<'_>| -> Box<str> {
+        let part = |column| row.get::<_, String>(column).unwrap_or_else(|_| "?".to_owned());
+        format!("{} {}", part(0), part(1)).into()
+    };
+    read_row(row).map_err(|why| Unreadable { name: name(row), why: why.into() })
+}
+
+fn read_row(row: &Row<'_>) -> Result<Override, String> {
+    let say = |error: rusqlite::Error| error.to_string();
+    let kind: String = row.get(0).map_err(say)?;
+    let kind = Kind::named(&kind).ok_or_else(|| format!("{kind:?} is neither role nor group nor user"))?;
+    let text: String = row.get(3).map_err(say)?;
+    let moment = |at: i64| Timestamp::from_microsecond(at).map_err(|error| error.to_string());
+    let expires: Option<i64> = row.get(9).map_err(say)?;
+    Ok(Override {
+        principal: Principal { kind, id: row.get(1).map_err(say)? },
+        priority: row.get(2).map_err(say)?,
+        overrides: serde_json::from_str(&text).map_err(|error| error.to_string())?,
+        is_active: row.get(4).map_err(say)?,
+        config_version: number(row, 5).map_err(say)?,
+        updated_at: moment(row.get(6).map_err(say)?)?,
+        updated_by: row.get(7).map_err(say)?,
+        note: row.get(8).map_err(say)?,
+        expires_at: expires.map(moment).transpose()?,
+    })
+}
+
+fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
+}

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use super::check::Format;
+use super::overrides;
+use super::record::Failure;
 use super::exit::Exit;
 use super::serve::user_defaults;
 use crate::config::Environment;
@@ -21,6 +23,7 @@ use crate::reload;
   tollgate explain --policies policies/demo --role USER --group premium-openai
   tollgate explain --policies policies/demo --role USER --user ann@example.edu --format json
   tollgate explain --policies policies/company --claims ann.json
+  tollgate explain --policies policies/demo --user 6b012e4109cc968f8a928bce --data /var/lib/tollgate
 
 With --claims the policy's role_mapping and group_mapping are applied to what the file says a caller's tokens hold:
   { "id": { "cognito:groups": ["staff"] }, "access": { "realm_access": { "roles": [] } }, "userinfo": {} }
@@ -49,6 +52,12 @@ pub struct Args {
     /// The model to ask about
     #[arg(long, requires = "endpoint")]
     pub model: Option<String>,
+    /// The overrides that count now, too, from where this settings file and the environment keep them
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The overrides that count now, too, from the embedded store in this directory
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
     /// How to print the result
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
@@ -61,10 +70,16 @@ pub struct Args {
 pub fn run(args: &Args, environment: &Environment, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
     match reload::load_with(&args.policies, &user_defaults(environment)) {
         Err(faults) => err.write_all(faults.render_human(args.colour).as_bytes()).map(|()| Exit::Usage).into(),
-        Ok((snapshot, _)) => match caller(args, &snapshot) {
-            Ok(caller) => print(args, &snapshot, &caller, out).into(),
-            Err(fault) => writeln!(err, "error: {fault}").map(|()| Exit::Usage).into(),
-        },
+        Ok((files, _)) => {
+            let snapshot = match with_overrides(args, files, environment) {
+                Ok(snapshot) => snapshot,
+                Err(fault) => return writeln!(err, "error: {fault}").map(|()| Exit::Failed).into(),
+            };
+            match caller(args, &snapshot) {
+                Ok(caller) => print(args, &snapshot, &caller, out).into(),
+                Err(fault) => writeln!(err, "error: {fault}").map(|()| Exit::Usage).into(),
+            }
+        }
     }
 }
 
@@ -90,6 +105,14 @@ fn print(args: &Args, snapshot: &Snapshot, caller: &Caller, out: &mut dyn Write)
         }
     }
     Ok(if answer.as_ref().is_some_and(ModelAnswer::is_denied) { Exit::Denied } else { Exit::Ok })
+}
+
+/// The files with the overrides beside them, where the arguments say where these are.
+fn with_overrides(args: &Args, files: Snapshot, environment: &Environment) -> Result<Snapshot, Failure> {
+    if args.config.is_none() && args.data.is_none() {
+        return Ok(files);
+    }
+    overrides::beside(&files, args.config.clone(), args.data.clone(), environment)
 }
 
 /// The caller that the arguments describe, and that the claims make of them.

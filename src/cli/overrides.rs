@@ -15,7 +15,8 @@ use super::record::names::{Named, named};
 use super::record::place::{Place, PlaceArgs, StoreName};
 use super::record::{Desk, Failure, end};
 use super::serve::user_defaults;
-use crate::config::{Flags, Settings};
+use crate::clock::Clock;
+use crate::config::{Environment, Flags, Settings};
 use crate::lifecycle::House;
 use crate::overrides::{self, Change, Kept, Refused, Witness};
 use crate::policy::Snapshot;
@@ -183,13 +184,23 @@ pub fn run(args: &Args, desk: &mut Desk<'_>) -> Exit {
     end(result, desk)
 }
 
-/// A policy of files with the overrides that count now, as settings and command line name them.
+/// A policy of files with the overrides that count now, for `tollgate explain`.
 ///
 /// # Errors
 /// [`Failure`] where they cannot be read.
-pub async fn beside(files: &Snapshot, named: &PlaceArgs, desk: &Desk<'_>) -> Result<Snapshot, Failure> {
-    let store = Place::read(named, desk)?.overrides(false).await?;
-    Ok(Kept::read(&*store).await?.over(files, desk.clock.now()).0)
+pub fn beside(
+    files: &Snapshot,
+    config: Option<PathBuf>,
+    data: Option<PathBuf>,
+    environment: &Environment,
+) -> Result<Snapshot, Failure> {
+    let house = House::open().map_err(|error| Failure::Failed(format!("no thread can be started: {error}")))?;
+    let read = house.wait_for(async {
+        let store = Place::named(&PlaceArgs { config, sink: None, data }, environment)?.overrides(false).await?;
+        Ok(Kept::read(&*store).await?.over(files, Clock::system().now()).0)
+    });
+    house.close();
+    read
 }
 
 async fn work(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {

@@ -4,6 +4,7 @@
 //! is drawn from the same [`View`] that decides.
 
 mod limits;
+mod overrides;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,6 +12,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::charges::Amounts;
+use super::overrides::{Applied, Conflict};
 use super::rules::{AGENTS, List, Lists, Rules};
 use super::snapshot::{Mode, Snapshot, decide};
 use super::view::View;
@@ -35,6 +37,12 @@ pub struct Explanation {
     pub statements: Vec<Statement>,
     /// The limits that are written for the caller, the nearest first.
     pub limits: Vec<LimitStatement>,
+    /// The overrides that apply to the caller, in the order in which they are merged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<Applied>,
+    /// Where one of them has the last word over another.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conflicts: Vec<Conflict>,
 }
 
 /// One statement.
@@ -128,6 +136,8 @@ pub fn explain(snapshot: &Snapshot, caller: &Caller) -> Explanation {
         shadow: snapshot.mode() == Mode::Shadow,
         statements,
         limits: limits::statements(&view),
+        overrides: snapshot.overrides_of(caller),
+        conflicts: snapshot.conflicts_of(caller),
     }
 }
 
@@ -266,6 +276,7 @@ impl Explanation {
         rows.extend(self.statements.iter().map(Statement::row));
         push_table(&mut text, &rows);
         limits::push(&mut text, &self.limits);
+        overrides::push(&mut text, &self.overrides, &self.conflicts);
         text
     }
 }

@@ -69,7 +69,7 @@ pub struct Audit {
     /// `identity.expired`, `path-dot-segment`, `body-duplicate-key`.
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub rules: Vec<RuleId>,
-    /// The exact policy that decided: a hash of its files, 12 hex digits.
+    /// The exact policy that decided: a hash of its files, 12 hex digits; where overrides are in force, `+` and 12 more of a hash of all of these.
     pub policy_revision: Arc<str>,
     /// The request and the answer.
     pub details: Details,

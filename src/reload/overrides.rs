@@ -99,3 +99,6 @@ impl OverridesFollower {
         self.in_force.take_overrides(documents.collect(), self.unreadable.clone(), others.len());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,6 +37,9 @@ fn wrong_arguments_end_with_64_and_say_what_is_wrong() {
         (vec!["explain", "--policies", "policies/demo", "--model", "o1"], "--endpoint"),
         (vec!["users"], "Usage: tollgate users"),
         (vec!["users", "show", "me"], "24 hex digits"),
+        (vec!["overrides"], "Usage: tollgate overrides"),
+        (vec!["overrides", "set", "person", ID], "invalid value 'person'"),
+        (vec!["overrides", "check", "user", ID], "--file"),
         (vec!["users", "set", ID, "--role", " USER"], "blank"),
         (vec!["users", "set", ID, "--group", "a", "--no-groups"], "cannot be used with"),
     ] {
@@ -49,7 +52,7 @@ fn wrong_arguments_end_with_64_and_say_what_is_wrong() {
 
 #[test]
 fn every_command_has_help_with_examples_that_can_be_pasted() {
-    for command in ["serve", "demo", "check", "explain", "test", "users", "audit", "usage"] {
+    for command in ["serve", "demo", "check", "explain", "test", "users", "overrides", "audit", "usage"] {
         let ended = tollgate(&[command, "--help"]);
         assert_eq!(ended.status.code(), Some(0), "{command}");
         let help = out(&ended);

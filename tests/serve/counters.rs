@@ -38,13 +38,13 @@ impl Server {
         ([127, 0, 0, 1], self.port).into()
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
 
     /// Starts it again, without what it had.
-    fn start_empty(&mut self) {
+    pub(crate) fn start_empty(&mut self) {
         self.process = run(self.port, &self.password, &self.directory);
     }
 }

@@ -45,6 +45,7 @@ mod life;
 mod limits;
 mod mongo;
 mod oidc;
+mod overrides;
 mod passage;
 mod records;
 mod refusal;

@@ -1,6 +1,7 @@
 //! A store on the bench: filled with the captured people, changed as LibreChat or an operator would change it, read beside it.
 
 use async_trait::async_trait;
+use tollgate::store::overrides::Overrides;
 use tollgate::store::{Directory, Ledger};
 
 pub(crate) mod embedded;
@@ -24,6 +25,7 @@ pub(crate) const GROUPS: &str = include_str!("../captures/mongo/groups.json");
 pub(crate) trait Bench: Sync {
     fn directory(&self) -> &dyn Directory;
     fn ledger(&self) -> &dyn Ledger;
+    fn overrides(&self) -> &dyn Overrides;
 
     /// Gives a person this role and this address, or takes them away.
     async fn change(&self, id: &str, role: Option<&str>, email: Option<&str>);

@@ -48,4 +48,6 @@ mod mongo_record;
 #[path = "../support/mongod.rs"]
 mod mongod;
 #[cfg(test)]
+mod overrides;
+#[cfg(test)]
 mod rebuild;

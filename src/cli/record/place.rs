@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use super::names::People;
 use super::{Desk, Failure};
-use crate::config::{Flags, RecordPlace, Settings, SinkKind};
+use crate::config::{Environment, Flags, RecordPlace, Settings, SinkKind};
 use crate::store::embedded::{Embedded, FILE};
 use crate::store::mongo::Mongo;
 use crate::store::overrides::Overrides;
@@ -54,8 +54,16 @@ impl Place {
     /// # Errors
     /// [`Failure::Settings`] with all their faults.
     pub fn read(args: &PlaceArgs, desk: &Desk<'_>) -> Result<Self, Failure> {
+        Self::named(args, desk.environment)
+    }
+
+    /// The same for who has no desk.
+    ///
+    /// # Errors
+    /// [`Failure::Settings`] with all their faults.
+    pub fn named(args: &PlaceArgs, environment: &Environment) -> Result<Self, Failure> {
         let flags = Flags { config: args.config.clone(), data: args.data.clone(), ..Flags::default() };
-        let settings = Settings::record(&flags, desk.environment).map_err(Failure::Settings)?;
+        let settings = Settings::record(&flags, environment).map_err(Failure::Settings)?;
         let named = args.sink.or(args.data.as_ref().map(|_| StoreName::Embedded));
         let store = named.or_else(|| settings.sinks.iter().find_map(|sink| StoreName::of(*sink)));
         Ok(Self { settings, store, mongo: None, embedded: None })

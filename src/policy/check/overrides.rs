@@ -21,7 +21,14 @@ pub(in crate::policy) fn document(
     said_elsewhere: impl Fn(&str) -> bool,
     faults: &mut Faults<'_>,
 ) {
-    plain_name(&entry.name, &format!("the name of a {}", section.noun()), faults);
+    let plain = plain_name(&entry.name, &format!("the name of a {}", section.noun()), faults);
+    // Anything else would be nobody's, also an address or an id in upper case.
+    let is_id = |id: &str| id.len() == 24 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if plain && section == Section::Users && !is_id(&entry.name.value) {
+        let message = format!("{} is no user id", quoted(&entry.name.value));
+        let help = "an override of a user is kept by LibreChat's user id: 24 hexadecimal digits in lower case";
+        faults.push(entry.name.spot, Fault::error(codes::USER_KEY, message).help(help));
+    }
     lists_of(files, entry, faults);
     if entry.sound {
         let says_nothing = |endpoint: &&crate::policy::written::Endpoint| {

@@ -258,6 +258,11 @@ fn every_block_of_the_page_loads_or_has_the_fault_it_names() {
     // Cases are those of the policy before them.
     let mut policy: Option<(Snapshot, Vec<statements::Statement>)> = None;
     for (info, text) in blocks {
+        if let Some(info) = info.trim().strip_prefix("override ") {
+            let (policy, _) = policy.as_ref().expect("overrides stand behind their files");
+            override_of(policy, info, text);
+            continue;
+        }
         let (cases, info) = match info.trim().strip_prefix("cases") {
             Some(rest) => (true, rest.trim()),
             None => (false, info.trim()),
@@ -282,6 +287,22 @@ fn every_block_of_the_page_loads_or_has_the_fault_it_names() {
             }
         }
     }
+}
+
+/// Reads an override, of `group staff`, or of `group staff fault: override-limit`.
+fn override_of(files: &Snapshot, info: &str, text: &str) {
+    let (of, fault) = match info.split_once(" fault: ") {
+        Some((of, fault)) => (of, vec![fault]),
+        None => (info, vec![]),
+    };
+    let (kind, id) = of.split_once(' ').expect("whom it is about");
+    let kind = overrides::Kind::named(kind).expect("a kind");
+    let principal = overrides::Principal { kind, id: id.into() };
+    let document = overrides::Document { principal, priority: kind.priority(), version: 1, text: text.into() };
+    let checked = files.check_override(&document, std::path::Path::new("README.md"));
+    let report = checked.err().unwrap_or_default();
+    let codes: Vec<_> = report.faults().iter().map(|fault| fault.code).collect();
+    assert_eq!(codes, fault, "{report}");
 }
 
 /// Reads a block of cases, which must hold.

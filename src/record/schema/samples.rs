@@ -8,7 +8,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::record::chain::{Chain, Erasure};
-use crate::record::entry::{About, Changed, FaultFound, LimitAnew, LostBefore, LostFrames, Rights};
+use crate::record::entry::{
+    About, Changed, FaultFound, LimitAnew, LostBefore, LostFrames, OverrideTold, PrincipalTold, Rights, VersionTold,
+};
 use crate::record::heads::Signer;
 use crate::record::line::{Kind, Line};
 use crate::record::link::Hash;
@@ -54,6 +56,14 @@ pub(super) fn abouts() -> [About; 11] {
         },
         About::UserSet { changed: vec![Changed::Role], before: Some(rights("USER")), after: rights("ADMIN") },
         About::UserRemoved { before: rights("ADMIN") },
+        About::OverrideSet { principal: principal(), before: Some(an_override(6)), after: an_override(7) },
+        About::OverrideRemoved { principal: principal(), before: an_override(7) },
+        About::OverridesTaken {
+            from: "0123456789ab".into(),
+            in_force: 3,
+            changed: vec![version(Some(7)), version(None)],
+            faulty: vec![version(Some(5))],
+        },
         About::NotDone { failed: id(6) },
         About::Erased {
             count: 27,
@@ -63,6 +73,25 @@ pub(super) fn abouts() -> [About; 11] {
             reason: "asked on 21 November".into(),
         },
     ]
+}
+
+fn principal() -> PrincipalTold {
+    PrincipalTold { kind: "user", id: "6b012e4109cc968f8a928bce".into() }
+}
+
+fn version(config_version: Option<u64>) -> VersionTold {
+    VersionTold { principal: principal(), config_version }
+}
+
+fn an_override(config_version: u64) -> OverrideTold {
+    OverrideTold {
+        config_version,
+        priority: 30,
+        is_active: true,
+        expires_at: Some(at()),
+        overrides: r#"{"limits":{"user-day":{"tokens":"1M"}}}"#.into(),
+        note: Some("thesis".into()),
+    }
 }
 
 /// The example of a form: what stands on the page, or is made as Tollgate makes it.

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use serde_json::Value;
 use tollgate::store::embedded::{Account, Embedded, FILE};
+use tollgate::store::overrides::Overrides;
 use tollgate::store::{Directory, Ledger, Person};
 use uuid::Uuid;
 
@@ -65,6 +66,10 @@ impl Bench for EmbeddedBench {
     }
 
     fn ledger(&self) -> &dyn Ledger {
+        &self.store
+    }
+
+    fn overrides(&self) -> &dyn Overrides {
         &self.store
     }
 

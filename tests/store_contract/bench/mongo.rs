@@ -6,6 +6,7 @@ use mongodb::Database;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
 use tollgate::store::mongo::Mongo;
+use tollgate::store::overrides::Overrides;
 use tollgate::store::{Directory, Ledger};
 
 use super::Bench;
@@ -64,6 +65,10 @@ impl Bench for MongoBench {
     }
 
     fn ledger(&self) -> &dyn Ledger {
+        &self.store
+    }
+
+    fn overrides(&self) -> &dyn Overrides {
         &self.store
     }
 

@@ -37,8 +37,8 @@ const BY: &str = "cli";
 /// the files. What is changed is checked against the files and written into the record first; without a record nothing is changed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  tollgate overrides set user ann@example.edu --file change.yaml --until 2026-12-31 --note 'thesis'
-  echo '{ limits: { user-day: { tokens: 2M } } }' | tollgate overrides set user ann@example.edu --file -
+  tollgate overrides set user ann@example.edu --file change.yaml --until 2026-12-31
+  tollgate overrides set user 6b012e4109cc968f8a928bce --file - < change.yaml
   tollgate overrides set group staff --file staff.yaml --priority 25
   tollgate overrides check user ann@example.edu --file change.yaml
   tollgate overrides list

@@ -25,7 +25,7 @@ pub(super) struct Rules {
     /// For a group: whether it stands in for the role's allowances. A group that only denies does not.
     pub(super) replaces_role: bool,
     /// What of this entry refuses, where a part of it is in shadow mode; none where all of it does.
-    in_force: Option<Box<Rules>>,
+    pub(super) in_force: Option<Box<Rules>>,
 }
 
 /// What an entry says about one endpoint, or about tools.

@@ -30,6 +30,7 @@ pub(in crate::policy) fn document(
         faults.push(entry.name.spot, Fault::error(codes::USER_KEY, message).help(help));
     }
     lists_of(files, entry, faults);
+    modes(entry, faults);
     if entry.sound {
         let says_nothing = |endpoint: &&crate::policy::written::Endpoint| {
             endpoint.models.is_none() && endpoint.deny.is_none() && !said_elsewhere(endpoint.key())
@@ -56,8 +57,18 @@ pub(in crate::policy) fn changed_limit(limit: &WrittenLimit, faults: &mut Faults
 
 /// Checks the name of an endpoint that a document takes something away from.
 pub(in crate::policy) fn named_endpoint(name: &Spotted<String>, custom: bool, faults: &mut Faults<'_>) {
-    let endpoint = crate::policy::written::Endpoint { name: name.clone(), custom, models: None, deny: None };
+    let endpoint = crate::policy::written::Endpoint { name: name.clone(), custom, models: None, deny: None, mode: None };
     endpoint_name(&endpoint, faults);
+}
+
+/// What an override says holds: there is none to be tried out.
+fn modes(entry: &Entry, faults: &mut Faults<'_>) {
+    let of_endpoints = entry.endpoints().iter().map(|endpoint| &endpoint.mode);
+    let of_tools = entry.tools.iter().map(|tools| &tools.value.mode);
+    for mode in [&entry.mode].into_iter().chain(of_endpoints).chain(of_tools).flatten() {
+        let fault = Fault::error(codes::BAD_VALUE, "an override has no \"mode\", except for limits");
+        faults.push(mode.spot, fault.help("remove it; what is to be tried out belongs into the files"));
+    }
 }
 
 fn alone(limit: &WrittenLimit, faults: &mut Faults<'_>) {

@@ -166,6 +166,7 @@ fn rules(merged: &Tree) -> Rules {
         tools: merged.get("tools").map(|tools| lists(tools, "allow", "tools")).unwrap_or_default(),
         limits: Limits::default(),
         replaces_role: false,
+        in_force: None,
     }
 }
 
@@ -176,7 +177,7 @@ fn lists(piece: &Tree, allow: &str, path: &str) -> Lists {
         let models = Models::new(names.iter().map(|name| &**name));
         Some(List { rule: leaf.rule(&format!("{path}.{key}")), models })
     };
-    Lists { allow: list(allow), deny: list("deny") }
+    Lists { allow: list(allow), deny: list("deny"), shadow: false }
 }
 
 // === impl Leaf ===

@@ -190,7 +190,7 @@ impl Reading<'_> {
         let path: &[&str] = if custom { &["endpoints", "custom"] } else { &["endpoints"] };
         let named = |key: &Key| {
             let name = Spotted { value: key.name.clone(), spot: key.spot };
-            Endpoint { name, custom, models: None, deny: None }
+            Endpoint { name, custom, models: None, deny: None, mode: None }
         };
         endpoints.retain_mut(|(key, node)| {
             let all_custom = !custom && key.name == "custom";

@@ -24,7 +24,7 @@ pub(super) fn file(name: &str) -> PathBuf {
 }
 
 /// What there is to say of each kind of event.
-pub(super) fn abouts() -> [About; 11] {
+pub(super) fn abouts() -> [About; 14] {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     let rights = |role: &str| Rights { groups: vec!["staff".into()], role: Some(role.into()) };
     [

@@ -46,7 +46,9 @@ pub enum Refused {
     #[error("there is no override for the {0}")]
     Missing(Principal),
     /// It has another version than whoever asks has seen.
-    #[error("the override of the {of} has version {found}, not {wanted}: look at it again, and say --if-version {found}")]
+    #[error(
+        "the override of the {of} has version {found}, not {wanted}: look at it again, and say --if-version {found}"
+    )]
     AnotherVersion {
         /// Whose it is.
         of: Principal,
@@ -131,8 +133,7 @@ impl Kept {
 
     /// These files with what counts at this moment, and the faults of what is set aside.
     pub fn over(&self, files: &Snapshot, at: Timestamp) -> (Snapshot, Vec<crate::policy::overrides::Faulty>) {
-        let counting: Vec<_> =
-            self.documents.iter().filter(|document| document.counts_at(at)).map(document).collect();
+        let counting: Vec<_> = self.documents.iter().filter(|document| document.counts_at(at)).map(document).collect();
         files.with_overrides(&counting)
     }
 
@@ -201,7 +202,8 @@ impl Desk<'_> {
             expires_at: None,
         };
         let missing = before.is_none() && change.overrides.is_none();
-        let mut after = if missing { Err(Refused::Missing(principal.clone())) } else { Ok(before.cloned().unwrap_or_else(new)) }?;
+        let mut after =
+            if missing { Err(Refused::Missing(principal.clone())) } else { Ok(before.cloned().unwrap_or_else(new)) }?;
         if let Some(overrides) = change.overrides {
             after.overrides = overrides;
         }
@@ -255,9 +257,7 @@ pub fn document(document: &Override) -> Document {
 fn seen(principal: &Principal, before: Option<&Override>, wanted: Option<u64>) -> Result<(), Refused> {
     let found = before.map_or(0, |before| before.config_version);
     match wanted {
-        Some(wanted) if wanted != found => {
-            Err(Refused::AnotherVersion { of: principal.clone(), found, wanted })
-        }
+        Some(wanted) if wanted != found => Err(Refused::AnotherVersion { of: principal.clone(), found, wanted }),
         _ => Ok(()),
     }
 }
@@ -282,7 +282,7 @@ fn told(document: &Override) -> OverrideTold {
     OverrideTold {
         config_version: document.config_version,
         priority: document.priority,
-        is_active: document.is_active,
+        state: if document.is_active { "active" } else { "inactive" },
         expires_at: document.expires_at,
         overrides: document.text().into(),
         note: document.note.clone(),

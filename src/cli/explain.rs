@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use super::check::Format;
+use super::exit::Exit;
 use super::overrides;
 use super::record::Failure;
-use super::exit::Exit;
 use super::serve::user_defaults;
 use crate::config::Environment;
 use crate::identity::WrittenClaims;

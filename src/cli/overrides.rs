@@ -362,11 +362,15 @@ fn shown_path(file: &Path) -> &Path {
 /// When an override ends. A stretch of time is one from now on, as nothing ends in the past.
 fn ends(text: &str, desk: &Desk<'_>) -> Result<Timestamp, Failure> {
     let now = desk.clock.now();
-    let span = text.parse::<Span>().ok().filter(|_| text.ends_with(|c: char| c.is_ascii_alphabetic()) && !text.contains(['T', '-', 'Z']));
+    let span = text
+        .parse::<Span>()
+        .ok()
+        .filter(|_| text.ends_with(|c: char| c.is_ascii_alphabetic()) && !text.contains(['T', '-', 'Z']));
     let end = match span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()) {
         Some(length) => now.checked_add(length).map_err(|error| error.to_string()),
         None => moment(text, Edge::Until, &desk.zone, now).map_err(|_| {
-            "no moment: write a time (2026-12-31T18:00:00Z), a date (2026-12-31), or how long from now (2h, 7d)".to_owned()
+            "no moment: write a time (2026-12-31T18:00:00Z), a date (2026-12-31), or how long from now (2h, 7d)"
+                .to_owned()
         }),
     };
     let end = end.map_err(|fault| Failure::Asked(format!("--until: {fault}")))?;

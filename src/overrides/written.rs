@@ -38,6 +38,8 @@ fn json(written: &Written) -> Value {
         Written::Integer(number) => i64::try_from(*number).map_or_else(|_| number.to_string().into(), Value::from),
         Written::Text(text) => text.as_str().into(),
         Written::List(items) => items.iter().map(json).collect(),
-        Written::Map(members) => Value::Object(members.iter().map(|(name, value)| (name.clone(), json(value))).collect()),
+        Written::Map(members) => {
+            Value::Object(members.iter().map(|(name, value)| (name.clone(), json(value))).collect())
+        }
     }
 }

@@ -21,8 +21,8 @@ use super::written::Section;
 use crate::report::Report;
 
 pub(super) use overlay::Overlay;
-pub(super) use set::{Overrides, check};
 pub use read::{Written, written};
+pub(super) use set::{Overrides, check};
 pub use told::{Applied, Conflict};
 
 /// What whom a document is about: a role, a group or a user. Of equal priority, the nearer to the user comes later.

@@ -18,7 +18,10 @@ mod line;
 mod spent;
 
 pub use action::Action;
-pub use event::{About, Changed, Event, FaultFound, Happened, LimitAnew, LostBefore, LostFrames, OverrideTold, PrincipalTold, Rights, VersionTold};
+pub use event::{
+    About, Changed, Event, FaultFound, Happened, LimitAnew, LostBefore, LostFrames, OverrideTold, PrincipalTold,
+    Rights, VersionTold,
+};
 pub use spent::{Charged, Ended, RunUsed, Source, Spent, TokensUsed, Usd};
 
 /// One line of the record.

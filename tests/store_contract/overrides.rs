@@ -71,7 +71,11 @@ async fn what_was_put_comes_back_whole(bench: &dyn Bench) {
     let found = all(bench).await;
     assert_eq!(found.iter().map(Override::text).collect::<Vec<_>>(), [plain.text(), group.text(), full.text()]);
     let bare = |of: &Override| Override { overrides: Map::new(), ..of.clone() };
-    assert_eq!(found.iter().map(bare).collect::<Vec<_>>(), [bare(&plain), bare(&group), bare(&full)], "kinds in their order");
+    assert_eq!(
+        found.iter().map(bare).collect::<Vec<_>>(),
+        [bare(&plain), bare(&group), bare(&full)],
+        "kinds in their order"
+    );
     let moment: Timestamp = "2026-11-22T09:00:00.123Z".parse().unwrap();
     assert!(found.iter().all(|document| document.updated_at == moment));
 }

@@ -82,9 +82,7 @@ pub(super) fn one(document: &Override, format: Format, desk: &mut Desk<'_>) -> i
 /// What a check has found.
 pub(super) fn checked(report: &Report, format: Format, desk: &mut Desk<'_>) -> io::Result<()> {
     match format {
-        Format::Human if report.has_errors() => {
-            desk.err.write_all(report.render_human(desk.terminal.err).as_bytes())
-        }
+        Format::Human if report.has_errors() => desk.err.write_all(report.render_human(desk.terminal.err).as_bytes()),
         Format::Human => writeln!(desk.out, "ok"),
         Format::Json => {
             let faults: Value = serde_json::from_str(&report.render_json())?;

@@ -34,7 +34,8 @@ impl Shell {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("policy.yaml"), POLICY).unwrap();
         let store = Embedded::open(&dir.path().join("data")).unwrap();
-        let person = Person { id: ANN.into(), email: Some("ann@example.edu".into()), role: Some("USER".into()), groups: vec![] };
+        let person =
+            Person { id: ANN.into(), email: Some("ann@example.edu".into()), role: Some("USER".into()), groups: vec![] };
         store.put_person(&person).unwrap();
         Self { dir, clock: Clock::manual("2026-11-22T09:00:00Z".parse().unwrap()) }
     }
@@ -82,9 +83,15 @@ impl Shell {
 fn an_override_is_made_changed_switched_and_removed_and_the_record_tells_before() {
     let shell = Shell::new();
     let made = shell.json("set user ann@example.edu --file -", "limits: { user-day: { tokens: 1M } }");
-    assert_eq!((&made["principalType"], &made["principalId"], &made["priority"]), (&json!("user"), &json!(ANN), &json!(30)));
+    assert_eq!(
+        (&made["principalType"], &made["principalId"], &made["priority"]),
+        (&json!("user"), &json!(ANN), &json!(30))
+    );
     assert_eq!(made["overrides"], json!({"limits": {"user-day": {"tokens": "1M"}}}));
-    assert_eq!((&made["isActive"], &made["configVersion"], &made["updatedBy"]), (&json!(true), &json!(1), &json!("cli")));
+    assert_eq!(
+        (&made["isActive"], &made["configVersion"], &made["updatedBy"]),
+        (&json!(true), &json!(1), &json!("cli"))
+    );
     let changed = shell.json(&format!("set user {ANN} --priority 7 --until 2h --note thesis"), "");
     assert_eq!((&changed["priority"], &changed["configVersion"]), (&json!(7), &json!(2)));
     assert_eq!(changed["expiresAt"], "2026-11-22T11:00:00Z");
@@ -108,8 +115,13 @@ fn an_override_is_made_changed_switched_and_removed_and_the_record_tells_before(
     let told = shell.told();
     let actions: Vec<_> = told.iter().map(|event| event["action"].as_str().unwrap()).collect();
     assert_eq!(actions, ["overrides.set", "overrides.set", "overrides.set", "overrides.set", "overrides.removed"]);
-    for (event, (before, after)) in told.iter().zip([(None, Some(1)), (Some(1), Some(2)), (Some(2), Some(3)), (Some(3), Some(4)), (Some(4), None)]) {
-        assert_eq!((&event["category"], &event["actor"], &event["userId"]), (&json!("ADMIN"), &json!("cli"), &json!(ANN)));
+    for (event, (before, after)) in
+        told.iter().zip([(None, Some(1)), (Some(1), Some(2)), (Some(2), Some(3)), (Some(3), Some(4)), (Some(4), None)])
+    {
+        assert_eq!(
+            (&event["category"], &event["actor"], &event["userId"]),
+            (&json!("ADMIN"), &json!("cli"), &json!(ANN))
+        );
         assert_eq!(event["about"]["principal"], json!({"type": "user", "id": ANN}));
         assert_eq!(event["about"]["before"]["configVersion"].as_u64(), before, "{event}");
         assert_eq!(event["about"]["after"]["configVersion"].as_u64(), after, "{event}");
@@ -162,7 +174,10 @@ fn all_overrides_are_checked_against_files_that_have_changed() {
     fs::write(shell.dir.path().join("policy.yaml"), "version: 1\n").unwrap();
     let (exit, _, err) = shell.run("check", "");
     assert_eq!(exit, Exit::Usage);
-    assert!(err.contains("role USER:1:") && err.contains("limit-without-window") || err.contains("for how long"), "{err}");
+    assert!(
+        err.contains("role USER:1:") && err.contains("limit-without-window") || err.contains("for how long"),
+        "{err}"
+    );
     // What cannot count is still switched off and removed.
     assert_eq!(shell.run("remove role USER", "").0, Exit::Ok);
 }

@@ -57,7 +57,8 @@ pub(in crate::policy) fn changed_limit(limit: &WrittenLimit, faults: &mut Faults
 
 /// Checks the name of an endpoint that a document takes something away from.
 pub(in crate::policy) fn named_endpoint(name: &Spotted<String>, custom: bool, faults: &mut Faults<'_>) {
-    let endpoint = crate::policy::written::Endpoint { name: name.clone(), custom, models: None, deny: None, mode: None };
+    let endpoint =
+        crate::policy::written::Endpoint { name: name.clone(), custom, models: None, deny: None, mode: None };
     endpoint_name(&endpoint, faults);
 }
 

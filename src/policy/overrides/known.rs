@@ -40,16 +40,22 @@ impl Known<'_> {
         if self.limit.ceiling == 0 && !self.default {
             return Some(format!("the limit \"{id}\" is 0 in the files: a denial, which no document lifts"));
         }
-        let own = self.of.is_some_and(|(section, name)| *section == principal.kind.section() && **name == *principal.id);
+        let own =
+            self.of.is_some_and(|(section, name)| *section == principal.kind.section() && **name == *principal.id);
         match (self.limit.per.value, self.of) {
-            (Per::Global, _) => Some(format!("the limit \"{id}\" is one for everybody: no document changes it for some")),
+            (Per::Global, _) => {
+                Some(format!("the limit \"{id}\" is one for everybody: no document changes it for some"))
+            }
             (Per::Role | Per::Group, Some((section, name))) if !own => {
                 let noun = section.noun();
-                Some(format!("all of the {noun} {name} share the limit \"{id}\": only that {noun}'s document can change it"))
+                Some(format!(
+                    "all of the {noun} {name} share the limit \"{id}\": only that {noun}'s document can change it"
+                ))
             }
-            (Per::User, Some((Section::Roles, name))) if principal.kind == Kind::Role && !own => {
-                Some(format!("the limit \"{id}\" is one of the role {name}, which nobody of the role {} has", principal.id))
-            }
+            (Per::User, Some((Section::Roles, name))) if principal.kind == Kind::Role && !own => Some(format!(
+                "the limit \"{id}\" is one of the role {name}, which nobody of the role {} has",
+                principal.id
+            )),
             (Per::User, Some((Section::Users, name)))
                 if principal.kind == Kind::User && !own && !name.contains('@') =>
             {

@@ -57,7 +57,8 @@ impl Overlay {
     /// Merges documents, which come in their order.
     pub(super) fn of<'a>(trees: impl Iterator<Item = &'a Tree>, files: &Merged) -> Self {
         let merged = trees.cloned().fold(Tree::map(), Piece::under);
-        let mut overlay = Self { rules: rules(&merged), changed: HashMap::new(), new: Default::default(), terms: Vec::new() };
+        let mut overlay =
+            Self { rules: rules(&merged), changed: HashMap::new(), new: Default::default(), terms: Vec::new() };
         match merged.get("limits") {
             Some(Piece::Leaf(leaf)) => overlay.new_of(leaf.author.principal.kind).none = true,
             Some(limits) => overlay.limits(limits, files),
@@ -220,7 +221,8 @@ impl Said {
             Self::NoLimits => "none".to_owned(),
             Self::Limit(limit) => {
                 let measure = limit.measure.value;
-                let window = limit.window.as_ref().map(|window| format!(", window {}", window.value)).unwrap_or_default();
+                let window =
+                    limit.window.as_ref().map(|window| format!(", window {}", window.value)).unwrap_or_default();
                 format!("{} {}{window}", measure.as_str(), amount(measure, limit.ceiling))
             }
             Self::Amount(measure, value) => amount(*measure, *value),

@@ -128,7 +128,9 @@ mod tests {
             }
             for (path, leaf) in piece.ends() {
                 let below = format!("{path}.");
-                said.retain(|other, _| *other != path && !other.starts_with(&below) && !path.starts_with(&format!("{other}.")));
+                said.retain(|other, _| {
+                    *other != path && !other.starts_with(&below) && !path.starts_with(&format!("{other}."))
+                });
                 if let Some(leaf) = leaf {
                     said.insert(path, *leaf);
                 }

@@ -119,7 +119,8 @@ impl Reading<'_> {
                     self.by_ids(limits);
                     changes = self.changes(limits);
                     only_changes = matches!(limits, Value::List(items) if items.is_empty()) && !changes.is_empty();
-                    only_changes |= matches!(limits, Value::List(items) if items.is_empty()) && self.has_gone(&["limits"]);
+                    only_changes |=
+                        matches!(limits, Value::List(items) if items.is_empty()) && self.has_gone(&["limits"]);
                 }
                 _ => {}
             }
@@ -137,8 +138,13 @@ impl Reading<'_> {
         let mut written = entry(section, &key, &rest, faults);
         // What a document allows is added, as a user's own entry adds.
         written.section = Section::Users;
-        let gone: HashSet<&str> =
-            self.gone.iter().filter(|path| path.len() > 2).filter_map(|path| path.get(path.len() - 2)).map(String::as_str).collect();
+        let gone: HashSet<&str> = self
+            .gone
+            .iter()
+            .filter(|path| path.len() > 2)
+            .filter_map(|path| path.get(path.len() - 2))
+            .map(String::as_str)
+            .collect();
         check::document(self.files, section, &written, |endpoint| gone.contains(endpoint), faults);
         let changes: Vec<_> = changes.iter().filter_map(|node| self.change(document, node, faults)).collect();
         if faults.has_errors() {
@@ -268,10 +274,13 @@ impl Reading<'_> {
         let path = |member: &str| ["limits".to_owned(), id.value.clone(), member.to_owned()];
         let before = faults.count();
         // A member without a value takes away what documents before have said of it.
-        let goes = |key: &Key, node: &Node| matches!(node.value, Value::Null) && MEMBERS.iter().any(|(word, _)| *word == key.name);
+        let goes = |key: &Key, node: &Node| {
+            matches!(node.value, Value::Null) && MEMBERS.iter().any(|(word, _)| *word == key.name)
+        };
         let (gone, rest): (Vec<_>, Vec<_>) = members.iter().partition(|(key, node)| goes(key, node));
         for (key, _) in gone {
-            let member = MEMBERS.iter().find(|(word, _)| *word == key.name).map_or(key.name.as_str(), |(_, member)| member);
+            let member =
+                MEMBERS.iter().find(|(word, _)| *word == key.name).map_or(key.name.as_str(), |(_, member)| member);
             self.gone.push(path(member).into());
         }
         let rest = Node { value: Value::Map(rest.into_iter().map(copied).collect()), spot: node.spot };
@@ -391,7 +400,8 @@ fn fixed(known: &Known<'_>, keys: &Keys, spot: Spot, faults: &mut Faults<'_>) {
 
 /// What the keys say, by the members that they are.
 fn said(keys: Keys) -> Vec<(&'static str, Said)> {
-    let amount = keys.amounts.into_iter().find_map(|(measure, amount): (Spotted<Measure>, _)| Some((measure.value, amount?)));
+    let amount =
+        keys.amounts.into_iter().find_map(|(measure, amount): (Spotted<Measure>, _)| Some((measure.value, amount?)));
     [
         amount.map(|(measure, amount)| (AMOUNT, Said::Amount(measure, amount))),
         keys.mode.map(|mode| ("mode", Said::Mode(mode.value))),

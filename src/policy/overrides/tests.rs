@@ -8,7 +8,7 @@ use super::*;
 use crate::policy::charges::{Amounts, Run, Tokens};
 use crate::policy::snapshot::Mode;
 use crate::policy::tests::{answer, caller, model, policy};
-use crate::policy::{Ask, Caller, Snapshot, Tool, Target};
+use crate::policy::{Ask, Caller, Snapshot, Target, Tool};
 
 const ANN: &str = "65f0c1d2e3a4b5c6d7e8f901";
 const BOB: &str = "65f0c1d2e3a4b5c6d7e8f902";
@@ -75,32 +75,110 @@ fn lists_of_documents_are_judged_as_one_more_entry_of_the_user() {
     let in_staff = caller("USER", &["staff"], ANN);
     let rule = |path: &str| format!("overrides.user.{ANN}.{path}");
     let table: [(&str, &[Document], &Caller, Target, String); 14] = [
-        ("what is allowed is added", &[user("{endpoints: {openAI: {models: [gpt-4o]}}}")], &ann, model("openAI", "gpt-4o"), format!("allow {}", rule("endpoints.openAI.models"))),
-        ("to what the role has", &[user("{endpoints: {openAI: {models: [gpt-4o]}}}")], &ann, model("openAI", "gpt-4o-mini"), "allow roles.USER.endpoints.openAI.models".into()),
-        ("what is denied is denied", &[user("{endpoints: {openAI: {deny: [gpt-4o-mini]}}}")], &ann, model("openAI", "gpt-4o-mini"), format!("deny {}", rule("endpoints.openAI.deny"))),
-        ("a denial of the files keeps holding", &[user("{endpoints: {openAI: {models: [o1-preview]}}}")], &ann, model("openAI", "o1-preview"), "deny roles.USER.endpoints.openAI.deny".into()),
-        ("and against unrestricted", &[user("{unrestricted: true}")], &ann, model("openAI", "o1-preview"), "deny roles.USER.endpoints.openAI.deny".into()),
-        ("unrestricted lifts all lists", &[user("{unrestricted: true}")], &ann, model("google", "gemini"), format!("allow {}", rule("unrestricted"))),
-        ("a custom endpoint", &[user("{endpoints: {custom: {MindRoom: {models: [\"mind*\"]}}}}")], &ann, model("MindRoom", "mindroom-basic"), format!("allow {}", rule("endpoints.custom.MindRoom.models"))),
-        ("a role's document gives to members of groups, too", &[document(Kind::Role, "USER", "{endpoints: {google: {models: [gemini]}}}")], &in_staff, model("google", "gemini"), "allow overrides.role.USER.endpoints.google.models".into()),
-        ("a role's document is not for others", &[document(Kind::Role, "GUEST", "{endpoints: {google: {models: [gemini]}}}")], &ann, model("google", "gemini"), "deny unlisted.endpoint".into()),
-        ("a role without an entry has what its document gives", &[document(Kind::Role, "NEW", "{endpoints: {google: {models: [gemini]}}}")], &caller("NEW", &[], ANN), model("google", "gemini"), "allow overrides.role.NEW.endpoints.google.models".into()),
-        ("and no more", &[document(Kind::Role, "NEW", "{endpoints: {google: {models: [gemini]}}}")], &caller("NEW", &[], ANN), model("openAI", "gpt-4o"), "deny unlisted.role".into()),
+        (
+            "what is allowed is added",
+            &[user("{endpoints: {openAI: {models: [gpt-4o]}}}")],
+            &ann,
+            model("openAI", "gpt-4o"),
+            format!("allow {}", rule("endpoints.openAI.models")),
+        ),
+        (
+            "to what the role has",
+            &[user("{endpoints: {openAI: {models: [gpt-4o]}}}")],
+            &ann,
+            model("openAI", "gpt-4o-mini"),
+            "allow roles.USER.endpoints.openAI.models".into(),
+        ),
+        (
+            "what is denied is denied",
+            &[user("{endpoints: {openAI: {deny: [gpt-4o-mini]}}}")],
+            &ann,
+            model("openAI", "gpt-4o-mini"),
+            format!("deny {}", rule("endpoints.openAI.deny")),
+        ),
+        (
+            "a denial of the files keeps holding",
+            &[user("{endpoints: {openAI: {models: [o1-preview]}}}")],
+            &ann,
+            model("openAI", "o1-preview"),
+            "deny roles.USER.endpoints.openAI.deny".into(),
+        ),
+        (
+            "and against unrestricted",
+            &[user("{unrestricted: true}")],
+            &ann,
+            model("openAI", "o1-preview"),
+            "deny roles.USER.endpoints.openAI.deny".into(),
+        ),
+        (
+            "unrestricted lifts all lists",
+            &[user("{unrestricted: true}")],
+            &ann,
+            model("google", "gemini"),
+            format!("allow {}", rule("unrestricted")),
+        ),
+        (
+            "a custom endpoint",
+            &[user("{endpoints: {custom: {MindRoom: {models: [\"mind*\"]}}}}")],
+            &ann,
+            model("MindRoom", "mindroom-basic"),
+            format!("allow {}", rule("endpoints.custom.MindRoom.models")),
+        ),
+        (
+            "a role's document gives to members of groups, too",
+            &[document(Kind::Role, "USER", "{endpoints: {google: {models: [gemini]}}}")],
+            &in_staff,
+            model("google", "gemini"),
+            "allow overrides.role.USER.endpoints.google.models".into(),
+        ),
+        (
+            "a role's document is not for others",
+            &[document(Kind::Role, "GUEST", "{endpoints: {google: {models: [gemini]}}}")],
+            &ann,
+            model("google", "gemini"),
+            "deny unlisted.endpoint".into(),
+        ),
+        (
+            "a role without an entry has what its document gives",
+            &[document(Kind::Role, "NEW", "{endpoints: {google: {models: [gemini]}}}")],
+            &caller("NEW", &[], ANN),
+            model("google", "gemini"),
+            "allow overrides.role.NEW.endpoints.google.models".into(),
+        ),
+        (
+            "and no more",
+            &[document(Kind::Role, "NEW", "{endpoints: {google: {models: [gemini]}}}")],
+            &caller("NEW", &[], ANN),
+            model("openAI", "gpt-4o"),
+            "deny unlisted.role".into(),
+        ),
         (
             "the later list takes the place of the earlier one",
-            &[document(Kind::Group, "staff", "{endpoints: {google: {models: [gemini]}}}"), user("{endpoints: {google: {models: [gemini-pro]}}}")],
+            &[
+                document(Kind::Group, "staff", "{endpoints: {google: {models: [gemini]}}}"),
+                user("{endpoints: {google: {models: [gemini-pro]}}}"),
+            ],
             &in_staff,
             model("google", "gemini"),
             format!("deny unlisted.endpoint"),
         ),
         (
             "null takes away what an earlier document says",
-            &[document(Kind::Group, "staff", "{endpoints: {openAI: {deny: [gpt-4o]}}}"), user("{endpoints: {openAI: {deny: null}}}")],
+            &[
+                document(Kind::Group, "staff", "{endpoints: {openAI: {deny: [gpt-4o]}}}"),
+                user("{endpoints: {openAI: {deny: null}}}"),
+            ],
             &in_staff,
             model("openAI", "gpt-4o"),
             "allow groups.staff.endpoints.openAI.models".into(),
         ),
-        ("tools", &[user("{tools: {deny: [web_search]}}")], &ann, Target::Tool(Tool::Named("web_search".into())), format!("deny {}", rule("tools.deny"))),
+        (
+            "tools",
+            &[user("{tools: {deny: [web_search]}}")],
+            &ann,
+            Target::Tool(Tool::Named("web_search".into())),
+            format!("deny {}", rule("tools.deny")),
+        ),
     ];
     for (why, documents, caller, target, expected) in table {
         assert_eq!(answer(&with(documents), caller, target), expected, "{why}");
@@ -109,10 +187,8 @@ fn lists_of_documents_are_judged_as_one_more_entry_of_the_user() {
 
 #[test]
 fn priorities_decide_whose_word_is_the_last() {
-    let group = |priority| Document {
-        priority,
-        ..document(Kind::Group, "staff", "{endpoints: {google: {deny: [gemini]}}}")
-    };
+    let group =
+        |priority| Document { priority, ..document(Kind::Group, "staff", "{endpoints: {google: {deny: [gemini]}}}") };
     let own = user("{endpoints: {google: {deny: [other], models: [gemini]}}}");
     let ann = caller("USER", &["staff", "staff"], ANN);
     for (priority, expected) in [
@@ -132,7 +208,11 @@ fn a_limit_of_the_files_is_changed_and_keeps_its_counter() {
     let before = limits(&policy(FILES), &ann);
     let policy = with(&[
         user("{limits: {user-day: {tokens: 1M}}}"),
-        document(Kind::Group, "staff", "{limits: [{id: user-day, tokens: 750k, strict: true}, {id: staff-hour, requests: 9}]}"),
+        document(
+            Kind::Group,
+            "staff",
+            "{limits: [{id: user-day, tokens: 750k, strict: true}, {id: staff-hour, requests: 9}]}",
+        ),
     ]);
     let rule = format!("overrides.group.staff+user.{ANN}.limits.user-day");
     let expected: Vec<String> = before
@@ -140,7 +220,9 @@ fn a_limit_of_the_files_is_changed_and_keeps_its_counter() {
         .map(|limit| {
             let limit = limit.replace("groups.staff.limits.staff-hour", "overrides.group.staff.limits.staff-hour");
             let limit = limit.replace("group:staff 100", "group:staff 9");
-            limit.replace("roles.USER.limits.user-day", &rule).replace(&format!("user:{ANN} 500000"), &format!("user:{ANN} 1000000"))
+            limit
+                .replace("roles.USER.limits.user-day", &rule)
+                .replace(&format!("user:{ANN} 500000"), &format!("user:{ANN} 1000000"))
         })
         .collect();
     let sorted = |mut list: Vec<String>| {
@@ -162,7 +244,10 @@ fn a_limit_of_the_files_is_changed_and_keeps_its_counter() {
 fn new_limits_stand_where_an_entry_of_whom_they_are_about_would() {
     let ann = caller("USER", &["staff"], ANN);
     let rules = |documents: &[Document]| {
-        limits(&with(documents), &ann).iter().map(|limit| limit.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+        limits(&with(documents), &ann)
+            .iter()
+            .map(|limit| limit.split(' ').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     let same = "{id: ID, tokens: 2M, per: user, window: day}";
     let users = rules(&[user(&format!("{{limits: [{}]}}", same.replace("ID", "more")))]);
@@ -349,10 +434,12 @@ fn before_documents_are_known_a_policy_is_not_whole() {
 fn lists() -> impl Strategy<Value = String> {
     let models = proptest::sample::subsequence(vec!["gpt-4o", "gpt-4o-mini", "\"o1*\"", "claude"], 1..=3);
     let denied = proptest::option::of(proptest::sample::select(vec!["x*", "\"*-preview\"", "o1-mini"]));
-    (models, denied, proptest::sample::select(vec!["openAI", "anthropic", "google"])).prop_map(|(models, denied, at)| {
-        let deny = denied.map(|denied| format!(", deny: [{denied}]")).unwrap_or_default();
-        format!("{{endpoints: {{{at}: {{models: [{}]{deny}}}}}}}", models.join(", "))
-    })
+    (models, denied, proptest::sample::select(vec!["openAI", "anthropic", "google"])).prop_map(
+        |(models, denied, at)| {
+            let deny = denied.map(|denied| format!(", deny: [{denied}]")).unwrap_or_default();
+            format!("{{endpoints: {{{at}: {{models: [{}]{deny}}}}}}}", models.join(", "))
+        },
+    )
 }
 
 proptest! {

@@ -66,7 +66,9 @@ impl Snapshot {
                 let holds = leaf.map_or_else(|| "null".to_owned(), |leaf| leaf.said.shown());
                 let below = format!("{path}.");
                 let touches = |other: &str| {
-                    other == path || other.starts_with(&below) || path.strip_prefix(other).is_some_and(|rest| rest.starts_with('.'))
+                    other == path
+                        || other.starts_with(&below)
+                        || path.strip_prefix(other).is_some_and(|rest| rest.starts_with('.'))
                 };
                 let touched: Vec<String> = said.keys().filter(|other| touches(other)).cloned().collect();
                 for other in touched {

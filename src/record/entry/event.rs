@@ -247,8 +247,8 @@ pub struct OverrideTold {
     pub config_version: u64,
     /// Its place in the order in which overrides are merged.
     pub priority: i32,
-    /// Whether it counts.
-    pub is_active: bool,
+    /// Whether it counts: `active` or `inactive`.
+    pub state: &'static str,
     /// From when on it does not count any more, UTC; absent where it counts until it is changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,

@@ -87,7 +87,7 @@ fn an_override(config_version: u64) -> OverrideTold {
     OverrideTold {
         config_version,
         priority: 30,
-        is_active: true,
+        state: "active",
         expires_at: Some(at()),
         overrides: r#"{"limits":{"user-day":{"tokens":"1M"}}}"#.into(),
         note: Some("thesis".into()),

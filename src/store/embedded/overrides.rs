@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, named_pa
 
 use super::Embedded;
 use crate::policy::overrides::{Kind, Principal};
-use crate::store::overrides::{Expected, Mark, Override, Overrides, Unchanged, Unreadable};
 use crate::store::StoreError;
+use crate::store::overrides::{Expected, Mark, Override, Overrides, Unchanged, Unreadable};
 
 #[async_trait]
 impl Overrides for Embedded {

@@ -128,9 +128,8 @@ async fn remove(own: &Database, principal: &Principal, version: u64) -> Result<b
 
 /// Making them again changes nothing.
 async fn make_indexes(own: &Database) -> Result<(), Error> {
-    let unique = |keys: Document| {
-        IndexModel::builder().keys(keys).options(IndexOptions::builder().unique(true).build()).build()
-    };
+    let unique =
+        |keys: Document| IndexModel::builder().keys(keys).options(IndexOptions::builder().unique(true).build()).build();
     let plain = IndexModel::builder().keys(doc! {"configVersion": 1}).build();
     let indexes = [unique(doc! {"principalType": 1, "principalId": 1}), plain];
     own.collection::<Document>(OVERRIDES).create_indexes(indexes).await?;
@@ -190,7 +189,8 @@ fn read_members(document: &Document) -> Result<Override, String> {
         }
     };
     let plain = |name: &str| document.get_str(name).ok().map(Into::into);
-    let number = |name: &str| document.get(name).and_then(whole).ok_or_else(|| format!("\"{name}\" is no whole number"));
+    let number =
+        |name: &str| document.get(name).and_then(whole).ok_or_else(|| format!("\"{name}\" is no whole number"));
     let priority = match document.get("priority") {
         Some(Bson::Int32(priority)) => Some(*priority),
         Some(Bson::Int64(priority)) => i32::try_from(*priority).ok(),
@@ -246,7 +246,9 @@ fn bson(value: &Value) -> Bson {
         },
         Value::String(text) => Bson::String(text.clone()),
         Value::Array(items) => Bson::Array(items.iter().map(bson).collect()),
-        Value::Object(members) => Bson::Document(members.iter().map(|(name, value)| (name.clone(), bson(value))).collect()),
+        Value::Object(members) => {
+            Bson::Document(members.iter().map(|(name, value)| (name.clone(), bson(value))).collect())
+        }
     }
 }
 

@@ -399,9 +399,7 @@ fn missing(principal: &Principal) -> Failure {
 fn failure(refused: Refused) -> Failure {
     match refused {
         Refused::Faulty(report) => Failure::Settings(report),
-        Refused::Missing(principal) => match principal.kind {
-            Kind::Role | Kind::Group | Kind::User => missing(&principal),
-        },
+        Refused::Missing(principal) => missing(&principal),
         Refused::Store(error) => Failure::Store(error),
         other => Failure::Failed(other.to_string()),
     }

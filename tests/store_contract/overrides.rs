@@ -124,7 +124,7 @@ async fn of_two_at_once_one_makes_it(bench: &dyn Bench) {
 async fn every_change_looks_different(bench: &dyn Bench) {
     let mut seen = vec![mark(bench).await];
     let mut differs = |what: &str, mark: Mark| {
-        assert_eq!(seen.last() == Some(&mark), false, "{what}: {mark:?}");
+        assert_ne!(seen.last(), Some(&mark), "{what}");
         seen.push(mark);
     };
     let first = put(bench, &document(Kind::Group, "staff"), Expected::None).await.unwrap();

@@ -118,9 +118,8 @@ impl Reading<'_> {
                 ("limits", limits) => {
                     self.by_ids(limits);
                     changes = self.changes(limits);
-                    only_changes = matches!(limits, Value::List(items) if items.is_empty()) && !changes.is_empty();
-                    only_changes |=
-                        matches!(limits, Value::List(items) if items.is_empty()) && self.has_gone(&["limits"]);
+                    let empty = matches!(limits, Value::List(items) if items.is_empty());
+                    only_changes = empty && (!changes.is_empty() || self.has_gone(&["limits"]));
                 }
                 _ => {}
             }

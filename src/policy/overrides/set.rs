@@ -72,8 +72,8 @@ impl Overrides {
                 Err(report) => faulty.push(Faulty::of(document, report)),
             }
         }
-        for principal in clashing(&found) {
-            if let Some((compiled, (id, other))) = found.remove(&principal.0).zip(Some((principal.1, principal.2))) {
+        for (principal, id, other) in clashing(&found) {
+            if let Some(compiled) = found.remove(&principal) {
                 faulty.push(compiled.clashes(&id, &other));
             }
         }

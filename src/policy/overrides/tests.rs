@@ -160,7 +160,7 @@ fn lists_of_documents_are_judged_as_one_more_entry_of_the_user() {
             ],
             &in_staff,
             model("google", "gemini"),
-            format!("deny unlisted.endpoint"),
+            "deny unlisted.endpoint".into(),
         ),
         (
             "null takes away what an earlier document says",
@@ -392,7 +392,7 @@ fn what_did_not_change_is_not_merged_again() {
     let (second, _) = first.with_overrides(&[own.clone(), changed]);
     assert!(Arc::ptr_eq(&of_ann, &overlay(&second, &ann)), "the user's document is as it was");
     assert!(!Arc::ptr_eq(&of_bob, &overlay(&second, &bob)));
-    assert!(limits(&first, &bob)[0].ends_with(" 1") || limits(&first, &bob).iter().any(|limit| limit.ends_with(" 1")));
+    assert!(limits(&first, &bob).iter().any(|limit| limit.ends_with(" 1")), "{:?}", limits(&first, &bob));
     assert!(limits(&second, &bob).iter().any(|limit| limit.ends_with(" 2")), "{:?}", limits(&second, &bob));
     // Other files may mean something else by the same words.
     let other = super::super::tests::policy(&format!("{FILES}\nmode: shadow\n"));

@@ -137,7 +137,7 @@ impl Lists {
 
     /// What of these lists refuses: in shadow mode they allow all that they are about, and deny none of it.
     fn without_shadow(&self) -> Self {
-        let everything = |list: &List| List { rule: list.rule.clone(), models: Models::new(["*"].into_iter()) };
+        let everything = |list: &List| List { rule: list.rule.clone(), models: Models::new(std::iter::once("*")) };
         match self.shadow {
             true => Self { allow: self.allow.as_ref().map(everything), deny: None, shadow: true },
             false => self.clone(),

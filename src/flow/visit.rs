@@ -76,6 +76,8 @@ pub(super) struct Visit<'a> {
 struct Decided {
     decision: Decision,
     rules: Vec<RuleId>,
+    /// Those of them that would have refused it.
+    would_refuse: Vec<RuleId>,
     about: Metadata,
 }
 
@@ -131,15 +133,17 @@ impl<'a> Visit<'a> {
             Outcome::Shadowed(_) => Decision::Shadow,
             Outcome::Deny(_) => Decision::Deny,
         };
+        let would_refuse = if decision == Decision::Shadow { verdict.because.clone() } else { Vec::new() };
         self.conversation.clone_from(&about.conversation_id);
-        self.decided = Some(Decided { decision, rules: verdict.because.clone(), about });
+        self.decided = Some(Decided { decision, rules: verdict.because.clone(), would_refuse, about });
     }
 
     /// These limits would have refused it: they are in shadow mode.
     pub(super) fn shadowed_by(&mut self, rules: Vec<RuleId>) {
         if let Some(decided) = &mut self.decided {
             decided.decision = Decision::Shadow;
-            decided.rules.extend(rules);
+            decided.rules.extend(rules.iter().cloned());
+            decided.would_refuse.extend(rules);
         }
     }
 
@@ -226,7 +230,7 @@ impl<'a> Visit<'a> {
             }
             earlier => {
                 let about = earlier.map(|decided| decided.about).unwrap_or_default();
-                Decided { decision: Decision::Deny, rules, about }
+                Decided { decision: Decision::Deny, rules, would_refuse: Vec::new(), about }
             }
         };
         Some(self.audit(decided, answer.category, answer.severity, Some(response), answer.told_inside()))
@@ -246,12 +250,14 @@ impl<'a> Visit<'a> {
             timestamp: self.at,
             user_id: self.bearer.as_ref().map(|bearer| bearer.user.clone()),
             role: self.caller.as_ref().map(|caller| caller.role.clone()),
+            groups: self.caller.as_ref().map(|caller| Arc::clone(&caller.groups)),
             key_id: self.key.clone(),
             action: action(self.class),
             category,
             severity,
             decision: decided.decision,
             rules: decided.rules,
+            would_refuse: decided.would_refuse,
             policy_revision: self.policy.shared_revision(),
             details: self.details(response, error),
             metadata: decided.about,

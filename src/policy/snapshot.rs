@@ -280,6 +280,11 @@ impl Snapshot {
         self.users.get(name)
     }
 
+    /// All entries, of roles, groups and users, in no order.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Rules> {
+        self.roles.values().chain(self.groups.values()).chain(self.users.values())
+    }
+
     /// All limits, whomever they are written for, in no order.
     pub(super) fn all_limits(&self) -> impl Iterator<Item = &Limit> {
         let entries = self.roles.values().chain(self.groups.values()).chain(self.users.values());

@@ -16,6 +16,7 @@ pub mod exit;
 pub mod explain;
 pub mod record;
 pub mod serve;
+pub mod shadow;
 pub mod test;
 pub mod usage;
 pub mod users;
@@ -51,6 +52,7 @@ enum Command {
     Users(users::Args),
     Audit(audit::Args),
     Usage(usage::Args),
+    Shadow(shadow::Args),
 }
 
 /// Runs the command that these arguments (the program's name first) name.
@@ -75,6 +77,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, environment: &Environment) 
         Command::Users(args) => with_desk(environment, |desk| users::run(&args, desk)),
         Command::Audit(args) => with_desk(environment, |desk| audit::run(&args, desk)),
         Command::Usage(args) => with_desk(environment, |desk| usage::run(&args, desk)),
+        Command::Shadow(args) => with_desk(environment, |desk| shadow::run(&args, desk)),
     };
     let _ = out.flush();
     exit

@@ -20,7 +20,7 @@ use crate::librechat::routes::{Catalog, Class, Remote};
 use crate::librechat::selection::TurnRequest;
 use crate::librechat::veil::{veiled, without_ids};
 use crate::policy::{Caller, Feature, Outcome, Part, RuleId, Snapshot, Target, Verdict};
-use crate::record::entry::{Details, Metadata, Response, TurnOutcome, id_at};
+use crate::record::entry::{Details, MOST_ALSO, Metadata, Response, TurnOutcome, id_at};
 use crate::record::{Action, Audit, Category, Decision, Entry, Recorder, Severity, Usage};
 
 /// Most bytes of a `User-Agent` that are recorded.
@@ -31,9 +31,6 @@ const LONGEST_PATH: usize = 512;
 
 /// Most query parameters whose names are recorded.
 const MOST_QUERY_NAMES: usize = 32;
-
-/// Most things that are recorded of one turn beside what its body names.
-const MOST_ALSO: usize = 100;
 
 /// Status written for a caller who left before the answer (nginx' word for it; no client ever sees it).
 const LEFT: u16 = 499;

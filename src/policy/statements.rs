@@ -22,6 +22,15 @@ pub struct Statement {
     pub(super) says: Says,
 }
 
+// === impl Statement ===
+
+impl Statement {
+    /// Whether it can refuse anything.
+    pub fn can_refuse(&self) -> bool {
+        self.says != Says::Gives
+    }
+}
+
 /// What a statement can decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Says {

@@ -125,6 +125,9 @@ pub struct Response {
     pub time: f64,
 }
 
+/// Most things that are recorded of one turn beside what its body names: [`Metadata::also`].
+pub const MOST_ALSO: usize = 100;
+
 /// What the request was about.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

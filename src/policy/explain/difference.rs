@@ -152,7 +152,12 @@ impl Snapshot {
         format!("{role:?} {groups:?} {user:?} {email:?}")
     }
 
-    /// Whether any entry is a group's, or claims can give groups.
+    /// Whether any entry is a user's by the e-mail address.
+    pub fn names_addresses(&self) -> bool {
+        self.names_users(|name| name.contains('@'))
+    }
+
+    /// Whether any entry is a group's.
     pub fn names_groups(&self) -> bool {
         self.counts().groups > 0
     }

@@ -15,6 +15,7 @@ use crate::cli::record::table::{Side, Table};
 use crate::cli::record::{Desk, Failure};
 use crate::librechat::balance::{Balance, Settings};
 use crate::librechat::own_word::{AGENTS, MCP_SERVERS, Offer, Override, Permission, REMOTE_AGENTS, TOOLS, offers};
+use crate::policy::explain::difference::Fate;
 use crate::policy::explain::{Effect, Subject, explain};
 use crate::policy::{Caller, Mode, Snapshot, Surface, Target, Tool};
 use crate::store::mongo::OwnWord;
@@ -43,7 +44,7 @@ pub(super) struct Beside {
 #[derive(Serialize)]
 struct Row {
     what: String,
-    policy: bool,
+    policy: Fate,
     rule: String,
     /// None where LibreChat's role does not say.
     librechat: Option<bool>,
@@ -109,7 +110,7 @@ impl Beside {
     fn offer(&mut self, offers: Vec<Offer>, from: &str, policy: &Snapshot, caller: &Caller) {
         for offer in offers {
             let model = |model: &String| Target::Model { endpoint: offer.endpoint.as_str().into(), model: model.as_str().into() };
-            let denied = |name: &&String| offer.endpoint != "agents" && !policy.allows(caller, &[model(name)]).0;
+            let denied = |name: &&String| offer.endpoint != "agents" && policy.foresee(caller, &[model(name)]).0 != Fate::Allow;
             let denied = offer.models.iter().filter(denied).cloned().collect();
             self.offered.retain(|earlier| earlier.offer.endpoint != offer.endpoint);
             self.offered.push(Offered { offer, from: from.to_owned(), denied });
@@ -132,7 +133,7 @@ impl Beside {
     }
 
     /// For people, an empty line before it.
-    pub(super) fn human(&self, mode: Mode, desk: &mut Desk<'_>) -> io::Result<()> {
+    pub(super) fn human(&self, desk: &mut Desk<'_>) -> io::Result<()> {
         if !self.asked && self.offered.is_empty() {
             return writeln!(desk.out, "\nLibreChat's own word is not asked: no MongoDB is configured.");
         }
@@ -141,12 +142,12 @@ impl Beside {
             let heads = ["PART OF LIBRECHAT", "POLICY", "LIBRECHAT", "TOGETHER", "RULE", "PERMISSION"];
             let mut table = Table::new(heads.map(|head| (head, Side::Left)));
             for row in &self.rows {
-                let word = |allowed: bool| if allowed { "allows" } else { "denies" }.to_owned();
+                let word = |allowed: bool| if allowed { "allow" } else { "deny" }.to_owned();
                 table.row(vec![
                     row.what.clone(),
-                    word(row.policy),
+                    row.policy.as_str().to_owned(),
                     row.librechat.map_or_else(|| "-".to_owned(), word),
-                    row.together(mode).to_owned(),
+                    row.together().to_owned(),
                     row.rule.clone(),
                     row.permission.clone(),
                 ]);
@@ -183,15 +184,19 @@ fn rows(roles: &[Map<String, Value>], policy: &Snapshot, caller: &Caller) -> Vec
         if said.all(|other| other == first) { first } else { None }
     };
     let row = |what: &str, target: Target, permission: Permission| {
-        let (allowed, rules) = policy.allows(caller, &[target]);
+        let (fate, rules) = policy.foresee(caller, &[target]);
         let rule = rules.first().map(ToString::to_string).unwrap_or_default();
-        Row { what: what.to_owned(), policy: allowed, rule, librechat: said_of(permission), permission: permission.name() }
+        Row { what: what.to_owned(), policy: fate, rule, librechat: said_of(permission), permission: permission.name() }
     };
     // Lists of agents may leave some open, and what these run decides.
     let agents = explain(policy, caller).statements.into_iter().find(|said| said.subject == Subject::Agents);
     let agents = agents.map(|said| Row {
         what: "stored agents".to_owned(),
-        policy: said.effect == Effect::Allows,
+        policy: match said.effect {
+            Effect::Denies | Effect::Hides if said.shadow || policy.mode() == Mode::Shadow => Fate::Shadow,
+            Effect::Denies | Effect::Hides => Fate::Deny,
+            Effect::Allows | Effect::Unused => Fate::Allow,
+        },
         rule: said.rule.to_string(),
         librechat: said_of(AGENTS),
         permission: AGENTS.name(),
@@ -234,14 +239,14 @@ fn settings(file: &Path) -> Result<Value, Failure> {
 // === impl Row ===
 
 impl Row {
-    fn together(&self, mode: Mode) -> &'static str {
-        match (self.policy, self.librechat, mode) {
-            (_, None, _) => "LibreChat does not say",
-            (true, Some(true), _) => "open",
-            (false, Some(true), Mode::Enforce) => "LibreChat allows, policy denies",
-            (false, Some(true), Mode::Shadow) => "LibreChat allows, policy would deny",
-            (true, Some(false), _) => "policy allows, LibreChat denies",
-            (false, Some(false), _) => "both deny",
+    fn together(&self) -> &'static str {
+        match (self.policy, self.librechat) {
+            (_, None) => "LibreChat does not say",
+            (Fate::Allow, Some(true)) => "open",
+            (Fate::Deny, Some(true)) => "LibreChat allows, policy denies",
+            (Fate::Shadow, Some(true)) => "LibreChat allows, policy would deny",
+            (Fate::Allow | Fate::Shadow, Some(false)) => "policy allows, LibreChat denies",
+            (Fate::Deny, Some(false)) => "both deny",
         }
     }
 }

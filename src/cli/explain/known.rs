@@ -40,7 +40,7 @@ pub(super) async fn run(args: &Args, policy: &Snapshot, desk: &mut Desk<'_>) -> 
                 writeln!(desk.out, "\n{CLAIMS}")?;
             }
             standing.human(desk)?;
-            beside.human(policy.mode(), desk)?;
+            beside.human(desk)?;
             if let Some(answer) = &answer {
                 write!(desk.out, "\n{}", answer.to_lines())?;
             }

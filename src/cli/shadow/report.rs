@@ -131,7 +131,9 @@ fn rows(tally: &Tally, shadow: Option<&Shadow>, quiet: u16, until: Timestamp) ->
         if is_limit(rule) {
             told.of = tally.turns;
         }
-        let advice = match shadow.filter(|_| known) {
+        // What an entry in shadow mode does not name would be refused by a statement that stands elsewhere.
+        let tried = |shadow: &&Shadow| known || (shadow.policy.has_shadows() && !is_limit(rule));
+        let advice = match shadow.filter(tried) {
             Some(shadow) => advice(&told, tally.revisions.get(shadow.policy.revision()).copied(), quiet, until),
             None => Advice::Gone,
         };
@@ -185,7 +187,10 @@ impl Shadow {
 fn watched(policy: &Snapshot, statements: &[Statement]) -> Vec<Box<str>> {
     let records = |statement: &&Statement| match policy.terms(&statement.rule) {
         Some(terms) => terms.mode == Mode::Shadow,
-        None => policy.mode() == Mode::Shadow && statement.can_refuse() && statement.place.is_some(),
+        None => {
+            let shadow = statement.shadow || policy.mode() == Mode::Shadow;
+            shadow && statement.can_refuse() && statement.place.is_some()
+        }
     };
     statements.iter().filter(records).map(|statement| statement.rule.as_str().into()).collect()
 }

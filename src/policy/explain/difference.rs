@@ -13,9 +13,9 @@ use super::LimitStatement;
 use crate::policy::charges::Amounts;
 use crate::policy::pattern::Models;
 use crate::policy::rules::{AGENTS, Lists};
-use crate::policy::snapshot::{Mode, Snapshot};
+use crate::policy::snapshot::{Snapshot, decide};
 use crate::policy::view::View;
-use crate::policy::words::{Ask, Caller, Feature, Part, RuleId, Surface, Target, Tool};
+use crate::policy::words::{Ask, Caller, Feature, Outcome, Part, RuleId, Surface, Target, Tool, Verdict};
 
 /// Stands for every model, tool or agent that no list names.
 const OTHERS: &str = "*";
@@ -23,6 +23,18 @@ const OTHERS: &str = "*";
 /// All that two policies write about.
 #[derive(Debug)]
 pub struct Universe(Vec<Target>);
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fate {
+    /// It goes on.
+    Allow,
+    /// It goes on, and would be refused were it not for shadow mode.
+    Shadow,
+    /// It is refused.
+    Deny,
+}
 
 /// What somebody gains and loses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -162,21 +174,31 @@ impl Snapshot {
         self.counts().groups > 0
     }
 
-    /// Whether anybody may have all of these, and by which statements: what [`crate::policy::decide`] says, and limits of 0, which deny
-    /// whatever was used. Without regard to shadow mode of the whole policy.
-    pub fn allows(&self, caller: &Caller, targets: &[Target]) -> (bool, Vec<RuleId>) {
-        let view = self.view(caller);
-        let mut because = Vec::with_capacity(targets.len());
-        for target in targets {
-            let judged = view.judge_target(target);
-            if !judged.allowed {
-                return (false, vec![judged.rule.clone()]);
-            }
-            because.push(judged.rule.clone());
-        }
+    /// What becomes of a request for all of these, and by which statements: what [`crate::policy::decide`] says, and limits of 0, which
+    /// deny whatever was used.
+    pub fn foresee(&self, caller: &Caller, targets: &[Target]) -> (Fate, Vec<RuleId>) {
+        let Verdict { outcome, because } = decide(self, &Ask { caller, targets });
+        let fate = match outcome {
+            Outcome::Deny(_) => return (Fate::Deny, because),
+            Outcome::Shadowed(_) => Fate::Shadow,
+            Outcome::Allow => Fate::Allow,
+        };
         match closed(self, caller, targets) {
-            Some(rule) => (false, vec![rule]),
-            None => (true, because),
+            Some(rule) => (Fate::Deny, vec![rule]),
+            None => (fate, because),
+        }
+    }
+}
+
+// === impl Fate ===
+
+impl Fate {
+    /// As the record has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Shadow => "shadow",
+            Self::Deny => "deny",
         }
     }
 }
@@ -196,13 +218,12 @@ fn limits(before: &Snapshot, after: &Snapshot, caller: &Caller) -> Vec<LimitChan
 
 /// Whether the caller may use it, as the policy is in force, and the statement that says so.
 fn may(view: &View<'_>, caller: &Caller, target: &Target) -> (bool, RuleId) {
-    let judged = view.judge_target(target);
-    if view.snapshot.mode() == Mode::Shadow || !judged.allowed {
-        return (view.snapshot.mode() == Mode::Shadow || judged.allowed, judged.rule.clone());
+    if let Some(refused) = view.refuses(target) {
+        return (false, refused.rule.clone());
     }
     match closed(view.snapshot, caller, slice::from_ref(target)) {
         Some(rule) => (false, rule),
-        None => (true, judged.rule.clone()),
+        None => (true, view.judge_target(target).rule.clone()),
     }
 }
 

@@ -24,7 +24,7 @@ fn both_words_stand_beside_each_other() {
     }}));
     let told: Vec<_> = rows(&[role], &policy, &user())
         .iter()
-        .map(|row| (row.what.clone(), row.together(Mode::Enforce), row.rule.clone()))
+        .map(|row| (row.what.clone(), row.together(), row.rule.clone()))
         .collect();
     let told: Vec<_> = told.iter().map(|(what, together, rule)| (what.as_str(), *together, rule.as_str())).collect();
     assert_eq!(

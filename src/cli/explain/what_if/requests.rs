@@ -16,7 +16,8 @@ use crate::cli::record::place::Place;
 use crate::cli::record::progress::Progress;
 use crate::cli::record::reading::Reading;
 use crate::cli::record::{Desk, Failure};
-use crate::policy::{Caller, Mode, Snapshot, Target};
+use crate::policy::explain::difference::Fate;
+use crate::policy::{Caller, Snapshot, Target};
 use crate::record::Line;
 use crate::store::Order;
 
@@ -25,16 +26,6 @@ const MOST_GROUPS: usize = 5_000;
 
 /// Most people who are told apart.
 const MOST_PEOPLE: usize = 100_000;
-
-/// What a policy makes of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Fate {
-    Allow,
-    /// It goes on, and would be refused were the policy enforced.
-    Shadow,
-    Deny,
-}
 
 /// What is decided otherwise in the same way.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -160,10 +151,10 @@ fn asked(pair: Pair<'_>, entry: &Entry, email: Option<Box<str>>) -> Result<(Call
     };
     let caller = Caller { user: user.as_ref().into(), email, role: role.as_ref().into(), groups: groups.into() };
     if *entry.policy_revision == *pair.before.revision() {
-        let (allowed, because) = pair.before.allows(&caller, &targets);
+        let (fate, because) = pair.before.foresee(&caller, &targets);
         let same = match entry.denied_by() {
-            Some(rule) => !allowed && because.iter().any(|because| because.as_str() == rule),
-            None => allowed,
+            Some(rule) => fate != Fate::Allow && because.iter().any(|because| because.as_str() == rule),
+            None => fate == Fate::Allow,
         };
         if !same {
             return Err(Unknown::Otherwise);
@@ -174,12 +165,7 @@ fn asked(pair: Pair<'_>, entry: &Entry, email: Option<Box<str>>) -> Result<(Call
 
 /// What a policy makes of it, and the first statement that says so.
 fn fate(policy: &Snapshot, caller: &Caller, targets: &[Target]) -> (Fate, String) {
-    let (allowed, because) = policy.allows(caller, targets);
-    let fate = match (allowed, policy.mode()) {
-        (true, _) => Fate::Allow,
-        (false, Mode::Shadow) => Fate::Shadow,
-        (false, Mode::Enforce) => Fate::Deny,
-    };
+    let (fate, because) = policy.foresee(caller, targets);
     (fate, because.first().map(ToString::to_string).unwrap_or_default())
 }
 
@@ -190,17 +176,4 @@ fn read(line: &Line) -> Result<Entry, Failure> {
 fn count(counts: &mut BTreeMap<Unknown, u64>, what: Unknown) {
     let count = counts.entry(what).or_default();
     *count = count.saturating_add(1);
-}
-
-// === impl Fate ===
-
-impl Fate {
-    /// For people.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Allow => "allow",
-            Self::Shadow => "shadow",
-            Self::Deny => "deny",
-        }
-    }
 }

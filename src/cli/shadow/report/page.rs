@@ -69,7 +69,7 @@ impl Page {
             Some(shadow) if shadow.policy.mode() == Mode::Shadow => {
                 writeln!(out, "The whole policy is in shadow mode (mode: shadow), revision {}.", shadow.policy.revision())?;
             }
-            Some(shadow) => writeln!(out, "{} in shadow mode, policy revision {}.", limits(shadow.rules.len()), shadow.policy.revision())?,
+            Some(shadow) => writeln!(out, "{} in shadow mode, policy revision {}.", rules(shadow.rules.len()), shadow.policy.revision())?,
         }
         if !self.rows.is_empty() {
             writeln!(out)?;
@@ -145,7 +145,7 @@ impl Page {
             (true, known) if can == known => writeln!(out, "Nothing would have been refused for {} days: mode: enforce can be written.", self.quiet),
             (true, known) => writeln!(out, "{} of {} rules could be enforced; mode: enforce is for all of them at once.", can, known),
             (false, 0) => writeln!(out, "Nothing is in shadow mode."),
-            (false, known) => writeln!(out, "{can} of {} can be enforced: take mode: shadow out of them.", limits(known)),
+            (false, known) => writeln!(out, "{can} of {} can be enforced: take mode: shadow out of them.", rules(known)),
         }
     }
 
@@ -216,8 +216,8 @@ fn last_day_of(at: Timestamp) -> Date {
     crate::cli::record::moments::day(at)
 }
 
-fn limits(count: usize) -> String {
-    crate::report::counted(count, "limit")
+fn rules(count: usize) -> String {
+    crate::report::counted(count, "rule")
 }
 
 /// A share in percent, to a tenth, rounded down: what is not nothing is never told as nothing.

@@ -98,7 +98,9 @@ pub fn offers(settings: &Value) -> Vec<Offer> {
                 let models: Vec<String> = models.flat_map(|models| models.keys().cloned()).collect();
                 offers.extend((!models.is_empty()).then(|| Offer::new(name, models, false)));
             }
-            "agents" => offers.extend(names(value.get("allowedProviders")).map(|models| Offer::new(name, models, false))),
+            "agents" => {
+                offers.extend(names(value.get("allowedProviders")).map(|models| Offer::new(name, models, false)))
+            }
             _ => {
                 let list = value.get("models");
                 let default = list.and_then(|list| list.get("default")).or(list);
@@ -163,7 +165,7 @@ mod tests {
             permission.of(role)
         };
         assert_eq!((of("ADMIN", AGENTS), of("USER", AGENTS)), (Some(true), Some(true)));
-        assert_eq!((of("ADMIN", REMOTE_AGENTS), of("USER", REMOTE_AGENTS)), (Some(true), Some(false)));
+        assert_eq!((of("ADMIN", REMOTE_AGENTS), of("premium", AGENTS)), (Some(true), None), "a new role says nothing");
         assert_eq!(Permission { kind: "NOTHING", what: "USE" }.of(&roles[0]), None);
         for (permission, _) in TOOLS {
             assert!(of("USER", permission).is_some(), "{}: LibreChat has another name for it", permission.name());
@@ -212,7 +214,9 @@ mod tests {
 
     #[test]
     fn what_has_another_form_offers_nothing() {
-        for settings in [json!(null), json!({"endpoints": []}), json!({"endpoints": {"custom": {}, "bedrock": {"models": 1}}})] {
+        for settings in
+            [json!(null), json!({"endpoints": []}), json!({"endpoints": {"custom": {}, "bedrock": {"models": 1}}})]
+        {
             assert_eq!(offers(&settings), [], "{settings}");
         }
         let read = Override::read(json!({"principalType": "role", "principalId": "__base__"}).as_object().unwrap());

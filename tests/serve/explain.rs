@@ -67,8 +67,7 @@ async fn limits_stand_as_their_owner_sees_them_and_looking_changes_nothing() {
     let stores = [None, redis()];
     for redis in &stores {
         let plan = World::with(&policy).settings("timeouts: { limits: 10s }");
-        let mut world =
-            redis.iter().fold(plan, |plan, redis| plan.variable("TOLLGATE_REDIS", redis)).start().await;
+        let mut world = redis.iter().fold(plan, |plan, redis| plan.variable("TOLLGATE_REDIS", redis)).start().await;
         let counted = async |world: &mut World| mine(world, "Bob").await["limits"].is_array();
         world.until("limits are counted", counted).await;
         let turn = || json!({"text": "hi", "endpoint": "openAI", "model": "gpt-4o-mini", "conversationId": null});
@@ -81,13 +80,18 @@ async fn limits_stand_as_their_owner_sees_them_and_looking_changes_nothing() {
         let variables: Vec<(&str, &str)> = redis.iter().map(|redis| ("TOLLGATE_REDIS", redis.as_str())).collect();
         let journal = || fs::read(world.dir.path().join("data/counters.journal")).unwrap_or_default();
         let (kept, before) = match redis {
-            Some(redis) => (contents(redis).await.into_iter().filter(|(key, _)| key.contains(&id)).collect(), Vec::new()),
+            Some(redis) => {
+                (contents(redis).await.into_iter().filter(|(key, _)| key.contains(&id)).collect(), Vec::new())
+            }
             None => (Vec::new(), journal()),
         };
         let bob = world.person("Bob").email.clone();
         let shown = json_of(&beside(&world, &variables, &["explain", "--user", &bob, "--format", "json"]));
         assert_eq!(shown["use"]["limits"], told["limits"], "the arithmetic is one");
-        assert_eq!((&shown["use"]["limits"][0]["used"], &shown["use"]["limits"][1]["mode"]), (&json!(3), &json!("shadow")));
+        assert_eq!(
+            (&shown["use"]["limits"][0]["used"], &shown["use"]["limits"][1]["mode"]),
+            (&json!(3), &json!("shadow"))
+        );
         assert_eq!((&shown["user"], &shown["role"]), (&json!(bob), &json!("USER")));
         let table = out(&beside(&world, &variables, &["explain", "--user", &bob]));
         assert!(table.contains(&format!("\n{id}")) && table.contains("Used now, by "), "{table}");
@@ -182,7 +186,7 @@ async fn librechats_own_word_stands_beside_the_policy_and_nothing_is_written() {
             (row["policy"].clone(), row["librechat"].clone(), row["rule"].clone())
         };
         assert_eq!(permission("tool web_search"), (json!("deny"), json!(true), json!("roles.USER.tools.deny")));
-        assert_eq!(permission("remote-agent API"), (json!("deny"), json!(false), json!("remote_api.enabled")));
+        assert_eq!(permission("remote-agent API"), (json!("deny"), json!(true), json!("remote_api.enabled")));
         assert_eq!(permission("stored agents"), (json!("allow"), json!(true), json!("agents")));
         let principals: Vec<&str> =
             librechat["overrides"].as_array().unwrap().iter().map(|laid| laid["principal"].as_str().unwrap()).collect();

@@ -14,7 +14,8 @@ const LIST: &str = "roles.USER.endpoints.openAI.models";
 const LIMIT: &str = "roles.USER.limits.quiet";
 
 fn report(scene: &Scene, more: &[&str]) -> Value {
-    let all = [&["shadow", "report", "--since", "2026-11-01", "--until", "2026-12-20", "--format", "json"], more].concat();
+    let all =
+        [&["shadow", "report", "--since", "2026-11-01", "--until", "2026-12-20", "--format", "json"], more].concat();
     serde_json::from_str(&scene.told(&all)).unwrap()
 }
 
@@ -88,11 +89,9 @@ async fn what_a_running_tollgate_would_refuse_is_in_record_metrics_and_report() 
         let headers = [("authorization", bearer.as_str()), ("user-agent", agent)];
         assert_eq!(post_json(world.addr, "/api/agents/chat/openAI", &headers, &body).await.status, 200);
     }
-    for (agent, decision, would) in [
-        ("first", "allow", Value::Null),
-        ("both", "shadow", json!([LIST, LIMIT])),
-        ("limit", "shadow", json!([LIMIT])),
-    ] {
+    for (agent, decision, would) in
+        [("first", "allow", Value::Null), ("both", "shadow", json!([LIST, LIMIT])), ("limit", "shadow", json!([LIMIT]))]
+    {
         let entry = world.entry_from(agent).await;
         assert_eq!((&entry["decision"], &entry["wouldRefuse"]), (&json!(decision), &would), "{agent}");
     }
@@ -102,7 +101,12 @@ async fn what_a_running_tollgate_would_refuse_is_in_record_metrics_and_report() 
     let policy = world.dir.path().join("policy");
     let shadow = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
-        command.args(["shadow", "report", "--data"]).arg(&data).arg("--policies").arg(&policy).args(["--format", "json"]);
+        command
+            .args(["shadow", "report", "--data"])
+            .arg(&data)
+            .arg("--policies")
+            .arg(&policy)
+            .args(["--format", "json"]);
         let ended = command.env_clear().output().unwrap();
         assert_eq!(ended.status.code(), Some(0), "{}", err(&ended));
         serde_json::from_str::<Value>(&out(&ended)).unwrap()

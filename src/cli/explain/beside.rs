@@ -109,8 +109,12 @@ impl Beside {
     /// What endpoints offer; what came before of the same endpoint is laid over.
     fn offer(&mut self, offers: Vec<Offer>, from: &str, policy: &Snapshot, caller: &Caller) {
         for offer in offers {
-            let model = |model: &String| Target::Model { endpoint: offer.endpoint.as_str().into(), model: model.as_str().into() };
-            let denied = |name: &&String| offer.endpoint != "agents" && policy.foresee(caller, &[model(name)]).0 != Fate::Allow;
+            let model = |model: &String| Target::Model {
+                endpoint: offer.endpoint.as_str().into(),
+                model: model.as_str().into(),
+            };
+            let denied =
+                |name: &&String| offer.endpoint != "agents" && policy.foresee(caller, &[model(name)]).0 != Fate::Allow;
             let denied = offer.models.iter().filter(denied).cloned().collect();
             self.offered.retain(|earlier| earlier.offer.endpoint != offer.endpoint);
             self.offered.push(Offered { offer, from: from.to_owned(), denied });
@@ -158,7 +162,12 @@ impl Beside {
             }
         }
         for Override { principal, priority, settings, .. } in &self.overrides {
-            writeln!(desk.out, "Settings laid over for {} (priority {priority}): {}", plain(principal), plain(&settings.join(", ")))?;
+            writeln!(
+                desk.out,
+                "Settings laid over for {} (priority {priority}): {}",
+                plain(principal),
+                plain(&settings.join(", "))
+            )?;
         }
         for offered in &self.offered {
             offered.write(desk.out)?;
@@ -214,7 +223,12 @@ fn rows(roles: &[Map<String, Value>], policy: &Snapshot, caller: &Caller) -> Vec
 fn account(user: &Map<String, Value>) -> Option<String> {
     let text = |name: &str| user.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let mut told = text("provider")?.to_owned();
-    for (name, before) in [("openidId", ", "), ("openidIssuer", " of "), ("idOnTheSource", ", id on the source "), ("tenantId", ", tenant ")] {
+    for (name, before) in [
+        ("openidId", ", "),
+        ("openidIssuer", " of "),
+        ("idOnTheSource", ", id on the source "),
+        ("tenantId", ", tenant "),
+    ] {
         if let Some(value) = text(name) {
             told.push_str(before);
             told.push_str(value);

@@ -147,7 +147,11 @@ fn rows(tally: &Tally, shadow: Option<&Shadow>, quiet: u16, until: Timestamp) ->
 
 fn advice(told: &Told, policy_since: Option<Timestamp>, quiet: u16, until: Timestamp) -> Advice {
     let days = |since: Timestamp| until.duration_since(since).as_hours() / 24;
-    if told.last.as_ref().is_some_and(|(at, _)| until.duration_since(*at) < SignedDuration::from_hours(24 * i64::from(quiet))) {
+    if told
+        .last
+        .as_ref()
+        .is_some_and(|(at, _)| until.duration_since(*at) < SignedDuration::from_hours(24 * i64::from(quiet)))
+    {
         return Advice::Refuses;
     }
     match told.first_named.into_iter().chain(policy_since).min().map(days) {

@@ -96,7 +96,11 @@ impl Universe {
                 let all: Vec<_> = models.iter().map(|(endpoint, _)| *endpoint).collect();
                 let endpoints = all.into_iter().chain(limit.scope.endpoints().iter().map(|name| &**name));
                 let closed: Vec<_> = limit.scope.models().iter().map(|name| &**name).chain([OTHERS]).collect();
-                models.extend(endpoints.flat_map(|endpoint| closed.iter().map(move |model| (endpoint, *model))).collect::<Vec<_>>());
+                models.extend(
+                    endpoints
+                        .flat_map(|endpoint| closed.iter().map(move |model| (endpoint, *model)))
+                        .collect::<Vec<_>>(),
+                );
             }
         }
         let assistant = |endpoint: &str| matches!(endpoint, "assistants" | "azureAssistants");
@@ -155,7 +159,8 @@ impl Snapshot {
     /// What of a caller decides in this policy, as text: callers with the same one are decided about alike. It names nobody whom the
     /// policy does not name.
     pub fn standing(&self, caller: &Caller) -> String {
-        let mut groups: Vec<&str> = caller.groups.iter().map(|group| &**group).filter(|group| self.group(group).is_some()).collect();
+        let mut groups: Vec<&str> =
+            caller.groups.iter().map(|group| &**group).filter(|group| self.group(group).is_some()).collect();
         groups.sort_unstable();
         groups.dedup();
         let role = self.role(&caller.role).map(|_| &*caller.role);
@@ -249,9 +254,7 @@ fn wider(target: &Target) -> [Option<Target>; 2] {
         Target::Model { endpoint, model } if **endpoint != *OTHERS => {
             [(**model != *OTHERS).then(|| of(endpoint, OTHERS)), Some(of(OTHERS, OTHERS))]
         }
-        Target::Tool(Tool::Named(tool)) if **tool != *OTHERS => {
-            [Some(Target::Tool(Tool::Named(OTHERS.into()))), None]
-        }
+        Target::Tool(Tool::Named(tool)) if **tool != *OTHERS => [Some(Target::Tool(Tool::Named(OTHERS.into()))), None],
         Target::Agent { agent, part } if **agent != *OTHERS => {
             [Some(Target::Agent { agent: OTHERS.into(), part: part.clone() }), None]
         }

@@ -43,7 +43,8 @@ pub(super) async fn of(librechat: &Database, id: &str) -> Result<Option<OwnWord>
     let Some(id) = object_id(id) else { return Ok(None) };
     let Ok(oid) = ObjectId::parse_str(&id) else { return Ok(None) };
     let users: Collection<Document> = librechat.collection("users");
-    let names = ["username", "provider", "openidId", "openidIssuer", "idOnTheSource", "openidGroups", "tenantId", "role"];
+    let names =
+        ["username", "provider", "openidId", "openidIssuer", "idOnTheSource", "openidGroups", "tenantId", "role"];
     let user = users.find_one(doc! {"_id": oid}).projection(fields(&names)).max_time(OPERATION).await?;
     let Some(user) = user else { return Ok(None) };
     let text = |name: &str| user.get_str(name).ok().filter(|text| !text.is_empty()).map(str::to_owned);

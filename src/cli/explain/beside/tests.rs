@@ -59,7 +59,9 @@ fn the_strongest_settings_say_what_is_offered_and_the_policy_what_of_it_is_denie
             "overrides": {"endpoints": {"custom": [{"name": "MindRoom", "apiKey": "sk-secret", "models": {"default": models}}]}}}))
     };
     let word = OwnWord {
-        user: document(json!({"provider": "openid", "openidId": "sub-1", "openidIssuer": "https://idp.test", "openidGroups": ["staff"]})),
+        user: document(
+            json!({"provider": "openid", "openidId": "sub-1", "openidIssuer": "https://idp.test", "openidGroups": ["staff"]}),
+        ),
         overrides: vec![laid(10, json!(["x"])), laid(20, json!(["a", "b"]))],
         balances: vec![document(json!({"tokenCredits": 1500.5}))],
         ..OwnWord::default()
@@ -67,13 +69,13 @@ fn the_strongest_settings_say_what_is_offered_and_the_policy_what_of_it_is_denie
     let mut beside = Beside::default();
     beside.hear(&word, Timestamp::UNIX_EPOCH, &policy, &user());
     let told = beside.json();
-    assert_eq!(told["offers"], json!([{"endpoint": "MindRoom", "models": ["a", "b"], "fetches": false, "from": "role USER", "denied": ["a"]}]));
+    assert_eq!(
+        told["offers"],
+        json!([{"endpoint": "MindRoom", "models": ["a", "b"], "fetches": false, "from": "role USER", "denied": ["a"]}])
+    );
     assert_eq!((&told["balance"], told["overrides"].as_array().unwrap().len()), (&json!({"credits": 1500}), 2));
     assert!(!told.to_string().contains("sk-secret"));
-    assert_eq!(
-        beside.account.as_deref(),
-        Some("openid, sub-1 of https://idp.test, groups of the last sign-in: staff")
-    );
+    assert_eq!(beside.account.as_deref(), Some("openid, sub-1 of https://idp.test, groups of the last sign-in: staff"));
 }
 
 #[test]

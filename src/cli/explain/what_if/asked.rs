@@ -82,7 +82,15 @@ impl Entry {
     pub(super) fn is_question(&self) -> bool {
         let asks = matches!(
             &*self.action,
-            "chat.turn" | "tool" | "agents" | "assistants" | "remote.run" | "remote.models" | "remote.answer" | "user-keys" | "speech"
+            "chat.turn"
+                | "tool"
+                | "agents"
+                | "assistants"
+                | "remote.run"
+                | "remote.models"
+                | "remote.answer"
+                | "user-keys"
+                | "speech"
         );
         asks && self.decision.is_some() && !self.rules.is_empty()
     }
@@ -219,12 +227,16 @@ fn of_model(endpoint: &str, model: &str) -> Target {
 
 /// Whether a rule is a limit, or LibreChat's balance.
 pub(super) fn is_limit(rule: &str) -> bool {
-    rule.contains(".limits.") || rule.starts_with("limits.") || rule.starts_with("defaults.user.") || rule == "librechat.balance"
+    rule.contains(".limits.")
+        || rule.starts_with("limits.")
+        || rule.starts_with("defaults.user.")
+        || rule == "librechat.balance"
 }
 
 /// Whether a rule is a statement about models, tools, agents or parts of LibreChat, and no code of another refusal.
 fn is_of_policy(rule: &str) -> bool {
-    let sections = ["roles.", "groups.", "users.", "unlisted.", "agents.tools.", "agent.", "surface.", "system_models."];
+    let sections =
+        ["roles.", "groups.", "users.", "unlisted.", "agents.tools.", "agent.", "surface.", "system_models."];
     let settings = ["user_keys", "remote_api.enabled", "assistants.enabled", "agents", "tools"];
     !is_limit(rule) && (sections.iter().any(|section| rule.starts_with(section)) || settings.contains(&rule))
 }

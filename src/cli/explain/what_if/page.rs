@@ -134,13 +134,17 @@ impl Page<'_> {
                     if let Some(object) = object.as_object_mut() {
                         object.insert("requests".into(), json!(group.requests));
                         object.insert("people".into(), json!(group.people.len()));
-                        object.insert("last".into(), json!(group.last.as_ref().map(|(at, id)| json!({"at": at, "request_id": id}))));
+                        object.insert(
+                            "last".into(),
+                            json!(group.last.as_ref().map(|(at, id)| json!({"at": at, "request_id": id}))),
+                        );
                     }
                     object
                 };
                 let unknown: serde_json::Map<String, Value> =
                     requests.unknown.iter().map(|(why, count)| (why.as_str().to_owned(), json!(count))).collect();
-                let users = users(requests).into_iter().map(|(user, requests)| json!({"user": user, "requests": requests}));
+                let users =
+                    users(requests).into_iter().map(|(user, requests)| json!({"user": user, "requests": requests}));
                 json!({
                     "since": self.since, "until": self.until, "judged": requests.judged, "otherwise": requests.otherwise,
                     "ways": most_first(requests).iter().map(way).collect::<Vec<_>>(), "users": users.collect::<Vec<_>>(),
@@ -149,14 +153,20 @@ impl Page<'_> {
             }
             Err(why) => json!({"unknown": why}),
         };
-        let side = |policy: &crate::policy::Snapshot| json!({"revision": policy.revision(), "mode": policy.mode().as_str()});
+        let side =
+            |policy: &crate::policy::Snapshot| json!({"revision": policy.revision(), "mode": policy.mode().as_str()});
         json!({"before": side(before), "after": side(after), "people": people, "requests": requests})
     }
 }
 
 fn people_of(people: &People, out: &mut dyn Write) -> io::Result<()> {
     let changed = people.changed();
-    writeln!(out, "Of {} people in the directory, {} gain or lose something.", grouped(people.count), grouped(changed))?;
+    writeln!(
+        out,
+        "Of {} people in the directory, {} gain or lose something.",
+        grouped(people.count),
+        grouped(changed)
+    )?;
     for Class { people, names, changes } in &people.classes {
         let rest = people.saturating_sub(names.len() as u64);
         let more = if rest > 0 { format!(" and {} more", grouped(rest)) } else { String::new() };
@@ -164,7 +174,13 @@ fn people_of(people: &People, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "\n{} {noun}: {}{more}", grouped(*people), plain(&names.join(", ")))?;
         for (sign, list) in [("gain ", &changes.gains), ("lose ", &changes.loses)] {
             for change in list {
-                writeln!(out, "  {sign} {}  by {}, until now {}", plain(&change.what), plain(change.after.as_str()), plain(change.before.as_str()))?;
+                writeln!(
+                    out,
+                    "  {sign} {}  by {}, until now {}",
+                    plain(&change.what),
+                    plain(change.after.as_str()),
+                    plain(change.before.as_str())
+                )?;
             }
         }
         for limit in &changes.limits {

@@ -7,7 +7,8 @@ use crate::policy::explain::difference::Fate;
 use crate::policy::{Source, compile};
 use crate::store::Person;
 
-const BEFORE: &str = "roles:\n  USER: { endpoints: { openAI: { models: [small, large] } } }\n  ADMIN: { unrestricted: true }\n";
+const BEFORE: &str =
+    "roles:\n  USER: { endpoints: { openAI: { models: [small, large] } } }\n  ADMIN: { unrestricted: true }\n";
 
 fn policy(text: &str) -> Snapshot {
     compile(&[Source { path: "p.yaml".into(), text: format!("version: 1\n{text}").into() }]).unwrap().0
@@ -15,7 +16,12 @@ fn policy(text: &str) -> Snapshot {
 
 fn person(n: usize, role: &str, groups: &[&str]) -> Person {
     let groups = groups.iter().map(|group| (*group).into()).collect();
-    Person { id: format!("{n:024x}").into(), email: Some(format!("p{n}@lab.test").into()), role: Some(role.into()), groups }
+    Person {
+        id: format!("{n:024x}").into(),
+        email: Some(format!("p{n}@lab.test").into()),
+        role: Some(role.into()),
+        groups,
+    }
 }
 
 fn compared(before: &str, after: &str, most: usize, people: impl Iterator<Item = Person>) -> people::People {
@@ -47,11 +53,22 @@ fn people_for_whom_the_same_changes_are_told_together() {
 
 #[test]
 fn those_whom_a_policy_names_are_told_apart() {
-    let after = format!("{BEFORE}users: {{ p1@lab.test: {{ endpoints: {{ google: {{ models: [g] }} }} }} }}\ngroups: {{ lab: {{ endpoints: {{ google: {{ models: [g] }} }} }} }}\n");
-    let people = [person(1, "USER", &[]), person(2, "USER", &["lab"]), person(3, "USER", &["other"]), person(4, "USER", &["lab", "x"])];
+    let after = format!(
+        "{BEFORE}users: {{ p1@lab.test: {{ endpoints: {{ google: {{ models: [g] }} }} }} }}\ngroups: {{ lab: {{ endpoints: {{ google: {{ models: [g] }} }} }} }}\n"
+    );
+    let people = [
+        person(1, "USER", &[]),
+        person(2, "USER", &["lab"]),
+        person(3, "USER", &["other"]),
+        person(4, "USER", &["lab", "x"]),
+    ];
     let found = compared(BEFORE, &after, 5, people.into_iter());
     let told: Vec<_> = found.classes.iter().map(|class| (class.names.join(" "), class.changes.loses.len())).collect();
-    assert_eq!(told, [("p2@lab.test p4@lab.test".to_owned(), 2), ("p1@lab.test".to_owned(), 0)], "a group stands in for the role");
+    assert_eq!(
+        told,
+        [("p2@lab.test p4@lab.test".to_owned(), 2), ("p1@lab.test".to_owned(), 0)],
+        "a group stands in for the role"
+    );
 }
 
 fn judged(before: &str, after: &str, entries: &[Value]) -> Requests {
@@ -95,14 +112,13 @@ fn requests_are_judged_by_both_policies() {
     let told: Vec<_> = found
         .groups
         .iter()
-        .map(|(way, group)| (way.from, way.to, way.subject.as_str(), way.rule.as_str(), group.requests, group.people.len()))
+        .map(|(way, group)| {
+            (way.from, way.to, way.subject.as_str(), way.rule.as_str(), group.requests, group.people.len())
+        })
         .collect();
     assert_eq!(
         told,
-        [
-            (Fate::Allow, Fate::Deny, "openAI|large", list, 2, 2),
-            (Fate::Deny, Fate::Allow, "openAI|dear", list, 1, 1),
-        ]
+        [(Fate::Allow, Fate::Deny, "openAI|large", list, 2, 2), (Fate::Deny, Fate::Allow, "openAI|dear", list, 1, 1),]
     );
     let unknown: Vec<_> = found.unknown.iter().map(|(why, count)| (*why, *count)).collect();
     assert_eq!(unknown, [(asked::Unknown::Erased, 1), (asked::Unknown::Caller, 1)]);
@@ -130,9 +146,14 @@ fn what_the_policy_in_force_decided_otherwise_is_not_judged_again() {
     let list = "roles.USER.endpoints.openAI.models";
     assert_eq!(of("small", "allow", list).judged, 1);
     assert_eq!(of("dear", "deny", list).judged, 1);
-    for (model, decision, rule) in [("dear", "allow", list), ("small", "deny", list), ("dear", "deny", "unlisted.role")] {
+    for (model, decision, rule) in [("dear", "allow", list), ("small", "deny", list), ("dear", "deny", "unlisted.role")]
+    {
         let found = of(model, decision, rule);
-        assert_eq!((found.judged, found.unknown.get(&asked::Unknown::Otherwise)), (0, Some(&1)), "{model} {decision} {rule}");
+        assert_eq!(
+            (found.judged, found.unknown.get(&asked::Unknown::Otherwise)),
+            (0, Some(&1)),
+            "{model} {decision} {rule}"
+        );
     }
 }
 
@@ -140,7 +161,11 @@ fn what_the_policy_in_force_decided_otherwise_is_not_judged_again() {
 fn enforcing_what_was_in_shadow_mode_shows_what_it_refuses() {
     let shadow = format!("mode: shadow\n{BEFORE}");
     let list = "roles.USER.endpoints.openAI.models";
-    let found = judged(&shadow, BEFORE, &[asked("dear", json!({"decision": "shadow", "wouldRefuse": [list]})), asked("small", json!({}))]);
+    let found = judged(
+        &shadow,
+        BEFORE,
+        &[asked("dear", json!({"decision": "shadow", "wouldRefuse": [list]})), asked("small", json!({}))],
+    );
     let ways: Vec<_> = found.groups.keys().map(|way| (way.from, way.to, way.rule.as_str())).collect();
     assert_eq!((found.judged, ways), (2, vec![(Fate::Shadow, Fate::Deny, list)]));
 }

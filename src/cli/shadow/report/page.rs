@@ -65,11 +65,23 @@ impl Page {
             grouped(*would_refuse)
         )?;
         match &self.shadow {
-            None => writeln!(out, "No policy is named (--policies, --config), so that rules in shadow mode which refused nothing are not known.")?,
+            None => writeln!(
+                out,
+                "No policy is named (--policies, --config), so that rules in shadow mode which refused nothing are not known."
+            )?,
             Some(shadow) if shadow.policy.mode() == Mode::Shadow => {
-                writeln!(out, "The whole policy is in shadow mode (mode: shadow), revision {}.", shadow.policy.revision())?;
+                writeln!(
+                    out,
+                    "The whole policy is in shadow mode (mode: shadow), revision {}.",
+                    shadow.policy.revision()
+                )?;
             }
-            Some(shadow) => writeln!(out, "{} in shadow mode, policy revision {}.", rules(shadow.rules.len()), shadow.policy.revision())?,
+            Some(shadow) => writeln!(
+                out,
+                "{} in shadow mode, policy revision {}.",
+                rules(shadow.rules.len()),
+                shadow.policy.revision()
+            )?,
         }
         if !self.rows.is_empty() {
             writeln!(out)?;
@@ -89,7 +101,10 @@ impl Page {
         }
         self.advise(out)?;
         for (count, what) in [
-            (unclear, "entries of an earlier version do not tell which of their lists would have refused; only limits count of them"),
+            (
+                unclear,
+                "entries of an earlier version do not tell which of their lists would have refused; only limits count of them",
+            ),
             (erased, "entries were erased, and say nothing"),
         ] {
             if *count > 0 {
@@ -142,10 +157,16 @@ impl Page {
         writeln!(out)?;
         match (whole, known) {
             (true, 0) => writeln!(out, "The policy has nothing that could refuse."),
-            (true, known) if can == known => writeln!(out, "Nothing would have been refused for {} days: mode: enforce can be written.", self.quiet),
-            (true, known) => writeln!(out, "{} of {} rules could be enforced; mode: enforce is for all of them at once.", can, known),
+            (true, known) if can == known => {
+                writeln!(out, "Nothing would have been refused for {} days: mode: enforce can be written.", self.quiet)
+            }
+            (true, known) => {
+                writeln!(out, "{} of {} rules could be enforced; mode: enforce is for all of them at once.", can, known)
+            }
             (false, 0) => writeln!(out, "Nothing is in shadow mode."),
-            (false, known) => writeln!(out, "{can} of {} can be enforced: take mode: shadow out of them.", rules(known)),
+            (false, known) => {
+                writeln!(out, "{can} of {} can be enforced: take mode: shadow out of them.", rules(known))
+            }
         }
     }
 

@@ -32,7 +32,8 @@ fn what_only_records_is_watched() {
     let expected: [Box<str>; 3] = [LIST.into(), day, "roles.USER.limits.hour".into()];
     assert_eq!(*whole.rules, expected, "and what can only allow is not");
     assert!(shadow("roles: { USER: { endpoints: { openAI: { models: [a] } } } }").rules.is_empty());
-    let part = shadow("roles: { USER: { endpoints: { openAI: { models: [a], mode: shadow }, google: { models: [b] } } } }");
+    let part =
+        shadow("roles: { USER: { endpoints: { openAI: { models: [a], mode: shadow }, google: { models: [b] } } } }");
     assert_eq!(part.rules, [Box::from(LIST)], "one endpoint's lists");
 }
 

@@ -19,7 +19,8 @@ users:
 fn told(before: &str, after: &str, who: &Caller) -> Vec<String> {
     let (before, after) = (policy(before), policy(after));
     let changes = Changes::between(&before, &after, &Universe::of(&[&before, &after]), who);
-    let line = |sign: char| move |change: &Change| format!("{sign}{} {} -> {}", change.what, change.before, change.after);
+    let line =
+        |sign: char| move |change: &Change| format!("{sign}{} {} -> {}", change.what, change.before, change.after);
     let limits = changes.limits.iter().map(|limit| {
         let amount = |side: &Option<LimitStatement>| side.as_ref().map_or("-".to_owned(), |limit| limit.amount.clone());
         format!("~{} {} -> {}", limit.id, amount(&limit.before), amount(&limit.after))
@@ -90,10 +91,8 @@ fn shadow_mode_allows_everything_so_that_enforcing_takes_it_away() {
 
 #[test]
 fn a_limit_of_0_takes_models_away() {
-    let after = BEFORE.replace(
-        "limits: [",
-        "limits: [{ id: closed, requests: 0, per: user, window: day, models: [gpt-4o-mini] }, ",
-    );
+    let after = BEFORE
+        .replace("limits: [", "limits: [{ id: closed, requests: 0, per: user, window: day, models: [gpt-4o-mini] }, ");
     let told = told(BEFORE, &after, &caller("USER", &[], ""));
     assert_eq!(
         told,

@@ -26,7 +26,12 @@ fn what_was_asked_is_made_anew() {
         (
             "a second conversation and tools",
             json!({"rules": ["r", "r", "r", "r"], "metadata": {"endpoint": "openAI", "model": "a", "also": ["google|b", "tool web_search", "tool *_mcp_x"]}}),
-            Ok(vec![model("openAI", "a"), model("google", "b"), tool("web_search"), Target::Tool(Tool::Ending("_mcp_x".into()))]),
+            Ok(vec![
+                model("openAI", "a"),
+                model("google", "b"),
+                tool("web_search"),
+                Target::Tool(Tool::Ending("_mcp_x".into())),
+            ]),
         ),
         (
             "an agent, what it runs, and one that it hands over to",
@@ -60,7 +65,11 @@ fn what_was_asked_is_made_anew() {
             json!({"action": "user-keys", "rules": ["r", "r"], "metadata": {"endpoint": "openAI"}}),
             Ok(vec![Target::Feature(Feature::UserKeys), Target::Endpoint("openAI".into())]),
         ),
-        ("agents without a name", json!({"metadata": {"endpoint": "agents"}}), Ok(vec![Target::Surface(Surface::Agents)])),
+        (
+            "agents without a name",
+            json!({"metadata": {"endpoint": "agents"}}),
+            Ok(vec![Target::Surface(Surface::Agents)]),
+        ),
         (
             "what is refused names one statement, whatever it asked for",
             json!({"decision": "deny", "rules": ["unlisted.role"], "metadata": {"endpoint": "openAI", "model": "a", "also": ["google|b"]}}),
@@ -71,9 +80,21 @@ fn what_was_asked_is_made_anew() {
             json!({"decision": "shadow", "rules": ["r", "roles.USER.limits.x"], "wouldRefuse": ["roles.USER.limits.x"], "metadata": {"endpoint": "openAI", "model": "a"}}),
             Ok(vec![model("openAI", "a")]),
         ),
-        ("words", json!({"rules": ["r", "r"], "metadata": {"endpoint": "openAI", "model": "a", "also": ["has no model"]}}), Err(Unknown::Words)),
-        ("fewer statements than things", json!({"metadata": {"endpoint": "openAI", "model": "a", "also": ["google|b"]}}), Err(Unknown::Otherwise)),
-        ("too much", json!({"metadata": {"endpoint": "openAI", "model": "a", "also": vec!["google|b"; 100]}}), Err(Unknown::TooMuch)),
+        (
+            "words",
+            json!({"rules": ["r", "r"], "metadata": {"endpoint": "openAI", "model": "a", "also": ["has no model"]}}),
+            Err(Unknown::Words),
+        ),
+        (
+            "fewer statements than things",
+            json!({"metadata": {"endpoint": "openAI", "model": "a", "also": ["google|b"]}}),
+            Err(Unknown::Otherwise),
+        ),
+        (
+            "too much",
+            json!({"metadata": {"endpoint": "openAI", "model": "a", "also": vec!["google|b"; 100]}}),
+            Err(Unknown::TooMuch),
+        ),
         ("a model of no endpoint", json!({"metadata": {"model": "a"}}), Err(Unknown::Words)),
     ] {
         assert_eq!(entry(members).targets(), expected, "{what}");
@@ -96,7 +117,9 @@ fn refusals_are_told_apart_by_what_refused() {
         let told = (entry.is_refused_by_limit(), entry.is_refused_otherwise(), entry.denied_by());
         assert_eq!(told, (of_limit, of_others, denied_by), "{rules}");
     }
-    let shadowed = entry(json!({"decision": "shadow", "rules": ["unlisted.role", "limits.all"], "wouldRefuse": ["unlisted.role", "limits.all"]}));
+    let shadowed = entry(
+        json!({"decision": "shadow", "rules": ["unlisted.role", "limits.all"], "wouldRefuse": ["unlisted.role", "limits.all"]}),
+    );
     assert_eq!(shadowed.denied_by(), Some("unlisted.role"));
     assert!(!entry(json!({"action": "catalog.models", "rules": []})).is_question());
     assert!(!entry(json!({"action": "user-keys", "rules": []})).is_question(), "a key that is taken away");

@@ -34,7 +34,10 @@ fn decision(n: u32, members: Value) -> Line {
 #[tokio::test(flavor = "multi_thread")]
 async fn would_be_refusals_are_added_up_by_rule_out_of_any_store() {
     with_stores(async |scene| {
-        let shadow = |user: &str, rules: &[&str]| json!({"decision": "shadow", "userId": user, "rules": [&[LIST][..], rules].concat(), "wouldRefuse": rules});
+        let shadow = |user: &str, refusing: &[&str]| {
+            let rules = [&[LIST][..], refusing].concat();
+            json!({"decision": "shadow", "userId": user, "rules": rules, "wouldRefuse": refusing})
+        };
         let lines = [
             decision(0, json!({})),
             decision(1, shadow(USER, &[LIMIT])),

@@ -76,6 +76,11 @@ async fn limits_stand_as_their_owner_sees_them_and_looking_changes_nothing() {
         }
         let settled = async |world: &mut World| mine(world, "Bob").await["limits"][0]["used"] == 3;
         world.until("three are used", settled).await;
+        // What is settled is on the counters by then, and nobody changes them any more.
+        let written = async |world: &mut World| {
+            world.entries().iter().filter(|entry| entry["kind"] == "usage" && entry["settled"].is_string()).count() == 3
+        };
+        world.until("three turns are settled", written).await;
         let told = mine(&world, "Bob").await;
         let variables: Vec<(&str, &str)> = redis.iter().map(|redis| ("TOLLGATE_REDIS", redis.as_str())).collect();
         let journal = || fs::read(world.dir.path().join("data/counters.journal")).unwrap_or_default();

@@ -17,6 +17,7 @@ pub mod explain;
 pub mod overrides;
 pub mod record;
 pub mod serve;
+pub mod shadow;
 pub mod test;
 pub mod usage;
 pub mod users;
@@ -53,6 +54,7 @@ enum Command {
     Overrides(overrides::Args),
     Audit(audit::Args),
     Usage(usage::Args),
+    Shadow(shadow::Args),
 }
 
 /// Runs the command that these arguments (the program's name first) name.
@@ -72,12 +74,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>, environment: &Environment) 
         Command::Serve(args) => serve::run(&args, environment, colour, &mut err),
         Command::Demo(args) => demo::run(&args, environment, colour, &mut out, &mut err),
         Command::Check(args) => check::run(&check::Args { colour, ..args }, environment, &mut out, &mut err),
-        Command::Explain(args) => explain::run(&explain::Args { colour, ..args }, environment, &mut out, &mut err),
+        Command::Explain(args) => with_desk(environment, |desk| explain::run(&args, desk)),
         Command::Test(args) => test::run(&test::Args { colour, ..args }, environment, &mut out, &mut err),
         Command::Users(args) => with_desk(environment, |desk| users::run(&args, desk)),
         Command::Overrides(args) => with_desk(environment, |desk| overrides::run(&args, desk)),
         Command::Audit(args) => with_desk(environment, |desk| audit::run(&args, desk)),
         Command::Usage(args) => with_desk(environment, |desk| usage::run(&args, desk)),
+        Command::Shadow(args) => with_desk(environment, |desk| shadow::run(&args, desk)),
     };
     let _ = out.flush();
     exit

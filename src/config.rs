@@ -149,6 +149,17 @@ pub struct RecordPlace {
     pub signing_key: Option<PathBuf>,
 }
 
+/// Where limits are counted: what the settings say to commands that look at counters.
+#[derive(Clone, Debug)]
+pub struct CountersPlace {
+    /// The Redis that counts, where there is one.
+    pub redis: Option<Secret>,
+    /// How long one question to it may take.
+    pub patience: Duration,
+    /// Directory of the embedded store, which counts where there is no Redis.
+    pub data: PathBuf,
+}
+
 /// What is logged (to standard error), and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
@@ -203,6 +214,14 @@ impl Settings {
     /// All faults of what says where the record is.
     pub fn record(flags: &Flags, environment: &Environment) -> Result<RecordPlace, Report> {
         reading::record(flags, environment)
+    }
+
+    /// Where limits are counted, by the same settings, whatever else is missing.
+    ///
+    /// # Errors
+    /// All faults of what says where that is.
+    pub fn counters(flags: &Flags, environment: &Environment) -> Result<CountersPlace, Report> {
+        reading::counters(flags, environment)
     }
 
     /// The policy that flags, environment or file name, whatever else is wrong with them.

@@ -60,6 +60,7 @@ mod turns;
 mod visit;
 
 pub use account::BalanceUse;
+pub use mine::{Amount, ShownLimit};
 pub use passage::{BodyFault, Moved, Outgoing, Passage, Upstream, UpstreamFault};
 pub use reply::{Cut, Reply};
 pub use turns::{Follower, Pace, Turns, TurnsParts};

@@ -29,7 +29,7 @@ mod userinfo;
 pub use claimed::{Claimed, WrittenClaims};
 pub use federation::Federation;
 pub use keys::{KeyFault, KeyHolder, Keys};
-pub use known::{Known, Unknown};
+pub use known::{Known, Unknown, caller_of};
 pub use oidc::{Algorithm, Documents, FetchFault, Login, Oidc, Pace, Trust};
 pub use token::{Bearer, Federated, TokenFault, Tokens};
 

@@ -27,6 +27,7 @@ pub mod catalog;
 pub mod content;
 pub mod json;
 pub mod keys;
+pub mod own_word;
 pub mod path;
 pub mod phrasing;
 pub mod placed;

@@ -49,6 +49,8 @@ metrics! {
         pub refusals_total: IntCounterVec["code"],
         /// Decisions of the policy: allow, shadow (would have been refused), deny.
         pub decisions_total: IntCounterVec["decision"],
+        /// Turns that a limit in shadow mode would have refused, by its id. The decision about them counts as allow, unless the policy is in shadow mode and would have refused them, too.
+        pub limit_shadowed_total: IntCounterVec["limit"],
         /// Seconds from the arrival of a request to the head of its answer, by the class of its route.
         pub request_seconds: HistogramVec["class"],
         /// Requests whose answer has not been sent whole yet.
@@ -149,6 +151,7 @@ impl Metrics {
             takes: self.limit_takes_total.clone(),
             seconds: self.limit_store_seconds.clone(),
             near: self.limits_near_total.clone(),
+            shadowed: self.limit_shadowed_total.clone(),
             unsettled: self.limits_unsettled.clone(),
         }
     }

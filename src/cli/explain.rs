@@ -1,4 +1,5 @@
-//! `tollgate explain`: who may use what, and which statement says so.
+//! `tollgate explain`: who may use what, and which statement says so; for somebody of the directory, for a role, and for everybody under
+//! another policy.
 
 use std::fs;
 use std::io::{self, Write};
@@ -7,16 +8,24 @@ use std::path::PathBuf;
 use super::check::Format;
 use super::exit::Exit;
 use super::overrides;
-use super::record::Failure;
+use super::record::files::FileArgs;
+use super::record::place::PlaceArgs;
+use super::record::{Desk, Failure, end};
 use super::serve::user_defaults;
-use crate::config::Environment;
+use crate::config::{Flags, Settings};
 use crate::identity::WrittenClaims;
+use crate::lifecycle::House;
 use crate::policy::explain::{ModelAnswer, explain, explain_model};
 use crate::policy::{Caller, Snapshot};
 use crate::reload;
 
-/// Show what a policy allows to a caller, and which statements say so.
-#[derive(Clone, Debug, clap::Args)]
+mod beside;
+mod counters;
+mod known;
+mod what_if;
+
+/// Show what a policy allows to somebody and which statements say so, and what another policy would change
+#[derive(Clone, Debug, Default, clap::Args)]
 #[command(after_help = r#"Examples:
   tollgate explain --policies policies/demo --role USER
   tollgate explain --policies policies/demo --role USER --endpoint openAI --model gpt-4o
@@ -24,24 +33,35 @@ use crate::reload;
   tollgate explain --policies policies/demo --role USER --user ann@example.edu --format json
   tollgate explain --policies policies/company --claims ann.json
   tollgate explain --policies policies/demo --user 6b012e4109cc968f8a928bce --data /var/lib/tollgate
+  tollgate explain --config /etc/tollgate/tollgate.yaml --user ann@example.edu
+  tollgate explain --config /etc/tollgate/tollgate.yaml --what-if policies/next
+  tollgate explain --config /etc/tollgate/tollgate.yaml --what-if policies/next --since 7d --all
+
+With --user alone, somebody is looked up in the directory, as `tollgate serve` does with the same settings: role and
+groups, each limit with what is used and when that resets, and, where MongoDB is configured, what LibreChat's own
+database says beside it. With --role, --group or --claims nothing is looked up, and --user only names an entry.
 
 With --claims the policy's role_mapping and group_mapping are applied to what the file says a caller's tokens hold:
   { "id": { "cognito:groups": ["staff"] }, "access": { "realm_access": { "roles": [] } }, "userinfo": {} }
 
-Exit codes: 0 done (and the model asked about, if any, may be used), 2 the model asked about is
-denied, 64 the policy has faults or the claims cannot be read. In shadow mode nothing is denied."#)]
+With --what-if another policy is held against this one: who of the directory gains or loses what, and which of the
+recorded requests (yesterday's, if nothing else is said) would be decided otherwise. Nothing is ever changed.
+
+Exit codes: 0 done (and the model asked about, if any, may be used), 1 failed, 2 the model asked about is
+denied, 64 bad usage or settings, or a policy with faults, or claims that cannot be read. In shadow mode nothing is
+denied."#)]
 pub struct Args {
-    /// Directory of policy files, or one such file
+    /// Directory of policy files, or one such file [default: that of the settings]
     #[arg(long, value_name = "DIR")]
-    pub policies: PathBuf,
-    /// The caller's role, as LibreChat stores it
-    #[arg(long, default_value = "USER")]
-    pub role: String,
+    pub policies: Option<PathBuf>,
+    /// The caller's role, as LibreChat stores it [default: USER]
+    #[arg(long)]
+    pub role: Option<String>,
     /// A group of the caller; may be given several times
     #[arg(long = "group", value_name = "GROUP")]
     pub groups: Vec<String>,
-    /// The caller's e-mail address or LibreChat user id
-    #[arg(long, value_name = "ID_OR_EMAIL")]
+    /// LibreChat's user id, the e-mail address or, where MongoDB is configured, the name of the user
+    #[arg(long, value_name = "ID_OR_EMAIL_OR_NAME")]
     pub user: Option<String>,
     /// A JSON file with claims of the caller's tokens, which the policy's mappings are applied to
     #[arg(long, value_name = "FILE")]
@@ -52,43 +72,68 @@ pub struct Args {
     /// The model to ask about
     #[arg(long, requires = "endpoint")]
     pub model: Option<String>,
-    /// The overrides that count now, too, from where this settings file and the environment keep them
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// The overrides that count now, too, from the embedded store in this directory
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
+    /// LibreChat's librechat.yaml: which models it offers is shown beside the policy
+    #[arg(long, value_name = "FILE", requires = "user")]
+    pub librechat: Option<PathBuf>,
+    /// Another policy, which is held against this one
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["role", "groups", "user", "claims", "endpoint", "model"])]
+    pub what_if: Option<PathBuf>,
+    /// Requests not before this moment: 2026-11-21T08:15:00Z, 2026-11-21, or 2h, 7d ago [default: yesterday]
+    #[arg(long, value_name = "TIME", requires = "what_if")]
+    pub since: Option<String>,
+    /// Requests before this moment; a date is taken with the whole day
+    #[arg(long, value_name = "TIME", requires = "what_if")]
+    pub until: Option<String>,
+    /// Name everybody, and not only a few of those for whom the same changes
+    #[arg(long, requires = "what_if")]
+    pub all: bool,
     /// How to print the result
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
-    /// Whether faults are printed in colour
-    #[arg(skip)]
-    pub colour: bool,
+    /// Where people and record are
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// Files in place of the record
+    #[command(flatten)]
+    pub files: FileArgs,
 }
 
-/// Runs the command. Faults of the policy go to `err`, the explanation to `out`.
-pub fn run(args: &Args, environment: &Environment, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
-    match reload::load_with(&args.policies, &user_defaults(environment)) {
-        Err(faults) => err.write_all(faults.render_human(args.colour).as_bytes()).map(|()| Exit::Usage).into(),
-        Ok((files, _)) => {
-            let snapshot = match with_overrides(args, files, environment) {
-                Ok(snapshot) => snapshot,
-                Err(fault) => return writeln!(err, "error: {fault}").map(|()| Exit::Failed).into(),
-            };
-            match caller(args, &snapshot) {
-                Ok(caller) => print(args, &snapshot, &caller, out).into(),
-                Err(fault) => writeln!(err, "error: {fault}").map(|()| Exit::Usage).into(),
-            }
-        }
+/// Runs the command. Faults go to standard error, the explanation to standard output.
+pub fn run(args: &Args, desk: &mut Desk<'_>) -> Exit {
+    let result = work(args, desk);
+    end(result, desk)
+}
+
+fn work(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
+    let policies = args.policies(desk)?;
+    let policy = read_policy(&policies, desk)?;
+    let policy = with_overrides(args, policy, desk)?;
+    let changed =
+        args.what_if.as_ref().map(|other| with_overrides(args, read_policy(other, desk)?, desk)).transpose()?;
+    if args.what_if.is_none() && !args.asks_directory() {
+        let caller = described(args, &policy).map_err(Failure::Asked)?;
+        return Ok(print(args, &policy, &caller, desk.out)?);
     }
+    let house = House::open().map_err(|error| Failure::Failed(format!("no thread can be started: {error}")))?;
+    let result = house.wait_for(async {
+        match &changed {
+            Some(changed) => what_if::run(args, &policy, changed, desk).await,
+            None => known::run(args, &policy, desk).await,
+        }
+    });
+    house.close();
+    result
+}
+
+/// Reads a policy. Its faults end the command.
+fn read_policy(policies: &std::path::Path, desk: &Desk<'_>) -> Result<Snapshot, Failure> {
+    let read = reload::load_with(policies, &user_defaults(desk.environment));
+    read.map(|(policy, _)| policy).map_err(Failure::Settings)
 }
 
 fn print(args: &Args, snapshot: &Snapshot, caller: &Caller, out: &mut dyn Write) -> io::Result<Exit> {
     let explanation = explain(snapshot, caller);
-    let answer = match (&args.endpoint, &args.model) {
-        (Some(endpoint), Some(model)) => Some(explain_model(snapshot, caller, endpoint, model)),
-        _ => None,
-    };
+    let answer = args.answer(snapshot, caller);
     match args.format {
         Format::Human => {
             out.write_all(explanation.to_table().as_bytes())?;
@@ -104,31 +149,67 @@ fn print(args: &Args, snapshot: &Snapshot, caller: &Caller, out: &mut dyn Write)
             writeln!(out, "{object:#}")?;
         }
     }
-    Ok(if answer.as_ref().is_some_and(ModelAnswer::is_denied) { Exit::Denied } else { Exit::Ok })
+    Ok(verdict(answer.as_ref()))
 }
 
-/// The files with the overrides beside them, where the arguments say where these are.
-fn with_overrides(args: &Args, files: Snapshot, environment: &Environment) -> Result<Snapshot, Failure> {
-    if args.config.is_none() && args.data.is_none() {
+fn verdict(answer: Option<&ModelAnswer>) -> Exit {
+    if answer.is_some_and(ModelAnswer::is_denied) { Exit::Denied } else { Exit::Ok }
+}
+
+/// The files with the overrides that count now beside them, where somebody real is asked about, or the arguments say where these are.
+fn with_overrides(args: &Args, files: Snapshot, desk: &Desk<'_>) -> Result<Snapshot, Failure> {
+    let PlaceArgs { config, data, .. } = &args.place;
+    let named = config.is_some() || data.is_some();
+    if !named && !args.asks_directory() && args.what_if.is_none() {
         return Ok(files);
     }
-    overrides::beside(&files, args.config.clone(), args.data.clone(), environment)
+    match overrides::beside(&files, config.clone(), data.clone(), desk.environment) {
+        // Two policies can be held against each other without a store. What cannot be read is told where people are looked for.
+        Err(_) if args.what_if.is_some() => Ok(files),
+        read => read,
+    }
 }
 
 /// The caller that the arguments describe, and that the claims make of them.
-fn caller(args: &Args, policy: &Snapshot) -> Result<Caller, String> {
+fn described(args: &Args, policy: &Snapshot) -> Result<Caller, String> {
     let user = args.user.as_deref().unwrap_or_default().to_lowercase();
     let (user, email) = if user.contains('@') { (String::new(), Some(user.into())) } else { (user, None) };
     let caller = Caller {
         user: user.into(),
         email,
-        role: args.role.as_str().into(),
+        role: args.role.as_deref().unwrap_or("USER").into(),
         groups: args.groups.iter().map(|group| group.as_str().into()).collect(),
     };
     let Some(file) = &args.claims else { return Ok(caller) };
     let read = fs::read(file).map_err(|error| error.to_string()).and_then(|text| WrittenClaims::read(&text));
     let claims = read.map_err(|fault| format!("the claims in {} cannot be read: {fault}", file.display()))?;
     Ok(policy.mapped(&caller, &claims))
+}
+
+// === impl Args ===
+
+impl Args {
+    /// Whether somebody is to be looked up.
+    fn asks_directory(&self) -> bool {
+        self.user.is_some() && self.role.is_none() && self.groups.is_empty() && self.claims.is_none()
+    }
+
+    fn policies(&self, desk: &Desk<'_>) -> Result<PathBuf, Failure> {
+        let named = Settings::policies(&self.flags(), desk.environment);
+        named.ok_or_else(|| {
+            Failure::Asked("no policy is named: give it with --policies, or the settings with --config".into())
+        })
+    }
+
+    fn flags(&self) -> Flags {
+        let PlaceArgs { config, data, .. } = self.place.clone();
+        Flags { config, data, policies: self.policies.clone(), ..Flags::default() }
+    }
+
+    fn answer(&self, policy: &Snapshot, caller: &Caller) -> Option<ModelAnswer> {
+        let (endpoint, model) = self.endpoint.as_deref().zip(self.model.as_deref())?;
+        Some(explain_model(policy, caller, endpoint, model))
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use serde_saphyr::{Location, Spanned};
 
 use super::environment::Environment;
 use super::written::{Text, Written};
-use super::{Flags, Log, Mongo, RecordPlace, SHORTEST_SECRET, Secret, Settings, Timeouts, Upstream};
+use super::{CountersPlace, Flags, Log, Mongo, RecordPlace, SHORTEST_SECRET, Secret, Settings, Timeouts, Upstream};
 use crate::flow::UnknownRoutes;
 use crate::report::{ByteSpan, Fault, Place, Report, quoted};
 
@@ -72,6 +72,18 @@ pub(super) fn record(flags: &Flags, environment: &Environment) -> Result<RecordP
     }
     let signing_key = written.records.signing_key.map(|path| PathBuf::from(path.value));
     Ok(RecordPlace { mongo, data, sinks, keep, signing_key })
+}
+
+/// Reads where limits are counted.
+pub(super) fn counters(flags: &Flags, environment: &Environment) -> Result<CountersPlace, Report> {
+    let (mut reader, written) = begin(flags, environment);
+    let data = reader.data(written.store.embedded, flags);
+    let redis = reader.redis(written.store.redis);
+    let patience = reader.duration("timeouts.limits", written.timeouts.limits, 0.25, (0.01, 10.0));
+    match redis {
+        Some(redis) if !reader.report.has_errors() => Ok(CountersPlace { redis, patience, data }),
+        _ => Err(reader.report),
+    }
 }
 
 /// A reader, and what the file says that flags or environment name.

@@ -279,7 +279,9 @@ impl<U: Upstream> Spine<U> {
         match self.parts.meter.take(watched, |rule| policy.terms(rule), LIVES).await {
             Ok(Taken::All { receipt, uses }) => (Some(receipt.unsent()), near(&uses)),
             Ok(Taken::Short { lacks, .. }) => {
-                let rules = lacks.iter().filter_map(|lack| watched.get(lack.draw)).map(|charge| charge.rule.clone());
+                let short = lacks.iter().filter_map(|lack| watched.get(lack.draw));
+                let rules =
+                    short.inspect(|charge| self.counted.limit_shadowed(charge)).map(|charge| charge.rule.clone());
                 visit.shadowed_by(rules.collect::<Vec<RuleId>>());
                 // Nothing was taken, so nobody has said how they stand.
                 let reading = self.parts.meter.read(watched).await;

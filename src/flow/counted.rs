@@ -4,6 +4,7 @@ use super::passage::UpstreamFault;
 use super::refusal::Refusal;
 use crate::librechat::routes::Class;
 use crate::metrics::{Histogram, IntCounter, IntCounterVec, Metrics};
+use crate::policy::charge::Charge;
 use crate::policy::{Outcome, Verdict};
 
 /// The classes of routes, as labels; the last one is for requests that have no route.
@@ -31,6 +32,7 @@ pub(super) struct Counted {
     allowed: IntCounter,
     shadowed: IntCounter,
     denied: IntCounter,
+    limits_shadowed: IntCounterVec,
 }
 
 struct Handles {
@@ -62,6 +64,7 @@ impl Counted {
             allowed: metrics.decisions_total.with_label_values(&["allow"]),
             shadowed: metrics.decisions_total.with_label_values(&["shadow"]),
             denied: metrics.decisions_total.with_label_values(&["deny"]),
+            limits_shadowed: metrics.limit_shadowed_total.clone(),
         }
     }
 
@@ -91,6 +94,11 @@ impl Counted {
             Outcome::Deny(_) => &self.denied,
         }
         .inc();
+    }
+
+    /// This limit, which is in shadow mode, would have refused a turn. Ids are those of the policy: a closed set.
+    pub(super) fn limit_shadowed(&self, limit: &Charge) {
+        self.limits_shadowed.with_label_values(&[limit.id()]).inc();
     }
 
     fn of(&self, class: Option<Class>) -> &Handles {

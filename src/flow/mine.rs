@@ -2,6 +2,8 @@
 //!
 //! Of a limit that several people share only the numbers are told, never who used it.
 
+use std::fmt;
+
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use jiff::Timestamp;
@@ -26,36 +28,51 @@ use crate::store::counters::Use;
 struct Mine {
     /// When the counters stood like that, by their own clock.
     at: String,
-    limits: Vec<Shown>,
+    limits: Vec<ShownLimit>,
 }
 
-/// One limit.
-#[derive(Serialize)]
-struct Shown {
-    id: Box<str>,
-    measure: &'static str,
-    per: &'static str,
+/// How one limit of somebody stands: what the answer has, and what `tollgate explain` shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ShownLimit {
+    /// The limit's id.
+    pub id: Box<str>,
+    /// What it counts: `requests`, `tokens`, `cost`.
+    pub measure: &'static str,
+    /// Whose use counts together: `user`, `role`, `group`, `global`.
+    pub per: &'static str,
+    /// For how long: `1m`, `day`; none for `concurrent`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    window: Option<String>,
+    pub window: Option<String>,
+    /// Where a day begins, for windows of the calendar.
     #[serde(skip_serializing_if = "Option::is_none")]
-    timezone: Option<String>,
+    pub timezone: Option<String>,
+    /// The models it is about; all of them, if there is none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    models: Vec<Box<str>>,
+    pub models: Vec<Box<str>>,
+    /// The endpoints it is about; all of them, if there is none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    endpoints: Vec<Box<str>>,
-    /// A number; for money US dollars as decimal text, which no reader rounds.
-    limit: Amount,
-    used: Amount,
-    remaining: Amount,
-    resets_at: Option<String>,
-    near: bool,
-    mode: &'static str,
+    pub endpoints: Vec<Box<str>>,
+    /// The amount.
+    pub limit: Amount,
+    /// What counts against it now.
+    pub used: Amount,
+    /// What is left.
+    pub remaining: Amount,
+    /// When nothing of it counts any more, UTC; none where nothing is used, or turns have to end first.
+    pub resets_at: Option<String>,
+    /// Whether so much is used that it is called near.
+    pub near: bool,
+    /// `enforce`, or `shadow`: it refuses nothing.
+    pub mode: &'static str,
 }
 
-#[derive(Serialize)]
+/// A number; for money US dollars as decimal text, which no reader rounds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-enum Amount {
+pub enum Amount {
+    /// In the limit's unit.
     Count(u64),
+    /// US dollars.
     Dollars(String),
 }
 
@@ -71,7 +88,7 @@ impl<U: Upstream> Spine<U> {
         let held = visit.policy.limits_of(&caller);
         let charges: Vec<Charge> = held.iter().map(|limit| limit.charge.clone()).collect();
         let (at, uses) = self.standing(visit.at, &charges).await?;
-        let limits = held.into_iter().zip(uses).map(|(limit, used)| Shown::new(limit, used)).collect();
+        let limits = held.into_iter().zip(uses).map(|(limit, used)| ShownLimit::new(limit, used)).collect();
         let body = serde_json::to_vec(&Mine { at: instant(at), limits })
             .map_err(|_| Refusal::uncounted("they cannot be written"))?;
         visit.forwarded(StatusCode::OK, None);
@@ -94,10 +111,11 @@ impl<U: Upstream> Spine<U> {
     }
 }
 
-// === impl Shown ===
+// === impl ShownLimit ===
 
-impl Shown {
-    fn new(limit: HeldLimit, used: Use) -> Self {
+impl ShownLimit {
+    /// A limit, and what its counter says.
+    pub fn new(limit: HeldLimit, used: Use) -> Self {
         let HeldLimit { statement, measure, mode, charge } = limit;
         let amount = |amount: u64| match measure {
             Measure::Cost => Amount::Dollars(measure.decimal(amount)),
@@ -121,6 +139,18 @@ impl Shown {
             timezone: statement.timezone,
             models: statement.models,
             endpoints: statement.endpoints,
+        }
+    }
+}
+
+// === impl Amount ===
+
+impl fmt::Display for Amount {
+    /// For people: `12`, `0.5 USD`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => count.fmt(f),
+            Self::Dollars(dollars) => write!(f, "{dollars} USD"),
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::librechat::routes::{Catalog, Class, Remote};
 use crate::librechat::selection::TurnRequest;
 use crate::librechat::veil::{veiled, without_ids};
 use crate::policy::{Caller, Feature, Outcome, Part, RuleId, Snapshot, Target, Verdict};
-use crate::record::entry::{Details, Metadata, Response, TurnOutcome, id_at};
+use crate::record::entry::{Details, MOST_ALSO, Metadata, Response, TurnOutcome, id_at};
 use crate::record::{Action, Audit, Category, Decision, Entry, Recorder, Severity, Usage};
 
 /// Most bytes of a `User-Agent` that are recorded.
@@ -31,9 +31,6 @@ const LONGEST_PATH: usize = 512;
 
 /// Most query parameters whose names are recorded.
 const MOST_QUERY_NAMES: usize = 32;
-
-/// Most things that are recorded of one turn beside what its body names.
-const MOST_ALSO: usize = 100;
 
 /// Status written for a caller who left before the answer (nginx' word for it; no client ever sees it).
 const LEFT: u16 = 499;
@@ -76,6 +73,8 @@ pub(super) struct Visit<'a> {
 struct Decided {
     decision: Decision,
     rules: Vec<RuleId>,
+    /// Those of them that would have refused it.
+    would_refuse: Vec<RuleId>,
     about: Metadata,
 }
 
@@ -131,15 +130,17 @@ impl<'a> Visit<'a> {
             Outcome::Shadowed(_) => Decision::Shadow,
             Outcome::Deny(_) => Decision::Deny,
         };
+        let would_refuse = if decision == Decision::Shadow { verdict.because.clone() } else { Vec::new() };
         self.conversation.clone_from(&about.conversation_id);
-        self.decided = Some(Decided { decision, rules: verdict.because.clone(), about });
+        self.decided = Some(Decided { decision, rules: verdict.because.clone(), would_refuse, about });
     }
 
     /// These limits would have refused it: they are in shadow mode.
     pub(super) fn shadowed_by(&mut self, rules: Vec<RuleId>) {
         if let Some(decided) = &mut self.decided {
             decided.decision = Decision::Shadow;
-            decided.rules.extend(rules);
+            decided.rules.extend(rules.iter().cloned());
+            decided.would_refuse.extend(rules);
         }
     }
 
@@ -226,7 +227,7 @@ impl<'a> Visit<'a> {
             }
             earlier => {
                 let about = earlier.map(|decided| decided.about).unwrap_or_default();
-                Decided { decision: Decision::Deny, rules, about }
+                Decided { decision: Decision::Deny, rules, would_refuse: Vec::new(), about }
             }
         };
         Some(self.audit(decided, answer.category, answer.severity, Some(response), answer.told_inside()))
@@ -246,12 +247,14 @@ impl<'a> Visit<'a> {
             timestamp: self.at,
             user_id: self.bearer.as_ref().map(|bearer| bearer.user.clone()),
             role: self.caller.as_ref().map(|caller| caller.role.clone()),
+            groups: self.caller.as_ref().map(|caller| Arc::clone(&caller.groups)),
             key_id: self.key.clone(),
             action: action(self.class),
             category,
             severity,
             decision: decided.decision,
             rules: decided.rules,
+            would_refuse: decided.would_refuse,
             policy_revision: self.policy.shared_revision(),
             details: self.details(response, error),
             metadata: decided.about,

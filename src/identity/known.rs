@@ -165,7 +165,8 @@ fn known(answer: Answer) -> Result<Arc<Caller>, Unknown> {
     })
 }
 
-fn caller_of(person: Person) -> Caller {
+/// The caller that somebody of the directory is: one without a role has LibreChat's own default.
+pub fn caller_of(person: Person) -> Caller {
     Caller {
         user: person.id.into(),
         email: person.email,

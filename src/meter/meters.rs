@@ -14,6 +14,8 @@ pub struct MeterMeters {
     pub seconds: Histogram,
     /// Requests that left a limit near its ceiling, by its id.
     pub near: IntCounterVec,
+    /// Turns that a limit in shadow mode would have refused, by its id. Counted by who asks.
+    pub shadowed: IntCounterVec,
     /// Turns that wait to be counted.
     pub unsettled: IntGauge,
 }
@@ -58,10 +60,11 @@ impl Outcome {
 // === impl MeterMeters ===
 
 impl MeterMeters {
-    /// Makes the series of these limits, so that they are there before any of them is near.
+    /// Makes the series of these limits, so that they are there before any of them is near, or would have refused.
     pub fn watch<'a>(&self, limits: impl Iterator<Item = &'a RuleId>) {
         for rule in limits {
             self.near.with_label_values(&[id(rule)]);
+            self.shadowed.with_label_values(&[id(rule)]);
         }
     }
 }

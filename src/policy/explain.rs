@@ -3,6 +3,7 @@
 //! [`explain`] lists every statement that holds for a caller, so that a person can read what `decide` would answer; it
 //! is drawn from the same [`View`] that decides.
 
+pub mod difference;
 mod limits;
 mod overrides;
 

@@ -377,6 +377,16 @@ impl Files {
         self.users.get(name)
     }
 
+    /// Whether any user's entry has a name like this.
+    pub(super) fn names_users(&self, like: impl Fn(&str) -> bool) -> bool {
+        self.users.keys().any(|name| like(name))
+    }
+
+    /// All entries, of roles, groups and users, in no order.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Rules> {
+        self.roles.values().chain(self.groups.values()).chain(self.users.values())
+    }
+
     /// All limits, whomever they are written for, in no order.
     pub(super) fn all_limits(&self) -> impl Iterator<Item = &Limit> {
         let entries = self.roles.values().chain(self.groups.values()).chain(self.users.values());

@@ -18,8 +18,19 @@ pub struct Statement {
     pub rule: RuleId,
     /// Where it is written; none where it holds because nothing else is written, or was given from outside of the policy.
     pub place: Option<Place>,
+    /// Whether it is a list in shadow mode, or one of an entry that is. Limits tell that in their terms.
+    pub shadow: bool,
     /// What it can decide.
     pub(super) says: Says,
+}
+
+// === impl Statement ===
+
+impl Statement {
+    /// Whether it can refuse anything.
+    pub fn can_refuse(&self) -> bool {
+        self.says != Says::Gives
+    }
 }
 
 /// What a statement can decide.
@@ -63,7 +74,7 @@ pub(super) fn statements(merged: &Merged, faults: &Faults<'_>) -> Vec<Statement>
     }
     listing.settings(merged, has_bases);
     if let Some(names) = &merged.tools_deny {
-        listing.list(Some(&List::new("agents.tools", "deny", names)), Some(names), Says::Takes);
+        listing.list(Some(&List::new("agents.tools", "deny", names)), Some(names), Says::Takes, false);
     }
     let written = merged.limits.as_ref().map_or(&[][..], |limits| &limits.value);
     listing.limits(&Limits::new(None, false, written), written);
@@ -102,20 +113,23 @@ impl Listing<'_> {
             self.push(rule.clone(), entry.unrestricted.as_ref().map(|written| written.spot), Says::Gives);
         }
         for (written, lists) in entry.endpoints().iter().zip(rules.endpoints.values()) {
-            self.list(lists.allow.as_ref(), written.models.as_ref(), Says::Both);
-            self.list(lists.deny.as_ref(), written.deny.as_ref(), Says::Takes);
+            self.list(lists.allow.as_ref(), written.models.as_ref(), Says::Both, lists.shadow);
+            self.list(lists.deny.as_ref(), written.deny.as_ref(), Says::Takes, lists.shadow);
         }
         if let Some(written) = &entry.tools {
-            self.list(rules.tools.allow.as_ref(), written.value.allow.as_ref(), Says::Both);
-            self.list(rules.tools.deny.as_ref(), written.value.deny.as_ref(), Says::Takes);
+            self.list(rules.tools.allow.as_ref(), written.value.allow.as_ref(), Says::Both, rules.tools.shadow);
+            self.list(rules.tools.deny.as_ref(), written.value.deny.as_ref(), Says::Takes, rules.tools.shadow);
         }
         self.limits(&rules.limits, entry.limits());
     }
 
-    fn list(&mut self, list: Option<&List>, written: Option<&Names>, says: Says) {
+    fn list(&mut self, list: Option<&List>, written: Option<&Names>, says: Says, shadow: bool) {
         let (Some(list), Some(written)) = (list, written) else { return };
         let says = if written.value.is_empty() { Says::Takes } else { says };
         self.push(list.rule.clone(), Some(written.spot), says);
+        if let Some(statement) = self.list.last_mut() {
+            statement.shadow = shadow;
+        }
     }
 
     fn limits(&mut self, limits: &Limits, written: &[WrittenLimit]) {
@@ -137,6 +151,6 @@ impl Listing<'_> {
         // What the environment gives is written in no line.
         let spot = spot.filter(|spot| spot.line > 0);
         let place = spot.and_then(|spot| self.faults.place(spot));
-        self.list.push(Statement { rule, place, says });
+        self.list.push(Statement { rule, place, shadow: false, says });
     }
 }

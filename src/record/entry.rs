@@ -56,6 +56,9 @@ pub struct Audit {
     /// The caller's role at that moment; absent where it was not looked up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<Arc<str>>,
+    /// The names of the caller's groups at that moment, in the directory's order; absent where they were not looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Arc<[Box<str>]>>,
     /// The id of the key of the remote-agent API by which the caller was identified (`_id` of `agentapikeys`); the key itself
     /// is never recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,6 +75,10 @@ pub struct Audit {
     /// `identity.expired`, `path-dot-segment`, `body-duplicate-key`.
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub rules: Vec<RuleId>,
+    /// Those of `rules` that would have refused it; there where the decision is `shadow`. The others have allowed it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
+    pub would_refuse: Vec<RuleId>,
     /// The exact policy that decided: a hash of its files, 12 hex digits; where overrides are in force, `+` and 12 more of a hash of all of these.
     pub policy_revision: Arc<str>,
     /// The request and the answer.
@@ -120,6 +127,9 @@ pub struct Response {
     /// Milliseconds from arrival to the head of the answer.
     pub time: f64,
 }
+
+/// Most things that are recorded of one turn beside what its body names: [`Metadata::also`].
+pub const MOST_ALSO: usize = 100;
 
 /// What the request was about.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

@@ -125,6 +125,22 @@ impl Embedded {
         people::all(&locked(&self.reader)).map_err(|error| fault(&self.file, &error))
     }
 
+    /// At most so many people by their ids, those after this one where one is given.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn people_after(&self, after: Option<&str>, most: usize) -> Result<Vec<Person>, StoreError> {
+        people::page(&locked(&self.reader), after, most).map_err(|error| fault(&self.file, &error))
+    }
+
+    /// The ids of the people with this e-mail address (lower case), at most ten.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn people_with(&self, email: &str) -> Result<Vec<Box<str>>, StoreError> {
+        people::with(&locked(&self.reader), email).map_err(|error| fault(&self.file, &error))
+    }
+
     /// Runs `work` with a connection where blocking harms nobody.
     async fn with<T: Send + 'static>(
         &self,

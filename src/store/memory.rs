@@ -64,6 +64,16 @@ impl Memory {
         Ok(Self { kept: Arc::new(Mutex::new(Kept { books, journal: Some(journal) })), clock })
     }
 
+    /// A copy of the counters that are kept in `dir` as they stand now, for looking at them: also while another process counts there. Nothing
+    /// on the disk is changed, and what is taken from the copy nobody else sees. None where nothing was counted there. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the journal cannot be read, or is damaged.
+    pub fn copy(dir: &Path, clock: Clock) -> Result<Option<Self>, StoreError> {
+        let books = journal::look(dir)?;
+        Ok(books.map(|books| Self { kept: Arc::new(Mutex::new(Kept { books, journal: None })), clock }))
+    }
+
     /// Brings what was written to the disk itself, and writes the journal anew where it has grown long. Blocks: for a thread
     /// of the house, every second or so.
     ///

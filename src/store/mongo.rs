@@ -27,10 +27,12 @@ mod keeping;
 mod ledger;
 mod lines;
 mod overrides;
+mod own_word;
 mod plain;
 mod search;
 
 use faults::Hosts;
+pub use own_word::OwnWord;
 
 /// Name of Tollgate's own database unless the settings name another (DESIGN.md 6).
 pub const OWN_DATABASE: &str = "tollgate";
@@ -123,6 +125,35 @@ impl Mongo {
     /// [`StoreError`] where the directory does not answer.
     pub async fn people_with(&self, email: &str) -> Result<Vec<Box<str>>, StoreError> {
         let asked = faults::in_time(&self.hosts, LOOK_UP, directory::people_with(&self.librechat, email)).await?;
+        asked.map_err(|error| self.hosts.fault(&error))
+    }
+}
+
+impl Mongo {
+    /// The ids of the people with this name of a user (`users.username`); LibreChat allows several. For the command line.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the directory does not answer.
+    pub async fn people_called(&self, name: &str) -> Result<Vec<Box<str>>, StoreError> {
+        let asked = faults::in_time(&self.hosts, LOOK_UP, directory::people_called(&self.librechat, name)).await?;
+        asked.map_err(|error| self.hosts.fault(&error))
+    }
+
+    /// At most so many people of LibreChat's directory by their ids, those after this one where one is given. For the command line.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the directory does not answer.
+    pub async fn people_after(&self, after: Option<&str>, most: usize) -> Result<Vec<Person>, StoreError> {
+        let asked = faults::in_time(&self.hosts, SEARCH, directory::people_after(&self.librechat, after, most)).await?;
+        asked.map_err(|error| self.hosts.fault(&error))
+    }
+
+    /// What LibreChat keeps about somebody beside role and groups; none where it knows nobody with the id. For the command line.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database does not answer.
+    pub async fn own_word(&self, id: &str) -> Result<Option<OwnWord>, StoreError> {
+        let asked = faults::in_time(&self.hosts, LOOK_UP, own_word::of(&self.librechat, id)).await?;
         asked.map_err(|error| self.hosts.fault(&error))
     }
 }

@@ -52,7 +52,7 @@ fn wrong_arguments_end_with_64_and_say_what_is_wrong() {
 
 #[test]
 fn every_command_has_help_with_examples_that_can_be_pasted() {
-    for command in ["serve", "demo", "check", "explain", "test", "users", "overrides", "audit", "usage"] {
+    for command in ["serve", "demo", "check", "explain", "test", "users", "overrides", "audit", "usage", "shadow"] {
         let ended = tollgate(&[command, "--help"]);
         assert_eq!(ended.status.code(), Some(0), "{command}");
         let help = out(&ended);

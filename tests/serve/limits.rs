@@ -336,9 +336,16 @@ async fn a_limit_in_shadow_mode_counts_and_refuses_nothing() {
             assert_eq!((&entry["decision"], &entry["severity"]), (&json!(decision), &json!(severity)));
             let named = entry["rules"].as_array().expect("rules").contains(&json!("roles.USER.limits.quiet"));
             assert_eq!(named, decision == "shadow", "{entry}");
+            let would = if named { json!(["roles.USER.limits.quiet"]) } else { Value::Null };
+            assert_eq!(
+                (&entry["wouldRefuse"], &entry["groups"]),
+                (&would, &json!([])),
+                "what allowed it is told apart"
+            );
         }
         let quiet = limit(&world, "Bob", "quiet").await;
         assert_eq!((&quiet["used"], &quiet["mode"]), (&json!(1), &json!("shadow")));
+        assert_eq!(world.metric("tollgate_limit_shadowed_total{limit=\"quiet\"}").await, "1");
     }
 }
 

@@ -1,6 +1,11 @@
 use clap::Parser;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::*;
+use crate::cli::record::Terminal;
+use crate::clock::Clock;
+use crate::config::Environment;
 
 #[derive(Parser)]
 struct Cli {
@@ -18,7 +23,18 @@ fn run_in(environment: &Environment, policy: &str, arguments: &[&str]) -> (Exit,
     let path = directory.path().to_str().unwrap();
     let cli = Cli::try_parse_from(["explain", "--policies", path].iter().chain(arguments)).unwrap();
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let exit = run(&cli.args, environment, &mut out, &mut err);
+    let exit = run(
+        &cli.args,
+        &mut Desk {
+            environment,
+            out: &mut out,
+            err: &mut err,
+            input: &mut io::empty(),
+            terminal: Terminal::default(),
+            clock: Clock::manual(Timestamp::UNIX_EPOCH),
+            zone: TimeZone::UTC,
+        },
+    );
     (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
 }
 
@@ -196,7 +212,7 @@ users:
     limits: [{ id: ann-day, tokens: 2M, per: user, window: day, strict: true, on_failure: { local_share: 25 } }]
 limits: [{ id: all, output_tokens: 1M, per: global, window: month, endpoints: [google] }]
 "#;
-    let (exit, out, _) = run_with(policy, &["--user", "ann@example.edu"]);
+    let (exit, out, _) = run_with(policy, &["--role", "USER", "--user", "ann@example.edu"]);
     assert_eq!(exit, Exit::Ok);
     let (_, limits) = out.split_once("roles.USER.unrestricted\n\n").unwrap();
     let expected = "\
@@ -209,7 +225,7 @@ LIMIT                  WINDOW               PER     ABOUT                 EFFECT
 1000000 output_tokens  month (UTC)          global  all of google         limits   limits.all
 ";
     assert_eq!(limits, expected, "{out}");
-    let (_, out, _) = run_with(policy, &["--user", "ann@example.edu", "--format", "json"]);
+    let (_, out, _) = run_with(policy, &["--role", "USER", "--user", "ann@example.edu", "--format", "json"]);
     let value: serde_json::Value = serde_json::from_str(&out).unwrap();
     let ann = serde_json::json!({
         "id": "ann-day", "measure": "tokens", "amount": "2000000", "per": "user", "window": "day", "timezone": "UTC",

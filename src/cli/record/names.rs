@@ -36,32 +36,73 @@ impl People {
         let address = address.to_lowercase();
         let found = match self {
             Self::LibreChat(mongo) => mongo.people_with(&address).await?,
-            Self::Embedded(embedded) => {
-                let is = |person: &Person| person.email.as_deref() == Some(&*address);
-                embedded.people()?.into_iter().filter(is).map(|person| person.id).collect()
-            }
+            Self::Embedded(embedded) => embedded.people_with(&address)?,
         };
-        match found.as_slice() {
-            [id] => Ok(id.clone()),
-            [] => Err(Failure::Failed(format!(
-                "nobody in the directory has the address {}; name somebody who was removed by the user id",
-                quoted(&address)
-            ))),
-            several => Err(Failure::Failed(format!(
-                "{} people have the address {}; name one by the user id: {}",
-                several.len(),
-                quoted(&address),
-                several.join(", ")
+        one(&found, "address", &address)
+    }
+
+    /// The id of the user who is named by an id, an e-mail address or, in LibreChat's directory, the name of a user. Whether there is
+    /// anybody with the id is not looked at.
+    ///
+    /// # Errors
+    /// [`Failure`] where the directory has nobody of that name, or several.
+    pub async fn find(&self, name: &str) -> Result<Box<str>, Failure> {
+        if let Some(id) = object_id(name) {
+            return Ok(id.into());
+        }
+        if name.contains('@') {
+            return self.id(name).await;
+        }
+        match self {
+            Self::LibreChat(mongo) => one(&mongo.people_called(name).await?, "name", name),
+            Self::Embedded(_) => Err(Failure::Failed(format!(
+                "the embedded directory knows no names of users; name {} by the user id or the e-mail address",
+                quoted(name)
             ))),
         }
     }
 
-    async fn email(&self, id: &str) -> Result<Option<Box<str>>, Failure> {
-        let person = match self {
+    /// Somebody by the id; none where the directory knows nobody with it.
+    ///
+    /// # Errors
+    /// [`Failure`] where the directory does not answer.
+    pub async fn person(&self, id: &str) -> Result<Option<Person>, Failure> {
+        Ok(match self {
             Self::LibreChat(mongo) => mongo.person(id).await?,
             Self::Embedded(embedded) => embedded.find_person(id)?,
-        };
-        Ok(person.and_then(|person| person.email))
+        })
+    }
+
+    /// At most so many people by their ids, those after this one where one is given.
+    ///
+    /// # Errors
+    /// [`Failure`] where the directory does not answer.
+    pub async fn after(&self, id: Option<&str>, most: usize) -> Result<Vec<Person>, Failure> {
+        Ok(match self {
+            Self::LibreChat(mongo) => mongo.people_after(id, most).await?,
+            Self::Embedded(embedded) => embedded.people_after(id, most)?,
+        })
+    }
+
+    async fn email(&self, id: &str) -> Result<Option<Box<str>>, Failure> {
+        Ok(self.person(id).await?.and_then(|person| person.email))
+    }
+}
+
+/// The one who was found.
+fn one(found: &[Box<str>], what: &str, name: &str) -> Result<Box<str>, Failure> {
+    match found {
+        [id] => Ok(id.clone()),
+        [] => Err(Failure::Failed(format!(
+            "nobody in the directory has the {what} {}; name somebody who was removed by the user id",
+            quoted(name)
+        ))),
+        several => Err(Failure::Failed(format!(
+            "{} people have the {what} {}; name one by the user id: {}",
+            several.len(),
+            quoted(name),
+            several.join(", ")
+        ))),
     }
 }
 

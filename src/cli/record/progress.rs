@@ -17,6 +17,7 @@ pub struct Progress<'a> {
     /// Nobody looks, where standard error is no terminal.
     seen: bool,
     clock: Clock,
+    noun: &'static str,
     what: &'static str,
     next: Instant,
     shown: bool,
@@ -28,8 +29,13 @@ pub struct Progress<'a> {
 impl<'a> Progress<'a> {
     /// Begins. `what` is done to entries: `read`.
     pub fn begin(err: &'a mut dyn Write, seen: bool, clock: &Clock, what: &'static str) -> Self {
+        Self::of("entries", err, seen, clock, what)
+    }
+
+    /// Begins with other things than entries: `people`.
+    pub fn of(noun: &'static str, err: &'a mut dyn Write, seen: bool, clock: &Clock, what: &'static str) -> Self {
         let next = clock.tick() + QUIET;
-        Self { err, seen, clock: clock.clone(), what, next, shown: false, count: 0 }
+        Self { err, seen, clock: clock.clone(), noun, what, next, shown: false, count: 0 }
     }
 
     /// One more entry is done.
@@ -44,7 +50,7 @@ impl<'a> Progress<'a> {
             self.next = now + PACE;
             self.shown = true;
             // A word that cannot be said is not missed.
-            let _unread = write!(self.err, "\r{} entries {}", grouped(self.count), self.what);
+            let _unread = write!(self.err, "\r{} {} {}", grouped(self.count), self.noun, self.what);
             let _unread = self.err.flush();
         }
     }

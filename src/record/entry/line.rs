@@ -46,12 +46,18 @@ impl Line<'_> {
         self.moment(r#","timestamp":""#, &audit.timestamp);
         self.maybe(r#","userId":""#, audit.user_id.as_deref());
         self.maybe(r#","role":""#, audit.role.as_deref());
+        if let Some(groups) = &audit.groups {
+            self.list(r#","groups":"#, groups.iter().map(|group| &**group));
+        }
         self.maybe(r#","keyId":""#, audit.key_id.as_deref());
         self.value(r#","action":"#, &audit.action)?;
         self.value(r#","category":"#, &audit.category)?;
         self.value(r#","severity":"#, &audit.severity)?;
         self.value(r#","decision":"#, &audit.decision)?;
         self.list(r#","rules":"#, audit.rules.iter().map(|rule| rule.as_str()));
+        if !audit.would_refuse.is_empty() {
+            self.list(r#","wouldRefuse":"#, audit.would_refuse.iter().map(|rule| rule.as_str()));
+        }
         self.text(r#","policyRevision":""#, &audit.policy_revision);
         self.details(&audit.details)?;
         self.metadata(&audit.metadata);

@@ -13,6 +13,8 @@ const PAGE: &str = include_str!("../../../docs/records.md");
 fn whole(entry: Entry) -> Entry {
     match entry {
         Entry::Audit(mut audit) => {
+            audit.groups = Some(["wri\"ters".into(), "all".into()].into());
+            audit.would_refuse = vec![RuleId::new("limits.\"all\""), RuleId::new("unlisted.role")];
             audit.key_id = Some("6b012e6c09cc968f8a9291d1".into());
             audit.details.query = vec!["resume".into()];
             audit.details.error = Some("down".into());

@@ -121,6 +121,18 @@ pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<Person>> {
     all.query_map([], person)?.collect()
 }
 
+pub(super) fn page(connection: &Connection, after: Option<&str>, most: usize) -> rusqlite::Result<Vec<Person>> {
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let mut page =
+        connection.prepare_cached("SELECT id, email, role, groups FROM users WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+    page.query_map((after.unwrap_or_default(), most), person)?.collect()
+}
+
+pub(super) fn with(connection: &Connection, email: &str) -> rusqlite::Result<Vec<Box<str>>> {
+    let mut with = connection.prepare_cached("SELECT id FROM users WHERE email = ?1 ORDER BY id LIMIT 10")?;
+    with.query_map([email], |row| row.get(0))?.collect()
+}
+
 fn person(row: &Row<'_>) -> rusqlite::Result<Person> {
     let groups: String = row.get(3)?;
     // A list that cannot be read is an error: a person without groups might be allowed more, or less, than is right.

@@ -127,6 +127,16 @@ impl Written {
 
 // === helpers ===
 
+/// The books of a journal, whoever writes it; none where there is no journal. A last line that is being written is passed over.
+pub(super) fn look(directory: &Path) -> Result<Option<Books>, StoreError> {
+    let path = directory.join(FILE);
+    match File::open(&path) {
+        Ok(file) => read(&path, file).map(Some),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(fault(&path, &error)),
+    }
+}
+
 fn read(path: &Path, file: File) -> Result<Books, StoreError> {
     let mut lines = BufReader::new(file);
     let mut line = Vec::new();

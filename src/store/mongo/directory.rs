@@ -1,5 +1,7 @@
 //! Who someone is, as LibreChat's own code reads it (CONTRACT.md A.3).
 
+use std::collections::HashMap;
+
 use futures_util::TryStreamExt;
 use mongodb::Database;
 use mongodb::bson::oid::ObjectId;
@@ -7,7 +9,7 @@ use mongodb::bson::{Document, doc};
 use mongodb::error::Error;
 use serde::Deserialize;
 
-use super::OPERATION;
+use super::{OPERATION, SEARCH};
 use crate::store::subject::{Field, Link, Question};
 use crate::store::{Holder, Person, Subject, object_id};
 
@@ -22,6 +24,22 @@ struct User {
     id_on_the_source: Option<String>,
     /// Written at sign-in by LibreChat versions that take groups from the identity provider's token.
     openid_groups: Option<Vec<String>>,
+}
+
+/// Somebody, and whose record it is.
+#[derive(Deserialize)]
+struct Listed {
+    #[serde(rename = "_id")]
+    id: ObjectId,
+    #[serde(flatten)]
+    user: User,
+}
+
+/// A group, and those of its members who were asked about.
+#[derive(Deserialize)]
+struct Members {
+    name: Option<String>,
+    members: Vec<String>,
 }
 
 /// What [`Subject::owns`] needs, and whose record it is.
@@ -78,6 +96,53 @@ pub(super) async fn person(librechat: &Database, id: &str) -> Result<Option<Pers
     }))
 }
 
+/// At most so many people by their ids, those after this one where one is given. Two questions, however many they are: of a group's
+/// members only those who are asked about come back.
+pub(super) async fn people_after(librechat: &Database, after: Option<&str>, most: usize) -> Result<Vec<Person>, Error> {
+    let after = after.and_then(|id| ObjectId::parse_str(id).ok());
+    let users: Vec<Listed> = librechat
+        .collection::<Listed>("users")
+        .find(after.map_or_else(Document::new, |after| doc! {"_id": {"$gt": after}}))
+        .projection(doc! {"_id": 1, "email": 1, "role": 1, "idOnTheSource": 1, "openidGroups": 1})
+        .sort(doc! {"_id": 1})
+        .limit(i64::try_from(most).unwrap_or(i64::MAX))
+        .max_time(SEARCH)
+        .await?
+        .try_collect()
+        .await?;
+    let member = |user: &Listed| present(user.user.id_on_the_source.clone()).unwrap_or_else(|| user.id.to_hex());
+    let members: Vec<String> = users.iter().map(member).collect();
+    let mut groups: HashMap<String, Vec<Box<str>>> = HashMap::new();
+    let mut found = librechat
+        .collection::<Document>("groups")
+        .aggregate([
+            doc! {"$match": {"memberIds": {"$in": &members}}},
+            doc! {"$project": {"_id": 0, "name": 1, "members": {"$setIntersection": ["$memberIds", &members]}}},
+        ])
+        .with_type::<Members>()
+        .max_time(SEARCH)
+        .await?;
+    while let Some(group) = found.try_next().await? {
+        let Some(name) = group.name else { continue };
+        for member in group.members {
+            groups.entry(member).or_default().push(name.as_str().into());
+        }
+    }
+    let person = |(user, member): (Listed, String)| {
+        let mut groups = groups.get(&member).cloned().unwrap_or_default();
+        groups.extend(user.user.openid_groups.into_iter().flatten().map(Box::from));
+        groups.sort_unstable();
+        groups.dedup();
+        Person {
+            id: user.id.to_hex().into(),
+            email: present(user.user.email).map(|email| email.to_lowercase().into()),
+            role: present(user.user.role).map(Box::from),
+            groups,
+        }
+    };
+    Ok(users.into_iter().zip(members).map(person).collect())
+}
+
 pub(super) async fn holder(librechat: &Database, subject: &Subject) -> Result<Holder, Error> {
     for question in subject.questions() {
         let found: Vec<Linked> = librechat
@@ -108,6 +173,20 @@ pub(super) async fn people_with(librechat: &Database, email: &str) -> Result<Vec
     librechat
         .collection::<Id>("users")
         .find(doc! {"email": {"$eq": email}})
+        .projection(doc! {"_id": 1})
+        .limit(10)
+        .max_time(OPERATION)
+        .await?
+        .map_ok(|user| user.id.to_hex().into())
+        .try_collect()
+        .await
+}
+
+/// LibreChat keeps names of users in lower case, and does not keep two people from having the same.
+pub(super) async fn people_called(librechat: &Database, name: &str) -> Result<Vec<Box<str>>, Error> {
+    librechat
+        .collection::<Id>("users")
+        .find(doc! {"username": {"$in": [name, name.to_lowercase()]}})
         .projection(doc! {"_id": 1})
         .limit(10)
         .max_time(OPERATION)

@@ -46,6 +46,7 @@ pub(super) const AUDIT: &[Column] = &[
     ("instance", "/instance"),
     ("seq", "/seq"),
     ("hash", "/hash"),
+    ("wouldRefuse", "/wouldRefuse"),
 ];
 
 /// The columns of usage entries.

@@ -15,6 +15,7 @@ pub mod demo;
 pub mod exit;
 pub mod explain;
 pub mod record;
+pub mod schema;
 pub mod serve;
 pub mod test;
 pub mod usage;
@@ -48,6 +49,7 @@ enum Command {
     Check(check::Args),
     Explain(explain::Args),
     Test(test::Args),
+    Schema(schema::Args),
     Users(users::Args),
     Audit(audit::Args),
     Usage(usage::Args),
@@ -72,6 +74,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, environment: &Environment) 
         Command::Check(args) => check::run(&check::Args { colour, ..args }, environment, &mut out, &mut err),
         Command::Explain(args) => explain::run(&explain::Args { colour, ..args }, environment, &mut out, &mut err),
         Command::Test(args) => test::run(&test::Args { colour, ..args }, environment, &mut out, &mut err),
+        Command::Schema(args) => schema::run(&args, &mut out),
         Command::Users(args) => with_desk(environment, |desk| users::run(&args, desk)),
         Command::Audit(args) => with_desk(environment, |desk| audit::run(&args, desk)),
         Command::Usage(args) => with_desk(environment, |desk| usage::run(&args, desk)),

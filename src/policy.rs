@@ -43,4 +43,6 @@ pub use view::View;
 pub use words::{Ask, Caller, Feature, Outcome, Part, Reason, RuleId, Sight, Surface, Target, Tool, Unjudged, Verdict};
 
 #[cfg(test)]
+mod schema;
+#[cfg(test)]
 pub(crate) mod tests;

@@ -27,6 +27,7 @@ pub mod windows;
 pub mod words;
 pub mod written;
 
+mod admission;
 mod amount;
 mod compile;
 mod faults;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::admission::Admission;
 use super::features::Features;
 use super::limits::{Limit, Limits, Terms};
 use super::mapping::Mapping;
@@ -56,6 +57,7 @@ pub struct Snapshot {
     mode: Mode,
     counts: Counts,
     messages: Messages,
+    pub(super) admission: Option<Admission>,
     pub(super) mapping: Mapping,
     pub(super) unlisted_endpoint: Unlisted,
     pub(super) unlisted_role: Unlisted,
@@ -93,6 +95,13 @@ pub(super) struct Unlisted {
 /// The first target that is refused decides. What only something in shadow mode would refuse is not refused: where nothing is, the first of
 /// those decides, and the answer is [`Outcome::Shadowed`].
 pub fn decide(snapshot: &Snapshot, ask: &Ask<'_>) -> Verdict {
+    if let Some(rule) = snapshot.turned_away(ask.caller) {
+        let outcome = match snapshot.mode {
+            Mode::Enforce => Outcome::Deny(Reason::Caller),
+            Mode::Shadow => Outcome::Shadowed(Reason::Caller),
+        };
+        return Verdict { outcome, because: vec![rule.clone()] };
+    }
     let view = snapshot.view(ask.caller);
     let mut because = Vec::with_capacity(ask.targets.len());
     let mut shadowed = None;
@@ -188,6 +197,7 @@ impl Snapshot {
                 prices: prices.count(),
             },
             messages,
+            admission: Admission::new(merged),
             mapping: Mapping::new(
                 merged.role_mapping.as_ref().map_or(&[], |rules| &rules.value),
                 merged.group_mapping.as_ref().map_or(&[], |rules| &rules.value),

@@ -1,5 +1,6 @@
 //! The language as operators meet it: semantics, faults, laws, and the policies that are shipped.
 
+mod admission;
 pub(super) mod any;
 mod cases;
 mod defaults;

@@ -23,6 +23,11 @@ pub(super) struct Policy {
     /// What single users may use beside what their groups and role give, by e-mail address or by LibreChat's user id.
     #[schemars(extend("propertyNames" = { "pattern": "@|^[0-9A-Fa-f]{24}$" }))]
     users: Option<BTreeMap<String, Option<Entry>>>,
+    /// Who is refused everywhere, before anything else is asked.
+    blocked: Option<Blocked>,
+    /// Domains of e-mail addresses whose people are let in: `example.edu`, or `*.example.edu` (in quotes) for all below it. Whoever
+    /// has no address, or one of another domain, is refused everywhere. Default: all.
+    email_domains: Option<SomeNames>,
     /// What stored agents may hold.
     agents: Option<Agents>,
     /// LibreChat's assistants.
@@ -118,6 +123,15 @@ struct Tools {
     allow: Option<Names>,
     /// Tools that may not be used, whatever else is written.
     deny: Option<SomeNames>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, extend("minProperties" = 1))]
+struct Blocked {
+    /// People who are refused everywhere, by e-mail address or by LibreChat's user id.
+    users: Option<SomeNames>,
+    /// Groups whose members are refused everywhere, by their exact names.
+    groups: Option<SomeNames>,
 }
 
 #[derive(JsonSchema)]

@@ -12,8 +12,10 @@ use crate::config::Environment;
 pub mod audit;
 pub mod check;
 pub mod demo;
+pub mod doctor;
 pub mod exit;
 pub mod explain;
+pub mod migrate;
 pub mod record;
 pub mod schema;
 pub mod serve;
@@ -33,6 +35,7 @@ pub use exit::Exit;
   tollgate demo                                  see it work, free of any outside service
   tollgate check --policies policies/university  check a policy before it is used
   tollgate test --policies policies/university   run the cases beside it
+  tollgate doctor --policies policies/university look whether all that it needs is there
   tollgate serve --policies policies/university  run in front of LibreChat
 
 Exit codes: 0 ok, 1 failed, 2 denied (explain), 64 bad usage, settings or policy."
@@ -50,6 +53,8 @@ enum Command {
     Explain(explain::Args),
     Test(test::Args),
     Schema(schema::Args),
+    Migrate(migrate::Args),
+    Doctor(doctor::Args),
     Users(users::Args),
     Audit(audit::Args),
     Usage(usage::Args),
@@ -74,6 +79,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>, environment: &Environment) 
         Command::Check(args) => check::run(&check::Args { colour, ..args }, environment, &mut out, &mut err),
         Command::Explain(args) => explain::run(&explain::Args { colour, ..args }, environment, &mut out, &mut err),
         Command::Test(args) => test::run(&test::Args { colour, ..args }, environment, &mut out, &mut err),
+        Command::Migrate(args) => with_desk(environment, |desk| migrate::run(&args, desk)),
+        Command::Doctor(args) => with_desk(environment, |desk| doctor::run(&args, desk)),
         Command::Schema(args) => schema::run(&args, &mut out),
         Command::Users(args) => with_desk(environment, |desk| users::run(&args, desk)),
         Command::Audit(args) => with_desk(environment, |desk| audit::run(&args, desk)),

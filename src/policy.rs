@@ -31,6 +31,7 @@ mod admission;
 mod amount;
 mod compile;
 mod faults;
+pub mod fork;
 mod merge;
 mod message;
 mod pattern;

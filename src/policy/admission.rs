@@ -45,7 +45,10 @@ impl Admission {
             groups: texts(&merged.blocked_groups).map(Into::into).collect(),
             domains: merged.email_domains.is_some().then(|| Domains {
                 exact: texts(&merged.email_domains).filter(|name| !name.starts_with(BELOW)).map(lower_case).collect(),
-                below: texts(&merged.email_domains).filter_map(|name| name.strip_prefix(BELOW)).map(lower_case).collect(),
+                below: texts(&merged.email_domains)
+                    .filter_map(|name| name.strip_prefix(BELOW))
+                    .map(lower_case)
+                    .collect(),
             }),
             rules: RULES.map(RuleId::new),
         })

@@ -27,9 +27,11 @@ mod keeping;
 mod ledger;
 mod lines;
 mod plain;
+mod probe;
 mod search;
 
 use faults::Hosts;
+pub use probe::{ConfigOverride, Overrides, Probe};
 
 /// Name of Tollgate's own database unless the settings name another (DESIGN.md 6).
 pub const OWN_DATABASE: &str = "tollgate";

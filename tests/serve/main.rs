@@ -25,6 +25,7 @@ mod support;
 #[path = "../support/world.rs"]
 mod world;
 
+mod admission;
 mod agents;
 mod answers;
 mod assistants;

@@ -15,7 +15,9 @@ const LONGEST: (usize, usize) = (253, 63);
 
 pub(super) fn admission(merged: &Merged, faults: &mut Faults<'_>) {
     let before = faults.count();
-    for (list, what) in [(&merged.blocked_users, "user"), (&merged.blocked_groups, "group"), (&merged.email_domains, "domain")] {
+    for (list, what) in
+        [(&merged.blocked_users, "user"), (&merged.blocked_groups, "group"), (&merged.email_domains, "domain")]
+    {
         let Some(list) = list else { continue };
         filled(list, what, faults);
         once(list, what, faults);
@@ -95,7 +97,8 @@ fn redundant(domains: &Names, faults: &mut Faults<'_>) {
         let mut parents = bare.match_indices('.').filter_map(|(at, _)| bare.get(at + 1..));
         let covering = parents.find(|parent| names.iter().any(|other| other.strip_prefix(BELOW) == Some(parent)));
         if let Some(parent) = covering {
-            let message = format!("{} is let in by {} already", quoted(&written.value), quoted(&format!("{BELOW}{parent}")));
+            let message =
+                format!("{} is let in by {} already", quoted(&written.value), quoted(&format!("{BELOW}{parent}")));
             faults.push(written.spot, Fault::error(codes::REDUNDANT_MODEL, message).help("remove it"));
         }
     }
@@ -111,7 +114,11 @@ fn entries_of_nobody(merged: &Merged, faults: &mut Faults<'_>) {
             Section::Roles => None,
         };
         if let Some(rule) = against {
-            let message = format!("{} {} is turned away by \"{rule}\", and has no use for an entry", section.noun(), quoted(name));
+            let message = format!(
+                "{} {} is turned away by \"{rule}\", and has no use for an entry",
+                section.noun(),
+                quoted(name)
+            );
             let fault = Fault::warning(codes::SHUT_OUT, message).help("remove the entry, or let them in");
             faults.push(entry.name.spot, fault);
         }

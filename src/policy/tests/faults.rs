@@ -71,10 +71,7 @@ const CASES: &[(&str, &[&str])] = &[
     ("email_domains: [example.edu, Example.EDU]", &["duplicate-model 2:30"]),
     ("email_domains: ['*.example.edu', a.example.edu]", &["redundant-model 2:34"]),
     ("email_domains: ['*.a.example.edu', '*.example.edu']", &["redundant-model 2:17"]),
-    (
-        "email_domains: [example.edu]\nusers: { ann@example.com: { unrestricted: true } }",
-        &["shut-out 3:10"],
-    ),
+    ("email_domains: [example.edu]\nusers: { ann@example.com: { unrestricted: true } }", &["shut-out 3:10"]),
     (
         "blocked: { users: [65f0c1d2e3a4b5c6d7e8f901] }\nusers: { 65F0C1D2E3A4B5C6D7E8F901: { unrestricted: true } }",
         &["shut-out 3:10"],

@@ -38,6 +38,7 @@ mod crash;
 mod demo;
 mod desync;
 mod differential;
+mod doctor;
 mod editing;
 mod gate;
 mod hostile;

@@ -169,8 +169,11 @@ fn data(directory: &Path) -> Finding {
     const ADVICE: &str = "let the user that Tollgate runs as write there, or name another one: data";
     let shown = directory.display();
     // What is not there yet is made, if its parent lets us.
-    let there = directory.ancestors().find(|ancestor| ancestor.is_dir() || ancestor.as_os_str().is_empty());
+    let there = directory.ancestors().find(|ancestor| ancestor.exists() || ancestor.as_os_str().is_empty());
     let there = there.filter(|path| !path.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    if !there.is_dir() {
+        return Finding::fault(WHAT, format!("{shown}: {} is no directory", there.display()), ADVICE);
+    }
     let trial = there.join(format!(".tollgate-doctor-{}", std::process::id()));
     let written = std::fs::OpenOptions::new().write(true).create_new(true).open(&trial);
     let written = written.and_then(|_file| std::fs::remove_file(&trial));

@@ -29,10 +29,9 @@ fn policy_allows(policy: &Snapshot, role: &str, groups: &[&str], endpoint: &str,
         role: role.into(),
         groups: groups.iter().map(|group| (*group).into()).collect(),
     };
-    let (endpoint, model) = (endpoint.into(), model.into());
-    let target = match &endpoint {
-        name if **name == *"assistants" || **name == *"azureAssistants" => Target::Assistant { endpoint, model },
-        _ => Target::Model { endpoint, model },
+    let target = match endpoint {
+        "assistants" | "azureAssistants" => Target::Assistant { endpoint: endpoint.into(), model: model.into() },
+        _ => Target::Model { endpoint: endpoint.into(), model: model.into() },
     };
     decide(policy, &Ask { caller: &caller, targets: &[target] }).goes_on()
 }

@@ -73,6 +73,8 @@ struct Unlisted {
 struct Entry {
     /// `true` lifts all lists of models; a `deny` and limits still hold.
     unrestricted: Option<bool>,
+    /// `shadow` tries the entry out: nothing is refused to those for whom it holds, and the record tells what would have been.
+    mode: Option<Mode>,
     /// The models of each endpoint. What is not named here follows `unlisted.endpoint`.
     endpoints: Option<Endpoints>,
     /// Which tools may be used, in agents and in chats.
@@ -114,6 +116,8 @@ struct Models {
     models: Option<Names>,
     /// Models that may not be used, whatever else is written.
     deny: Option<SomeNames>,
+    /// `shadow` tries these lists out: they refuse nothing, and the record tells what they would have refused.
+    mode: Option<Mode>,
 }
 
 #[derive(JsonSchema)]
@@ -123,6 +127,8 @@ struct Tools {
     allow: Option<Names>,
     /// Tools that may not be used, whatever else is written.
     deny: Option<SomeNames>,
+    /// `shadow` tries these lists out: they refuse nothing, and the record tells what they would have refused.
+    mode: Option<Mode>,
 }
 
 #[derive(JsonSchema)]

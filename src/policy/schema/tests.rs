@@ -202,8 +202,8 @@ fn the_reader_knows_the_keys_of_the_schema_at_each_place_and_no_others() {
             }
             let faults = kind.faults(&document(way, strange));
             let refused = |word: &str| {
-                let (unknown, later) = (format!("unknown key {word:?}"), format!("does not have {word:?} here"));
-                faults.iter().any(|fault| fault.message == unknown || fault.message.ends_with(&later))
+                let unknown = format!("unknown key {word:?}");
+                faults.iter().any(|fault| fault.message == unknown)
             };
             for word in &words {
                 assert_eq!(!refused(word), keys(schema).contains(word), "{kind:?} {way}: {word}");
@@ -363,7 +363,7 @@ fn what_a_schema_can_say_is_refused_by_both() {
         (Kind::Policy, "version: 1\ndefaults: { user: {} }\n".to_owned()),
         (Kind::Policy, "version: 1\ndefaults: { user: { budget: { cost: 10 USD } } }\n".to_owned()),
         (Kind::Policy, "version: 1\nmessages: { model_denied: 7 }\n".to_owned()),
-        (Kind::Policy, roles("{ mode: shadow }")),
+        (Kind::Policy, roles("{ mode: off }")),
         (Kind::Policy, roles("{ unrestricted: yes }")),
         (Kind::Policy, roles("{ endpoints: { openai: { models: [a] } } }")),
         (Kind::Policy, roles("{ endpoints: { openAI: [a] } }")),

@@ -12,7 +12,7 @@ pub(super) fn blocked(section: &Key, node: &Node, file: &mut File, faults: &mut 
         match key.name.as_str() {
             "users" => file.blocked_users = names(key, node, "a user", faults),
             "groups" => file.blocked_groups = names(key, node, "a group", faults),
-            _ => stray(key, &["users", "groups"], &[], faults),
+            _ => stray(key, &["users", "groups"], faults),
         }
     }
     if matches!(&node.value, Value::Map(entries) if entries.is_empty()) {

@@ -15,7 +15,8 @@ use crate::world::{World, token};
 
 const LATER: i64 = 4_000_000_000;
 
-/// Runs the doctor with the settings of this world, more arguments and this on its standard input.
+/// Runs the doctor with the settings of this world, more arguments and this on its standard input. It is waited for: what it asks has to
+/// answer on another thread.
 pub(crate) fn doctor(world: &World, arguments: &[&str], environment: &[(&str, &str)], input: &str) -> Output {
     let upstream = format!("http://{}", world.stand_in.addr());
     let at = |name: &str| world.dir.path().join(name).to_str().expect("a path").to_owned();
@@ -50,7 +51,7 @@ pub(crate) fn state<'a>(checks: &'a Value, what: &str) -> (&'a str, &'a str) {
     (found["state"].as_str().expect("a state"), found["found"].as_str().expect("what was found"))
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_good_installation_is_told_so_and_each_part_that_is_away_is_named() {
     let world = World::with(POLICY).start().await;
     let good = doctor(&world, &["--format", "json"], &[], "");
@@ -106,7 +107,7 @@ fn instead(world: &World, arguments: &[&str]) -> Output {
     command.output().expect("the doctor")
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_said_of_a_token_is_what_the_proxy_does_with_it() {
     let policy = POLICY.replace("version: 1", "version: 1\nblocked: { users: [ann@example.edu] }");
     let world = World::with(&policy).start().await;
@@ -205,7 +206,7 @@ fn jsonwebtoken_of_somebody_else() -> String {
     "eyJhbGciOiJSUzI1NiIsImtpZCI6Im9uZSJ9.eyJpc3MiOiJodHRwczovL2lkcC50ZXN0In0.c2lnbmF0dXJl".to_owned()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mongodb_is_looked_into_and_migrate_tells_what_it_overrides() {
     with_mongod(async |mongod| {
         let world = World::with(POLICY).start().await;

@@ -192,7 +192,7 @@ async fn a_provider_that_does_not_answer_about_people_keeps_nobody_waiting_for_l
 }
 
 /// The doctor reads a provider's token as the proxy does, and shows what claims hold only if it is asked to.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_doctor_tells_which_rule_gave_a_role() {
     use crate::doctor::{doctor, looked, state};
     let lab = Lab::start().await;

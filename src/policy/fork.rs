@@ -213,10 +213,10 @@ impl Reading<'_, '_> {
             self.faults.push(key.spot, Fault::error(codes::MISSING_KEY, message).help("write \"models: [...]\""));
             return None;
         };
-        if endpoint == "agents" && !models.is_empty() {
+        if endpoint == "agents" {
             self.note(
                 key.spot,
-                "models listed for \"agents\" restrict nothing in the fork: left out. Tollgate judges each agent by what it runs".into(),
+                "lists for \"agents\" restrict nothing in the fork, at most its menu: left out. Tollgate judges each agent by what it runs".into(),
             );
             return None;
         }

@@ -240,8 +240,8 @@ fn entries(names: &'static [&'static str]) -> impl Strategy<Value = Vec<Entry>> 
 
 fn listed(lists: &[Option<Vec<&str>>]) -> Vec<Listed> {
     let there = ENDPOINTS.iter().zip(lists).filter_map(|(of, models)| Some((of, models.as_ref()?)));
-    // What the fork lists for agents restricts nothing, and is not taken over; an empty list hides them.
-    let there = there.filter(|((endpoint, _), models)| *endpoint != "agents" || models.is_empty());
+    // What the fork lists for agents restricts nothing, and is not taken over.
+    let there = there.filter(|((endpoint, _), _)| *endpoint != "agents");
     there
         .map(|((endpoint, custom), models)| Listed {
             endpoint: (*endpoint).into(),

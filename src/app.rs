@@ -26,6 +26,7 @@ use crate::store::overrides::Overrides;
 use crate::store::{Accounts, Agents, Directory, StoreError};
 
 mod counting;
+pub mod doctor;
 mod following;
 mod reloading;
 mod windows;
@@ -144,12 +145,8 @@ pub fn serve(settings: &Settings, policy: Snapshot, followed: Followed, sockets:
         }
         .serve(sockets.admin),
     );
-    let secret = settings.jwt_secret.reveal();
-    let federation = settings.oidc.as_ref().zip(provider);
-    let federation = federation.map(|(oidc, of)| Federation::new(of, oidc.refresh_secret.reveal(), &clock));
-    let keys = stores.agents.clone().map(|agents| Keys::new(agents, settings.remember, &clock, &metrics));
-    let identity = Identity::new(secret, stores.directory, settings.remember, &clock, &metrics);
-    let identity = Arc::new(identity.with(federation).with_keys(keys));
+    let people = (Arc::clone(&stores.directory), stores.agents.clone());
+    let identity = Arc::new(identity(settings, people, provider, &clock, &metrics));
     let known = following::Known { settings, clock: &clock, metrics: &metrics, policy: &policy, recorder: &recorder };
     let mut following = Following::open(&known, counting.meter(), stores.accounts.clone())?;
     counting.keep(&house);
@@ -205,6 +202,21 @@ pub fn serve(settings: &Settings, policy: Snapshot, followed: Followed, sockets:
     }
     house.close();
     served.map_err(|error| StartFault::Machine(format!("the data plane's socket cannot be used: {error}")))
+}
+
+/// Who is asking: the same for requests and for those who ask what a token would be.
+fn identity(
+    settings: &Settings,
+    (directory, agents): (Arc<dyn Directory>, Option<Arc<dyn Agents>>),
+    provider: Option<Arc<Oidc>>,
+    clock: &Clock,
+    metrics: &Metrics,
+) -> Identity {
+    let federation = settings.oidc.as_ref().zip(provider);
+    let federation = federation.map(|(oidc, of)| Federation::new(of, oidc.refresh_secret.reveal(), clock));
+    let keys = agents.map(|agents| Keys::new(agents, settings.remember, clock, metrics));
+    let identity = Identity::new(settings.jwt_secret.reveal(), directory, settings.remember, clock, metrics);
+    identity.with(federation).with_keys(keys)
 }
 
 /// The identity provider whose tokens count, where the settings name one.

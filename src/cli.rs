@@ -12,10 +12,13 @@ use crate::config::Environment;
 pub mod audit;
 pub mod check;
 pub mod demo;
+pub mod doctor;
 pub mod exit;
 pub mod explain;
+pub mod migrate;
 pub mod overrides;
 pub mod record;
+pub mod schema;
 pub mod serve;
 pub mod shadow;
 pub mod test;
@@ -34,6 +37,7 @@ pub use exit::Exit;
   tollgate demo                                  see it work, free of any outside service
   tollgate check --policies policies/university  check a policy before it is used
   tollgate test --policies policies/university   run the cases beside it
+  tollgate doctor --policies policies/university look whether all that it needs is there
   tollgate serve --policies policies/university  run in front of LibreChat
 
 Exit codes: 0 ok, 1 failed, 2 denied (explain), 64 bad usage, settings or policy."
@@ -50,6 +54,9 @@ enum Command {
     Check(check::Args),
     Explain(explain::Args),
     Test(test::Args),
+    Schema(schema::Args),
+    Migrate(migrate::Args),
+    Doctor(doctor::Args),
     Users(users::Args),
     Overrides(overrides::Args),
     Audit(audit::Args),
@@ -76,6 +83,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>, environment: &Environment) 
         Command::Check(args) => check::run(&check::Args { colour, ..args }, environment, &mut out, &mut err),
         Command::Explain(args) => with_desk(environment, |desk| explain::run(&args, desk)),
         Command::Test(args) => test::run(&test::Args { colour, ..args }, environment, &mut out, &mut err),
+        Command::Migrate(args) => with_desk(environment, |desk| migrate::run(&args, desk)),
+        Command::Doctor(args) => with_desk(environment, |desk| doctor::run(&args, desk)),
+        Command::Schema(args) => schema::run(&args, &mut out),
         Command::Users(args) => with_desk(environment, |desk| users::run(&args, desk)),
         Command::Overrides(args) => with_desk(environment, |desk| overrides::run(&args, desk)),
         Command::Audit(args) => with_desk(environment, |desk| audit::run(&args, desk)),

@@ -188,6 +188,9 @@ impl<U: Upstream> Spine<U> {
         let (route, target) = self.route(&head.method, &head.uri, &path)?;
         visit.class = Some(route.class);
         let bearer = self.bearer(visit, route, &head.headers).await?;
+        if let Some(bearer) = bearer.as_ref().filter(|_| visit.policy.turns_anybody_away()) {
+            Box::pin(self.admit(visit, route, bearer)).await?;
+        }
         self.can_be_kept(route.class)?;
         let head = self.towards_librechat(visit, head, target, route.access, bearer.as_deref());
         // The rare ways are boxed, so that a request on a common way does not carry their room.
@@ -262,6 +265,16 @@ impl<U: Upstream> Spine<U> {
         }
         visit.bearer.clone_from(&bearer);
         Ok(bearer)
+    }
+
+    /// Lets in whom the policy lets in, on every route that has a bearer.
+    async fn admit(&self, visit: &mut Visit<'_>, route: &Route, bearer: &Bearer) -> Result<(), Refusal> {
+        match (self.caller(visit, bearer).await, route.access) {
+            (Ok(_), _) => Ok(()),
+            // Where LibreChat asks for no token, a good one without a user is as good as none.
+            (Err(Refusal::Nobody | Refusal::Unproven(_)), Access::Optional) => Ok(()),
+            (Err(refusal), _) => Err(refusal),
+        }
     }
 
     /// Rewrites the head for LibreChat: canonical target, our own words about the client, the one token that was checked.
@@ -344,6 +357,7 @@ impl<U: Upstream> Spine<U> {
             None => caller,
         };
         visit.caller = Some(Arc::clone(&caller));
+        self.let_in(visit, &caller)?;
         Ok(caller)
     }
 

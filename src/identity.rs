@@ -24,6 +24,7 @@ mod oidc;
 mod secret;
 mod strict;
 mod token;
+mod told;
 mod userinfo;
 
 pub use claimed::{Claimed, WrittenClaims};
@@ -32,6 +33,7 @@ pub use keys::{KeyFault, KeyHolder, Keys};
 pub use known::{Known, Unknown, caller_of};
 pub use oidc::{Algorithm, Documents, FetchFault, Login, Oidc, Pace, Trust};
 pub use token::{Bearer, Federated, TokenFault, Tokens};
+pub use told::{Kind, Told};
 
 /// Everything needed to tell who is asking.
 ///
@@ -128,6 +130,14 @@ impl Identity {
         let caller = self.known.holder(&federated.login.subject).await?;
         // LibreChat would not take the token either: the cookie names somebody else.
         if caller.user == bearer.user { Ok(caller) } else { Err(Unknown::Another) }
+    }
+
+    /// What is proven of the bearer's claims, as far as the policy asks for them. LibreChat's own tokens have none.
+    pub async fn claims(&self, bearer: &Bearer, policy: &Snapshot) -> Claimed {
+        match &self.federation {
+            Some(federation) if policy.maps_claims() => federation.claims(bearer, policy).await,
+            _ => Claimed::default(),
+        }
     }
 
     /// The caller that this policy makes of the bearer's claims, where it asks for any. LibreChat's own tokens have none.

@@ -28,9 +28,11 @@ pub mod windows;
 pub mod words;
 pub mod written;
 
+mod admission;
 mod amount;
 mod compile;
 mod faults;
+pub mod fork;
 mod merge;
 mod message;
 mod pattern;
@@ -43,5 +45,7 @@ pub use snapshot::{Counts, Mode, Snapshot, decide};
 pub use view::View;
 pub use words::{Ask, Caller, Feature, Outcome, Part, Reason, RuleId, Sight, Surface, Target, Tool, Unjudged, Verdict};
 
+#[cfg(test)]
+mod schema;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -32,6 +32,15 @@ const ADMIN: &str = "ADMIN";
 /// The rule under which administration passes.
 const ADMINS: &str = "route.admins-only";
 
+/// What somebody reads whom `blocked` turns away.
+const BLOCKED: &str = "Your account may not be used here. Ask your administrator.";
+
+/// What somebody reads whom `email_domains` turns away.
+const OUTSIDE: &str = "Accounts with your e-mail address may not be used here. Ask your administrator.";
+
+/// The rule of that.
+const EMAIL_DOMAINS: &str = "email_domains";
+
 /// Room for one body, as long as this is kept.
 pub(super) struct Room {
     _share: Share,
@@ -140,6 +149,19 @@ impl<U: Upstream> Spine<U> {
         }
     }
 
+    /// Refuses whom the policy turns away, whatever is asked for. In shadow mode whatever is judged afterwards tells of it.
+    pub(super) fn let_in(&self, visit: &mut Visit<'_>, caller: &Caller) -> Result<(), Refusal> {
+        let Some(rule) = visit.policy.turned_away(caller).filter(|_| visit.policy.mode() == Mode::Enforce) else {
+            return Ok(());
+        };
+        let because = vec![rule.clone()];
+        let message = if rule.as_str() == EMAIL_DOMAINS { OUTSIDE } else { BLOCKED };
+        let verdict = Verdict { outcome: Outcome::Deny(Reason::Caller), because: because.clone() };
+        visit.decide(&verdict, Metadata::default());
+        self.counted.decided(&verdict);
+        Err(Refusal::Denied { reason: Reason::Caller, rules: because, message: message.to_owned() })
+    }
+
     /// The answer to a turn: short JSON naming the stream that was started, or LibreChat's own refusal, which passes.
     pub(super) async fn watch_start(
         &self,
@@ -242,6 +264,7 @@ impl Room {
 /// The operator's sentence for a refusal.
 fn sentence(policy: &Snapshot, caller: &Caller, reason: &Reason) -> String {
     match reason {
+        Reason::Caller => BLOCKED.to_owned(),
         Reason::Model { endpoint, model } => policy.message_model_denied(endpoint, model, &caller.role),
         Reason::Agent { part: Part::Unjudged(unjudged), .. } => agents::sentence(unjudged).to_owned(),
         Reason::Agent { .. } => agents::DENIED.to_owned(),

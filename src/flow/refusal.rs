@@ -160,6 +160,7 @@ impl Refusal {
             Self::Slow => "body.slow",
             Self::NoRoom => "body.no-room",
             Self::BrokenOff(_) => "body.broken-off",
+            Self::Denied { reason: Reason::Caller, .. } => "policy.caller",
             Self::Denied { reason: Reason::Model { .. }, .. } => "policy.model",
             Self::Denied { reason: Reason::Agent { part: Part::Unjudged(unjudged), .. }, .. } => unjudged.code,
             Self::Denied { reason: Reason::Agent { .. }, .. } => AGENT,
@@ -306,11 +307,11 @@ impl Refusal {
             Self::Denied { reason: Reason::Agent { agent, .. }, .. } if in_chat => {
                 phrasing::agent_denied(self.status(), agent, extras)
             }
-            Self::Denied { reason: Reason::Tool(_), .. } if in_chat => phrasing::tool_denied(extras),
+            Self::Denied { reason: Reason::Tool(_) | Reason::Caller, .. } if in_chat => phrasing::tool_denied(extras),
             Self::Denied { reason: Reason::Surface(surface), .. } if in_chat => {
                 phrasing::surface_denied_in_chat(*surface, extras)
             }
-            Self::Denied { reason: Reason::Endpoint(_) | Reason::Feature(_), .. } => {
+            Self::Denied { reason: Reason::Caller | Reason::Endpoint(_) | Reason::Feature(_), .. } => {
                 phrasing::refused(self.status(), extras)
             }
             Self::Denied { reason: Reason::Surface(surface), .. } => phrasing::surface_denied(*surface, extras),
@@ -330,6 +331,7 @@ impl Refusal {
             Self::Key(KeyFault::Missing) => "missing_api_key",
             Self::Key(_) => "invalid_api_key",
             Self::Denied { reason, .. } if is_missing(reason) => "model_not_found",
+            Self::Denied { reason: Reason::Caller, .. } => "account_not_allowed",
             Self::Denied { .. } | Self::RemoteApi => "model_not_allowed",
             Self::Unreadable(Unreadable::MissingModel { .. }) => "missing_model",
             _ => self.code(),

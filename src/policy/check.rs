@@ -3,6 +3,7 @@
 //! Every finding is a fault with a code of [`codes`], not a guess at what was meant: a rule that cannot do what
 //! its author wanted must not be in force.
 
+mod admission;
 mod limits;
 mod lists;
 mod mapping;
@@ -42,6 +43,7 @@ pub(super) fn check(merged: &Merged, faults: &mut Faults<'_>) -> Messages {
     if let Some(allow) = &merged.agent_parameters {
         lists::of_parameters(allow, faults);
     }
+    admission::admission(merged, faults);
     limits::limits(merged, faults);
     together::too_many(merged, faults);
     prices::prices(merged, faults);

@@ -52,7 +52,7 @@ codes! {
     EMPTY_ENDPOINTS = "empty-endpoints";
     /// An endpoint has neither `models` nor `deny`.
     ENDPOINT_SAYS_NOTHING = "endpoint-says-nothing";
-    /// `tools`, a part of `agents`, `limits`, `on_failure`, `prices`, `defaults` or `turns` says nothing.
+    /// `tools`, a part of `agents`, `limits`, `on_failure`, `prices`, `defaults`, `turns`, `blocked` or `email_domains` says nothing.
     SAYS_NOTHING = "says-nothing";
     /// A `deny` list is empty.
     EMPTY_DENY = "empty-deny";
@@ -60,9 +60,9 @@ codes! {
     HIDES_NOTHING = "hides-nothing";
     /// `unrestricted: true` stands beside a list of models or of allowed tools, which it would make pointless.
     UNRESTRICTED_WITH_MODELS = "unrestricted-with-models";
-    /// A model, a tool, a parameter, a pattern or a caller stands twice in one list.
+    /// A model, a tool, a parameter, a pattern, a caller, a user, a group or a domain stands twice in one list.
     DUPLICATE_MODEL = "duplicate-model";
-    /// A model, a tool or a pattern stands beside `*`, which matches it already, or repeats a star.
+    /// A model, a tool, a pattern or a domain stands beside one with `*` that matches it already, or repeats a star.
     REDUNDANT_MODEL = "redundant-model";
     /// A model, a tool or a pattern can never be allowed, because a `deny` of the same entry matches all of it.
     UNREACHABLE = "unreachable";
@@ -100,6 +100,10 @@ codes! {
     BAD_DEFAULT = "bad-default";
     /// A message has a placeholder or a brace that has no meaning.
     BAD_PLACEHOLDER = "bad-placeholder";
+    /// A domain of e-mail addresses that cannot be one.
+    BAD_DOMAIN = "bad-domain";
+    /// Warning: an entry is about somebody whom `blocked` or `email_domains` turns away.
+    SHUT_OUT = "shut-out";
     /// A mapping has no rule.
     EMPTY_MAPPING = "empty-mapping";
     /// Warning: a mapping gives a role that has no entry, and such roles are denied everything.

@@ -66,6 +66,8 @@ pub struct Statement {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
+    /// The caller, whatever is asked for: nothing below counts.
+    Caller,
     /// Models of one endpoint.
     Endpoint(Box<str>),
     /// Every endpoint and model, or all that the other statements do not name.
@@ -114,7 +116,8 @@ pub struct ModelAnswer {
 /// Lists what the policy says about a caller.
 pub fn explain(snapshot: &Snapshot, caller: &Caller) -> Explanation {
     let view = snapshot.view(caller);
-    let mut statements = endpoint_statements(&view);
+    let turned_away = snapshot.turned_away(caller).map(|rule| Statement::plain(Subject::Caller, false, rule));
+    let mut statements: Vec<_> = turned_away.into_iter().chain(endpoint_statements(&view)).collect();
     statements.push(fallback(&view));
     let judged = view.judge_agents();
     statements.push(Statement::plain(Subject::Agents, judged.allowed, judged.rule));
@@ -288,6 +291,7 @@ impl Statement {
     fn row(&self) -> [String; 4] {
         let subject = match &self.subject {
             Subject::Endpoint(name) => name.to_string(),
+            Subject::Caller => "(this caller)".to_owned(),
             Subject::Everything => "everything else".to_owned(),
             Subject::Agents => "(agents)".to_owned(),
             Subject::Tools => "(tools)".to_owned(),

@@ -143,6 +143,49 @@ impl Snapshot {
     }
 }
 
+// === what the mappings did ===
+
+/// What one rule of a mapping made of somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// The rule, by its place in its list, counted from 1: `role_mapping 2`.
+    pub rule: String,
+    /// The claim that it looks at.
+    pub claim: Claim,
+    /// What stands there.
+    pub values: Vec<Box<str>>,
+    /// The role that it gives, where it applies and no more powerful one does.
+    pub role: Option<Arc<str>>,
+    /// The groups that it gives.
+    pub groups: Vec<Box<str>>,
+}
+
+impl Snapshot {
+    /// What each rule of the mappings makes of a caller's claims, for people who want to know where a role or a group is from:
+    /// [`Snapshot::mapped`] rule by rule.
+    pub fn applied(&self, caller: &Caller, claims: &dyn Claims) -> Vec<Applied> {
+        let mapped = self.mapped(caller, claims);
+        let mut given = false;
+        let mut roles = Vec::with_capacity(self.mapping.roles.len());
+        for (index, rule) in self.mapping.roles.iter().enumerate() {
+            let values = claims.values(&rule.claim);
+            let gives = !given && values.contains(&rule.has) && rule.role == mapped.role && mapped.role != caller.role;
+            given |= gives;
+            let role = gives.then(|| Arc::clone(&rule.role));
+            let name = format!("role_mapping {}", index + 1);
+            roles.push(Applied { rule: name, claim: rule.claim.clone(), values, role, groups: Vec::new() });
+        }
+        let groups = self.mapping.groups.iter().enumerate().map(|(index, rule)| {
+            let values = claims.values(&rule.claim);
+            let stripped = values.iter().filter_map(|value| value.strip_prefix(&*rule.strip));
+            let groups = stripped.filter(|name| mapped.groups.iter().any(|group| **group == **name)).map(Into::into);
+            let name = format!("group_mapping {}", index + 1);
+            Applied { rule: name, claim: rule.claim.clone(), groups: groups.collect(), values, role: None }
+        });
+        roles.into_iter().chain(groups).collect()
+    }
+}
+
 // === impl TokenKind ===
 
 impl TokenKind {

@@ -25,6 +25,9 @@ pub(super) struct Merged {
     pub(super) unlisted_role: Fallback,
     pub(super) model_denied: Option<Spotted<String>>,
     pub(super) limit_reached: Option<Spotted<String>>,
+    pub(super) blocked_users: Option<Names>,
+    pub(super) blocked_groups: Option<Names>,
+    pub(super) email_domains: Option<Names>,
     pub(super) agent_parameters: Option<Names>,
     pub(super) tools_deny: Option<Names>,
     pub(super) role_mapping: Option<Spotted<Vec<WrittenRole>>>,
@@ -59,6 +62,9 @@ struct Settings {
     unlisted_role: Option<Spotted<Fallback>>,
     model_denied: Option<Spotted<String>>,
     limit_reached: Option<Spotted<String>>,
+    blocked_users: Option<Names>,
+    blocked_groups: Option<Names>,
+    email_domains: Option<Names>,
     agent_parameters: Option<Names>,
     tools_deny: Option<Names>,
     role_mapping: Option<Spotted<Vec<WrittenRole>>>,
@@ -85,6 +91,9 @@ pub(super) fn merge(files: Vec<File>, faults: &mut Faults<'_>) -> Merged {
         setting("the setting \"unlisted.role\"", &mut settings.unlisted_role, file.unlisted_role, faults);
         setting("the message \"model_denied\"", &mut settings.model_denied, file.model_denied, faults);
         setting("the message \"limit_reached\"", &mut settings.limit_reached, file.limit_reached, faults);
+        setting("the list \"blocked.users\"", &mut settings.blocked_users, file.blocked_users, faults);
+        setting("the list \"blocked.groups\"", &mut settings.blocked_groups, file.blocked_groups, faults);
+        setting("the list \"email_domains\"", &mut settings.email_domains, file.email_domains, faults);
         let (parameters, tools) = (&mut settings.agent_parameters, &mut settings.tools_deny);
         setting("the list \"agents.parameters.allow\"", parameters, file.agent_parameters, faults);
         setting("the list \"agents.tools.deny\"", tools, file.tools_deny, faults);
@@ -115,6 +124,9 @@ pub(super) fn merge(files: Vec<File>, faults: &mut Faults<'_>) -> Merged {
         unlisted_role: settings.unlisted_role.map_or(Fallback::Deny, |fallback| fallback.value),
         model_denied: settings.model_denied,
         limit_reached: settings.limit_reached,
+        blocked_users: settings.blocked_users,
+        blocked_groups: settings.blocked_groups,
+        email_domains: settings.email_domains,
         agent_parameters: settings.agent_parameters,
         tools_deny: settings.tools_deny,
         role_mapping: settings.role_mapping,

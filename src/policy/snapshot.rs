@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::admission::Admission;
 use super::features::Features;
 use super::limits::{Limit, Limits, Terms};
 use super::mapping::Mapping;
@@ -70,6 +71,7 @@ pub struct Files {
     mode: Mode,
     counts: Counts,
     messages: Messages,
+    pub(super) admission: Option<Admission>,
     pub(super) mapping: Mapping,
     pub(super) unlisted_endpoint: Unlisted,
     pub(super) unlisted_role: Unlisted,
@@ -107,6 +109,13 @@ pub(super) struct Unlisted {
 /// The first target that is refused decides. What only something in shadow mode would refuse is not refused: where nothing is, the first of
 /// those decides, and the answer is [`Outcome::Shadowed`].
 pub fn decide(snapshot: &Snapshot, ask: &Ask<'_>) -> Verdict {
+    if let Some(rule) = snapshot.turned_away(ask.caller) {
+        let outcome = match snapshot.mode {
+            Mode::Enforce => Outcome::Deny(Reason::Caller),
+            Mode::Shadow => Outcome::Shadowed(Reason::Caller),
+        };
+        return Verdict { outcome, because: vec![rule.clone()] };
+    }
     let view = snapshot.view(ask.caller);
     let mut because = Vec::with_capacity(ask.targets.len());
     let mut shadowed = None;
@@ -301,6 +310,7 @@ impl Files {
                 prices: prices.count(),
             },
             messages,
+            admission: Admission::new(&merged),
             mapping: Mapping::new(
                 merged.role_mapping.as_ref().map_or(&[], |rules| &rules.value),
                 merged.group_mapping.as_ref().map_or(&[], |rules| &rules.value),

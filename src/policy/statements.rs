@@ -2,6 +2,7 @@
 //!
 //! What a [`super::Verdict`] names is one of these. Cases of a policy name them, too, and are counted by them.
 
+use super::admission::RULES;
 use super::faults::{Faults, Spot};
 use super::limits::{Limit, Limits, Measure};
 use super::merge::Merged;
@@ -73,6 +74,12 @@ pub(super) fn statements(merged: &Merged, faults: &Faults<'_>) -> Vec<Statement>
         listing.entry(entry, &rules);
     }
     listing.settings(merged, has_bases);
+    let turning_away = [&merged.blocked_users, &merged.blocked_groups, &merged.email_domains];
+    for (rule, names) in RULES.into_iter().zip(turning_away) {
+        if let Some(names) = names {
+            listing.push(RuleId::new(rule), Some(names.spot), Says::Takes);
+        }
+    }
     if let Some(names) = &merged.tools_deny {
         listing.list(Some(&List::new("agents.tools", "deny", names)), Some(names), Says::Takes, false);
     }

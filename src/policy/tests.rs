@@ -1,6 +1,7 @@
 //! The language as operators meet it: semantics, faults, laws, and the policies that are shipped.
 
-mod any;
+mod admission;
+pub(super) mod any;
 mod cases;
 mod defaults;
 mod faults;
@@ -13,7 +14,7 @@ mod prices;
 pub(crate) mod random;
 mod semantics;
 mod shadow;
-mod shipped;
+pub(super) mod shipped;
 mod size;
 mod together;
 

@@ -150,6 +150,8 @@ pub enum Outcome {
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
+    /// The caller is not let in, whatever is asked for: `blocked`, `email_domains`.
+    Caller,
     /// The caller may not use this model of this endpoint.
     Model {
         /// The endpoint asked for.

@@ -3,6 +3,7 @@
 //! The shape of `roles:` and `groups:` is that of the same sections of a `librechat.yaml` of the fork that has them, so
 //! that they can be pasted; `unrestricted`, `deny` and `users:` are Tollgate's own.
 
+mod admission;
 mod defaults;
 pub(super) mod limits;
 mod mapping;
@@ -44,6 +45,12 @@ pub struct File {
     pub model_denied: Option<Spotted<String>>,
     /// `messages: { limit_reached: }`
     pub limit_reached: Option<Spotted<String>>,
+    /// `blocked: { users: }`
+    pub blocked_users: Option<Names>,
+    /// `blocked: { groups: }`
+    pub blocked_groups: Option<Names>,
+    /// `email_domains:`
+    pub email_domains: Option<Names>,
     /// `agents: { parameters: { allow: } }`
     pub agent_parameters: Option<Names>,
     /// `agents: { tools: { deny: } }`

@@ -29,10 +29,12 @@ mod lines;
 mod overrides;
 mod own_word;
 mod plain;
+mod probe;
 mod search;
 
 use faults::Hosts;
 pub use own_word::OwnWord;
+pub use probe::{ConfigOverride, Overrides, Probe};
 
 /// Name of Tollgate's own database unless the settings name another (DESIGN.md 6).
 pub const OWN_DATABASE: &str = "tollgate";

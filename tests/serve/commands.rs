@@ -35,6 +35,9 @@ fn wrong_arguments_end_with_64_and_say_what_is_wrong() {
         (vec!["serve", "--nothing"], "unexpected argument '--nothing'"),
         (vec!["demo", "--listen", "here"], "invalid value 'here'"),
         (vec!["explain", "--policies", "policies/demo", "--model", "o1"], "--endpoint"),
+        (vec!["schema", "nothing"], "invalid value 'nothing'"),
+        (vec!["migrate", "librechat.yaml"], "--to <DIR>"),
+        (vec!["doctor", "--show-claims"], "--token <FILE>"),
         (vec!["users"], "Usage: tollgate users"),
         (vec!["users", "show", "me"], "24 hex digits"),
         (vec!["overrides"], "Usage: tollgate overrides"),
@@ -52,7 +55,21 @@ fn wrong_arguments_end_with_64_and_say_what_is_wrong() {
 
 #[test]
 fn every_command_has_help_with_examples_that_can_be_pasted() {
-    for command in ["serve", "demo", "check", "explain", "test", "users", "overrides", "audit", "usage", "shadow"] {
+    for command in [
+        "serve",
+        "demo",
+        "check",
+        "explain",
+        "test",
+        "schema",
+        "doctor",
+        "migrate",
+        "users",
+        "overrides",
+        "audit",
+        "usage",
+        "shadow",
+    ] {
         let ended = tollgate(&[command, "--help"]);
         assert_eq!(ended.status.code(), Some(0), "{command}");
         let help = out(&ended);
@@ -85,6 +102,74 @@ fn every_shipped_policy_is_free_of_faults() {
         count += 1;
     }
     assert!(count >= 5, "only {count} policies");
+}
+
+#[test]
+fn schemas_are_printed_as_they_are_kept() {
+    for (of, file) in [
+        ("policy", "policies/policy.schema.json"),
+        ("cases", "policies/cases.schema.json"),
+        ("records", "docs/records.schema.json"),
+    ] {
+        let ended = tollgate(&["schema", of]);
+        let kept = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect("a schema");
+        assert_eq!((ended.status.code(), out(&ended)), (Some(0), kept), "{of}");
+    }
+}
+
+#[test]
+fn a_forks_file_becomes_a_policy_that_passes_check_and_test() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| dir.path().join(name).to_str().expect("a path").to_owned();
+    let file = at("librechat.yaml");
+    let fork = "version: 1.2.8\nbalance: { enabled: true }\nroles:\n  USER:\n    endpoints:\n      openAI: { models: [gpt-4o-mini, \"*\"] }\n      \
+                google: { models: [] }\n      custom: { MindRoom: { models: [mindroom-basic] } }\n  ADMIN:\n\
+                groups:\n  premium: { endpoints: { openAI: { models: [gpt-4o] } } }\n";
+    fs::write(&file, fork).expect("a file");
+    let ended = tollgate(&["migrate", &file, "--to", &at("new/policies")]);
+    let told = out(&ended);
+    assert_eq!(ended.status.code(), Some(0), "{told}{}", err(&ended));
+    for part in [
+        "2 roles, 1 group",
+        "librechat.yaml:6: \"*\" is a name to the fork",
+        "librechat.yaml:2: balance: LibreChat goes on",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let policies = at("new/policies");
+    let checked = tollgate(&["check", "--policies", &policies]);
+    assert_eq!((checked.status.code(), err(&checked)), (Some(0), String::new()), "{}", out(&checked));
+    let tested = tollgate(&["test", "--policies", &policies]);
+    assert_eq!(tested.status.code(), Some(0), "{}{}", out(&tested), err(&tested));
+    for (group, model, code) in
+        [("none", "gpt-4o-mini", 0), ("none", "gpt-4o", 2), ("premium", "gpt-4o", 0), ("premium", "gpt-4o-mini", 2)]
+    {
+        let asked = [
+            "explain",
+            "--policies",
+            &policies,
+            "--role",
+            "USER",
+            "--group",
+            group,
+            "--endpoint",
+            "openAI",
+            "--model",
+            model,
+        ];
+        assert_eq!(tollgate(&asked).status.code(), Some(code), "{group} {model}");
+    }
+    let before = fs::read_to_string(dir.path().join("new/policies/policy.yaml")).expect("a policy");
+    let again = tollgate(&["migrate", &file, "--to", &policies]);
+    assert_eq!(again.status.code(), Some(64), "{}", err(&again));
+    assert!(err(&again).contains("is there already"), "{}", err(&again));
+    assert_eq!(fs::read_to_string(dir.path().join("new/policies/policy.yaml")).expect("a policy"), before);
+    fs::write(&file, "apiKey: sk-hidden\nroles: { USER: { endpoints: { openai: { models: [a] } } } }\n")
+        .expect("a file");
+    let bad = tollgate(&["migrate", &file, "--to", &at("other")]);
+    assert_eq!(bad.status.code(), Some(64));
+    assert!(err(&bad).contains("librechat.yaml:2") && !err(&bad).contains("sk-hidden"), "{}", err(&bad));
+    assert!(!dir.path().join("other").exists(), "nothing is written");
 }
 
 #[test]

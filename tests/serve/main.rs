@@ -25,6 +25,7 @@ mod support;
 #[path = "../support/world.rs"]
 mod world;
 
+mod admission;
 mod agents;
 mod answers;
 mod assistants;
@@ -37,6 +38,7 @@ mod crash;
 mod demo;
 mod desync;
 mod differential;
+mod doctor;
 mod editing;
 mod explain;
 mod gate;

@@ -121,7 +121,7 @@ fn section(names: &'static [&'static str], per: &'static [&'static str]) -> impl
 }
 
 /// A policy of the whole language, as the text of a file.
-fn any_text() -> impl Strategy<Value = String> {
+pub(in crate::policy) fn any_text() -> impl Strategy<Value = String> {
     let open = || option::weighted(0.3, words(&["allow", "deny"], &["maybe"]));
     let unlisted = (open(), open()).prop_map(|(endpoint, role)| object(vec![("endpoint", endpoint), ("role", role)]));
     let price = || (0_u32..100).prop_map(|of| json!({ "input": of, "output": of }));

@@ -12,7 +12,8 @@ fn policies() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("policies")
 }
 
-const SHIPPED: [&str; 6] = ["budget", "classroom", "company", "demo", "observe-only", "university"];
+pub(in crate::policy) const SHIPPED: [&str; 6] =
+    ["budget", "classroom", "company", "demo", "observe-only", "university"];
 
 fn shipped(name: &str) -> Snapshot {
     let (snapshot, warnings) = reload::load(&policies().join(name)).unwrap_or_else(|report| panic!("{report}"));
@@ -246,7 +247,7 @@ fn the_budget_holds_for_whom_it_says() {
 }
 
 /// The page's YAML blocks: what stands behind "yaml", and the text.
-fn blocks() -> Vec<(&'static str, &'static str)> {
+pub(in crate::policy) fn blocks() -> Vec<(&'static str, &'static str)> {
     let blocks = README.split("\n```yaml").skip(1);
     blocks.map(|block| block.split("\n```").next().unwrap().split_once('\n').unwrap()).collect()
 }

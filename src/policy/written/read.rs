@@ -3,7 +3,7 @@
 
 use super::mapping as claims;
 use super::{Endpoint, Entry, File, Names, Section, Spotted, Tools};
-use super::{defaults, limits, prices, turns};
+use super::{admission, defaults, limits, prices, turns};
 use crate::policy::codes;
 use crate::policy::faults::{Faults, Spot};
 use crate::policy::snapshot::{Fallback, Mode};
@@ -17,6 +17,8 @@ const FILE_KEYS: &[&str] = &[
     "roles",
     "groups",
     "users",
+    "blocked",
+    "email_domains",
     "agents",
     "assistants",
     "user_keys",
@@ -58,6 +60,8 @@ pub(in crate::policy) fn read(source: usize, root: &Node, faults: &mut Faults<'_
             "mode" => file.mode = word(key, node, MODES, faults),
             "unlisted" => unlisted(node, &mut file, faults),
             "messages" => messages(node, &mut file, faults),
+            "blocked" => admission::blocked(key, node, &mut file, faults),
+            "email_domains" => admission::email_domains(key, node, &mut file, faults),
             "agents" => agents(node, &mut file, faults),
             "role_mapping" => file.role_mapping = claims::roles(key, node, faults),
             "group_mapping" => file.group_mapping = claims::groups(key, node, faults),
@@ -268,6 +272,9 @@ pub(super) fn names(key: &Key, node: &Node, item: &str, faults: &mut Faults<'_>)
             "a model" => "write a list: [gpt-4o, \"o1*\"]",
             "a tool" => "write a list: [web_search, \"*_mcp_github\"]",
             "an endpoint" => "write a list: [openAI, MindRoom]",
+            "a user" => "write a list: [ann@example.edu]",
+            "a group" => "write a list: [former-staff]",
+            "a domain" => "write a list: [example.edu, \"*.example.edu\"]",
             _ => "write a list: [service_tier]",
         };
         let what = format!("{:?}", key.name);

@@ -190,3 +190,69 @@ async fn a_provider_that_does_not_answer_about_people_keeps_nobody_waiting_for_l
     assert_eq!(sees().await, user);
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
 }
+
+/// The doctor reads a provider's token as the proxy does, and shows what claims hold only if it is asked to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_doctor_tells_which_rule_gave_a_role() {
+    use crate::doctor::{doctor, looked, state};
+    let lab = Lab::start().await;
+    let issuer = lab.idp.issuer();
+    let environment = [
+        ("OPENID_REUSE_TOKENS", "true"),
+        ("OPENID_ISSUER", issuer.as_str()),
+        ("OPENID_CLIENT_ID", AUDIENCE),
+        ("JWT_REFRESH_SECRET", REFRESH_SECRET),
+    ];
+    let ask = |token: &str, cookies: &str, more: &[&str]| {
+        let head = format!("Authorization: Bearer {token}\nCookie: {cookies}\n");
+        let mut arguments = vec!["--token", "-", "--format", "json"];
+        arguments.extend(more);
+        looked(&doctor(&lab.world, &arguments, &environment, &head))
+    };
+    let cookies = bob(&lab.world);
+    let boss = lab.token(json!({"cognito:groups": ["admins", "tg-premium-openai", "private-value"]}));
+    let told = ask(&boss, &cookies, &[]);
+    assert_eq!(state(&told["checks"], "identity provider").0, "ok", "{told:#}");
+    assert_eq!(told["token"]["kind"], "a token of an identity provider", "{told:#}");
+    let person = &told["token"]["person"];
+    assert_eq!(
+        (&person["directory"]["role"], &person["policy"]["role"]),
+        (&json!("USER"), &json!("ADMIN")),
+        "{told:#}"
+    );
+    assert_eq!(person["policy"]["groups"], json!(["premium-openai"]), "{told:#}");
+    let (first, third) = (&person["mapping"][0], &person["mapping"][2]);
+    assert_eq!(
+        (&first["rule"], &first["role"], &first["values"]),
+        (&json!("role_mapping 1"), &json!("ADMIN"), &json!(3))
+    );
+    assert_eq!((&third["rule"], &third["groups"]), (&json!("group_mapping 1"), &json!(["premium-openai"])), "{told:#}");
+    assert!(!told.to_string().contains("private-value"), "claims are masked: {told:#}");
+    let told = ask(&boss, &cookies, &["--show-claims"]);
+    assert!(told.to_string().contains("private-value"), "{told:#}");
+    for (token, cookies, part, code) in [
+        (lab.token(json!({"aud": "another"})), cookies.as_str(), "it is for [\"another\"]", "401 identity.audience"),
+        (
+            lab.token(json!({"iss": "https://evil.test"})),
+            &cookies,
+            "its issuer is \"https://evil.test\"",
+            "401 identity.issuer",
+        ),
+        (lab.token(json!({"exp": now() - 7_300})), &cookies, "it ended 2 h 1 min ago", "401 identity.expired"),
+        (
+            Signer::rsa("other").token(&with(json!({"iss": issuer}))),
+            &cookies,
+            "its key \"other\" is none",
+            "401 identity.key",
+        ),
+        (lab.token(json!({})), "", "without LibreChat's cookies", "401 identity.cookies"),
+    ] {
+        let told = ask(&token, cookies, &[]);
+        let (_, found) = state(&told["token"]["checks"], "token");
+        assert!(found.contains(part), "{part}: {told:#}");
+        assert_eq!(told["token"]["answer"], code, "{told:#}");
+        // As the proxy answers.
+        let answer = send(&lab.world, "told", MODELS, &token, cookies).await;
+        assert_eq!(answer.status, 401, "{part}: {}", answer.text());
+    }
+}

@@ -100,6 +100,8 @@ struct Notes {
     erasures: Erasures,
     /// Of one instance.
     missing: Missing,
+    /// When the first audit entry or head was made that is in a chain.
+    began: Option<Timestamp>,
 }
 
 /// What stays the same during a verification.
@@ -141,6 +143,23 @@ impl Verifier {
         }
     }
 
+    /// Takes an entry that is in no chain, when all chains are read. From before the first chained one nothing vouches for it; since then all
+    /// entries are chained, and it was put in.
+    pub fn unchained(&mut self, line: &Line) {
+        self.report.unchained = self.report.unchained.saturating_add(1);
+        self.report.newest_unchained = self.report.newest_unchained.max(Some(line.at));
+        if self.notes.began.is_some_and(|began| line.at >= began) {
+            let why = "it is in no chain, and since the first that is in one, all entries are".to_owned();
+            let finding = Finding { kind: Some(line.kind), order: line.at, ..Finding::new(What::Inserted, why) };
+            self.notes.findings.push(finding.entry(line.id, line.at));
+        }
+    }
+
+    /// Ends the instance that is being read: what comes then is in no chain.
+    pub fn chains_read(&mut self) {
+        self.close();
+    }
+
     /// Takes a line that cannot be read: what it is and where it stands.
     pub fn unreadable(&mut self, line: Option<&Line>, why: &str) {
         let mut finding = Finding::new(What::Unreadable, why.to_owned());
@@ -171,6 +190,13 @@ impl Verifier {
         if let Some(instance) = self.at.take() {
             instance.close(&self.facts, &mut self.notes, &mut self.report);
         }
+    }
+}
+
+impl Notes {
+    /// Something was in a chain at this time.
+    fn chained(&mut self, at: Timestamp) {
+        self.began = Some(self.began.map_or(at, |began| began.min(at)));
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use uuid::Uuid;
 
 use crate::cli::exit::Exit;
@@ -79,11 +79,9 @@ pub async fn run(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
     let trust = Trust { keys: keys(&args.keys, place.data())?, seen: args.heads.clone() };
     let now = desk.clock.now();
     let mut progress = Progress::begin(&mut *desk.err, desk.terminal.err, &desk.clock, "verified");
-    let mut newest = None;
     let report = match args.files.files.as_slice() {
         [] => {
-            ledger(&place.ledger().await?, Verifier::new(trust, kept(place.keep()), now), &mut newest, &mut progress)
-                .await?
+            ledger(&place.ledger().await?, Verifier::new(trust, kept(place.keep()), now), &mut progress).await?
         }
         paths => {
             let mut files = Files::default();
@@ -97,18 +95,17 @@ pub async fn run(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
     drop(progress);
     let zone = if args.utc { TimeZone::UTC } else { desk.zone.clone() };
     match args.format {
-        Format::Human => told::human(&report, newest, &zone, desk.out)?,
+        Format::Human => told::human(&report, &zone, desk.out)?,
         Format::Json => told::json(&report, desk.out)?,
     }
     Ok(if told::is_good(&report) { Exit::Ok } else { Exit::Failed })
 }
 
 /// Verifies all chains of a ledger. Of each instance the heads are read first: what they vouch for is there when they are. Then all
-/// entries are looked through for those that are in no chain, and the time of the newest of them is told.
+/// entries are looked through for those that are in no chain.
 async fn ledger(
     ledger: &Arc<dyn Ledger>,
     mut verifier: Verifier,
-    newest: &mut Option<Timestamp>,
     progress: &mut Progress<'_>,
 ) -> Result<Report, Failure> {
     for instance in ledger.instances().await? {
@@ -121,16 +118,13 @@ async fn ledger(
             chains::each(ledger, instance, kind, take).await?;
         }
     }
-    let mut unchained = 0_u64;
+    verifier.chains_read();
     let entries =
         Query { filter: Filter { kinds: vec![Kind::Audit, Kind::Usage], ..Filter::default() }, at_least: None };
     let mut reading = Reading::of(ledger, &entries, Order::Oldest);
     while let Some(line) = reading.next().await? {
         match Link::read(&line.text) {
-            Err(Unlinked::None) => {
-                unchained = unchained.saturating_add(1);
-                *newest = Some(line.at);
-            }
+            Err(Unlinked::None) => verifier.unchained(&line),
             // With a part of a link it may be in no chain that was read.
             Err(Unlinked::Form) if !chains::is_placed(&line) => {
                 verifier.unreadable(Some(&line), &Unlinked::Form.to_string());
@@ -139,7 +133,7 @@ async fn ledger(
         }
         progress.step();
     }
-    Ok(Report { unchained, ..verifier.finish() })
+    Ok(verifier.finish())
 }
 
 /// What may be missing of a store that keeps lines for so long.

@@ -22,7 +22,8 @@ pub struct Files {
     places: Vec<Place>,
     /// Lines that are none: file, line number, why.
     unreadable: Vec<(usize, u64, Option<Line>, String)>,
-    unchained: u64,
+    /// Lines that are in no chain, without their texts.
+    unchained: Vec<Line>,
 }
 
 /// Files cannot be read.
@@ -111,9 +112,9 @@ impl Files {
             last = Some(place);
             progress(done + 1, all);
         }
-        let mut report = verifier.finish();
-        (report.copies, report.unchained) = (copies, self.unchained);
-        Ok(report)
+        verifier.chains_read();
+        self.unchained.iter().for_each(|line| verifier.unchained(line));
+        Ok(Report { copies, ..verifier.finish() })
     }
 
     fn learn(&mut self, bytes: &[u8], (file, number, offset): (usize, u64, u64)) {
@@ -134,8 +135,7 @@ impl Files {
             kind => match Link::read(text) {
                 Ok(link) => (link.instance, if kind == Kind::Audit { 1 } else { 2 }, link.seq),
                 Err(Unlinked::None) => {
-                    self.unchained += 1;
-                    return;
+                    return self.unchained.push(Line { text: Box::default(), ..line });
                 }
                 Err(fault) => return unreadable(Some(line), fault.to_string()),
             },

@@ -141,6 +141,7 @@ impl Heads {
             ));
         }
         self.widen(head, facts);
+        notes.chained(head.at);
         let anchor = |end: &End| Anchor { seq: end.seq, hash: end.hash, head: head.number, at: head.at };
         add(&mut self.audit, anchor(&head.audit));
         add(&mut self.usage, anchor(&head.usage));

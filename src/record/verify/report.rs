@@ -21,6 +21,8 @@ pub struct Report {
     pub erasures: u64,
     /// Lines of no chain: kept before there were chains. Nothing vouches for them.
     pub unchained: u64,
+    /// The time of the newest of them.
+    pub newest_unchained: Option<Timestamp>,
     /// Lines that two files have, each counted once (offline).
     pub copies: u64,
     /// Audit and usage entries that were never taken, as events tell.

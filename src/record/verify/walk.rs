@@ -258,6 +258,9 @@ impl Walk {
             self.told.push(Told { place, event: event.clone(), covered: false });
         }
         self.order = self.order.max(item.at);
+        if self.kind == Kind::Audit {
+            notes.chained(item.at);
+        }
         if let Some(anchor) = anchor {
             self.anchored(place, anchor, item.link.hash, named, notes);
         }

@@ -123,16 +123,28 @@ async fn only_keys_that_are_trusted_count() {
 async fn what_is_in_no_chain_is_told_of() {
     with_stores(async |scene| {
         scene.keep_chained(1, &thirty()).await;
-        scene.keep(&[refusal(50, json!({})), refusal(70, json!({}))]).await;
+        let older = |n| refusal(n, json!({"timestamp": "2026-11-20T09:15:00Z"}));
+        scene.keep(&[older(50), older(70)]).await;
         let (code, report) = verified(scene, &[]);
         assert_eq!((code, &report["unchained"]), (Some(0), &json!(2)), "{report}");
         let told = scene.told(&["audit", "verify", "--utc"]);
-        assert!(told.contains("2 without a chain (the newest of 2026-11-21 08:01:10.000)"), "{told}");
+        assert!(told.contains("2 without a chain (the newest of 2026-11-20 09:15:00.000)"), "{told}");
+        // Since there are chains, all entries are in one: what is in none was put in.
+        let forged = refusal(80, json!({"decision": "allow"}));
+        scene.keep(std::slice::from_ref(&forged)).await;
+        let (code, report) = verified(scene, &[]);
+        assert_eq!((code, &report["findings"][0]["what"]), (Some(1), &json!("inserted")), "{report}");
+        assert_eq!(report["findings"][0]["id"], json!(forged.id), "{report}");
+        fs::write(scene.dir.path().join("record.jsonl"), scene.told(&["audit", "export"])).unwrap();
+        let (code, report) = verified(scene, &["--file", "record.jsonl"]);
+        assert_eq!((code, &report["findings"][0]["id"]), (Some(1), &json!(forged.id)), "{report}");
+        fs::remove_file(scene.dir.path().join("record.jsonl")).unwrap();
         // With half a link it hides from the chains, and not from this.
         scene.keep(&[refusal(90, json!({"instance": Uuid::from_u128(1), "hash": "00"}))]).await;
         let (code, report) = verified(scene, &[]);
-        assert_eq!((code, &report["findings"][0]["what"]), (Some(1), &json!("unreadable")), "{report}");
-        assert_eq!(report["findings"][0]["at"], "2026-11-21T08:01:30Z");
+        let found = report["findings"].as_array().unwrap();
+        let hidden = found.iter().find(|finding| finding["what"] == "unreadable");
+        assert_eq!((code, &hidden.unwrap()["at"]), (Some(1), &json!("2026-11-21T08:01:30Z")), "{report}");
     })
     .await;
 }

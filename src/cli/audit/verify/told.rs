@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
@@ -21,14 +20,7 @@ pub(super) fn is_good(report: &Report) -> bool {
 }
 
 /// A table of the chains, what else there is to know, and the findings; what matters most comes last.
-///
-/// `newest`: the time of the newest entry without a chain, where that is known.
-pub(super) fn human(
-    report: &Report,
-    newest: Option<Timestamp>,
-    zone: &TimeZone,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+pub(super) fn human(report: &Report, zone: &TimeZone, out: &mut dyn Write) -> io::Result<()> {
     if report.chains.is_empty() && report.is_good() {
         return writeln!(out, "NOT VERIFIED: there is no entry with a chain, so that nothing can be told");
     }
@@ -69,7 +61,7 @@ pub(super) fn human(
         }
     }
     if report.unchained > 0 {
-        let newest = newest.map_or_else(String::new, |at| format!(" (the newest of {})", shown(at, zone)));
+        let newest = report.newest_unchained.map_or_else(String::new, |at| format!(" (the newest of {})", shown(at, zone)));
         let count = grouped(report.unchained);
         writeln!(out, "{count} without a chain{newest}: nothing vouches for what was kept before there were chains")?;
     }

@@ -18,7 +18,9 @@ mod line;
 mod spent;
 
 pub use action::Action;
-pub use event::{About, Changed, Event, FaultFound, Happened, LimitAnew, LostBefore, LostFrames, Rights};
+pub use event::{
+    About, Changed, Event, FaultFound, ForkedAt, Happened, LimitAnew, LinkedEnd, LostBefore, LostFrames, Rights,
+};
 pub use spent::{Charged, Ended, RunUsed, Source, Spent, TokensUsed, Usd};
 
 /// One line of the record.

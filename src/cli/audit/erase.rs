@@ -84,7 +84,7 @@ pub async fn run(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
     let signer = Arc::new(signer(args.signing_key.as_deref().or(place.signing_key()), place.data())?);
     let ledger = place.ledger().await?;
     let broken = broken_off(&ledger).await?;
-    let Some(user) = &args.user else { return finish(args, &ledger, &signer, &broken, desk).await };
+    let Some(user) = &args.user else { return finish(args, (place.store_name(), &ledger), &signer, &broken, desk).await };
     if !broken.is_empty() {
         writeln!(desk.err, "note: {}", unfinished(broken.len()))?;
     }
@@ -111,7 +111,7 @@ pub async fn run(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
             "{error}; a part is erased: run the same command again, and then `tollgate audit erase --finish`"
         ))
     })?;
-    let count = tell(id, Some(&erased), reason, &ledger, &signer, desk).await?;
+    let count = tell(id, Some(&erased), reason, (place.store_name(), &ledger), &signer, desk).await?;
     told(args.format, id, count, &erased, desk)?;
     Ok(if erased.kept == 0 { Exit::Ok } else { Exit::Failed })
 }
@@ -150,7 +150,7 @@ async fn tell(
     id: Uuid,
     erased: Option<&Erased>,
     reason: &str,
-    ledger: &Arc<dyn Ledger>,
+    (store, ledger): (&str, &Arc<dyn Ledger>),
     signer: &Signer,
     desk: &Desk<'_>,
 ) -> Result<usize, Failure> {
@@ -167,14 +167,14 @@ async fn tell(
         days: erased.map(|erased| erased.days),
         reason: reason.into(),
     };
-    write(&deed(id, desk.clock.now(), Happened::Erased, None, about), ledger, signer).await?;
+    write(&deed(id, desk.clock.now(), Happened::Erased, None, about), (store, ledger), signer).await?;
     Ok(tombs.len())
 }
 
 /// Writes the events of erasures that broke off.
 async fn finish(
     args: &Args,
-    ledger: &Arc<dyn Ledger>,
+    ledger: (&str, &Arc<dyn Ledger>),
     signer: &Signer,
     broken: &BTreeSet<Uuid>,
     desk: &mut Desk<'_>,
@@ -285,7 +285,7 @@ mod tests {
         };
         let exit = run(&args, &mut desk).await.unwrap();
         let there = Filter { user: Some(USER.into()), ..Filter::default() };
-        let there = !store.find(&there, None, 9).await.unwrap().is_empty();
+        let there = !store.find(&there, None, 9).await.unwrap().lines.is_empty();
         (exit, String::from_utf8(err).unwrap(), there)
     }
 

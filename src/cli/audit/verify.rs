@@ -21,8 +21,8 @@ use crate::cli::record::{Desk, Failure};
 use crate::record::Kind;
 use crate::record::heads::Public;
 use crate::record::link::{Hash, Link, Unlinked};
-use crate::record::verify::{Expiry, Files, Keep, Report, Seen, Trust, Verifier};
-use crate::store::{self, Filter, Ledger, Order};
+use crate::record::verify::{Expiry, Files, Keep, Known, Report, Seen, Trust, Verifier};
+use crate::store::{self, Filter, Inspected, Ledger, Order, Row, Unread};
 
 mod told;
 
@@ -76,12 +76,14 @@ pub enum Format {
 /// [`Failure`].
 pub async fn run(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
     let mut place = Place::read(&args.place, desk)?;
-    let trust = Trust { keys: keys(&args.keys, place.data())?, seen: args.heads.clone() };
+    let mut trust = Trust { keys: keys(&args.keys, place.data())?, seen: args.heads.clone(), known: Vec::new() };
     let now = desk.clock.now();
     let mut progress = Progress::begin(&mut *desk.err, desk.terminal.err, &desk.clock, "verified");
     let report = match args.files.files.as_slice() {
         [] => {
-            ledger(&place.ledger().await?, Verifier::new(trust, kept(place.keep()), now), &mut progress).await?
+            let kept_in = place.ledger().await?;
+            trust.known = known(&kept_in, place.store_name()).await?;
+            ledger(&kept_in, Verifier::new(trust, kept(place.keep()), now), &mut progress).await?
         }
         paths => {
             let mut files = Files::default();
@@ -101,8 +103,19 @@ pub async fn run(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
     Ok(if told::is_good(&report) { Exit::Ok } else { Exit::Failed })
 }
 
-/// Verifies all chains of a ledger. Of each instance the heads are read first: what they vouch for is there when they are. Then all
-/// entries are looked through for those that are in no chain.
+/// The heads that entries of this ledger name.
+async fn known(ledger: &Arc<dyn Ledger>, store: &str) -> Result<Vec<Known>, Failure> {
+    let filter = Filter { action: Some("records.linked".into()), kinds: vec![Kind::Audit], ..Filter::default() };
+    let mut events = Reading::of(ledger, &Query { filter, at_least: None }, Order::Oldest);
+    let mut known = Vec::new();
+    while let Some(event) = events.next().await? {
+        known.append(&mut Known::of(&event, Some(store)));
+    }
+    Ok(known)
+}
+
+/// Verifies all that a ledger has. Of each instance the heads are read first: what they vouch for is there when they are. Then all
+/// rows are looked at: for entries that are in no chain, for what is no line, and for copies that are not what the text says.
 async fn ledger(
     ledger: &Arc<dyn Ledger>,
     mut verifier: Verifier,
@@ -119,21 +132,49 @@ async fn ledger(
         }
     }
     verifier.chains_read();
-    let entries =
-        Query { filter: Filter { kinds: vec![Kind::Audit, Kind::Usage], ..Filter::default() }, at_least: None };
-    let mut reading = Reading::of(ledger, &entries, Order::Oldest);
-    while let Some(line) = reading.next().await? {
-        match Link::read(&line.text) {
-            Err(Unlinked::None) => verifier.unchained(&line),
-            // With a part of a link it may be in no chain that was read.
-            Err(Unlinked::Form) if !chains::is_placed(&line) => {
-                verifier.unreadable(Some(&line), &Unlinked::Form.to_string());
+    for kind in [Kind::Audit, Kind::Usage, Kind::Head] {
+        let mut after = None;
+        loop {
+            let Inspected { rows, next } = ledger.inspect(kind, after.as_ref()).await?;
+            for row in &rows {
+                inspect(row, &mut verifier);
+                progress.step();
             }
-            Err(Unlinked::Form) | Ok(_) => {}
+            match next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
         }
-        progress.step();
     }
     Ok(verifier.finish())
+}
+
+/// Looks at one row by itself.
+fn inspect(row: &Row, verifier: &mut Verifier) {
+    let (line, differs) = match row {
+        Row::Line { line, differs } => (line, differs),
+        Row::Unread(Unread { name, why }) => return verifier.unreadable(None, &format!("{name}: {why}")),
+    };
+    let chained = match line.kind {
+        Kind::Head => true,
+        Kind::Audit | Kind::Usage => match Link::read(&line.text) {
+            Ok(_) => true,
+            Err(Unlinked::None) => {
+                verifier.unchained(line);
+                false
+            }
+            // With a part of a link it may be in no chain that was read.
+            Err(Unlinked::Form) => {
+                if !chains::is_placed(line) {
+                    verifier.unreadable(Some(line), &Unlinked::Form.to_string());
+                }
+                false
+            }
+        },
+    };
+    if chained && !differs.is_empty() {
+        verifier.misplaced(line, differs);
+    }
 }
 
 /// What may be missing of a store that keeps lines for so long.

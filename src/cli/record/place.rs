@@ -70,6 +70,14 @@ impl Place {
         self.store
     }
 
+    /// The name of the store that the record is in, as sinks have it.
+    pub fn store_name(&self) -> &'static str {
+        match self.store {
+            Some(StoreName::Mongo) => "mongo",
+            Some(StoreName::Embedded) | None => "embedded",
+        }
+    }
+
     /// Whether MongoDB is configured: people are looked up there.
     pub fn has_mongo(&self) -> bool {
         self.settings.mongo.is_some()

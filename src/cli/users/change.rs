@@ -19,6 +19,7 @@ use crate::store::{Ledger, Person};
 
 /// The record that a change is told in.
 struct Book<'a> {
+    store: &'static str,
     ledger: Arc<dyn Ledger>,
     signer: Signer,
     clock: &'a Clock,
@@ -89,13 +90,13 @@ impl<'a> Book<'a> {
             None if place.store() == Some(StoreName::Embedded) => signer_or_new(place.data())?,
             named => signer(named, place.data())?,
         };
-        Ok(Self { ledger: place.ledger().await?, signer, clock })
+        Ok(Self { ledger: place.ledger().await?, store: place.store_name(), signer, clock })
     }
 
     async fn tell(&self, action: Happened, user: &str, about: About) -> Result<Uuid, Failure> {
         let id = Uuid::now_v7();
         let event = deed(id, self.clock.now(), action, Some(user), about);
-        let written = write(&event, &self.ledger, &self.signer).await;
+        let written = write(&event, (self.store, &self.ledger), &self.signer).await;
         written.map_err(|failure| Failure::Failed(unrecorded(&failure.to_string())))?;
         Ok(id)
     }

@@ -5,12 +5,14 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::super::heads::Head;
 use super::super::line::{Kind, Line};
 use super::super::link::{Hash, Link, Unlinked};
-use super::{Keep, Report, Trust, Verifier};
+use super::item::written;
+use super::{Keep, Known, Report, Trust, Verifier};
 
 /// A line longer than this is none of the record's.
 const LONGEST: u64 = 16 << 20;
@@ -24,6 +26,10 @@ pub struct Files {
     unreadable: Vec<(usize, u64, Option<Line>, String)>,
     /// Lines that are in no chain, without their texts.
     unchained: Vec<Line>,
+    /// Heads that entries name.
+    known: Vec<Known>,
+    /// When the newest line was written: the record was read out then, or later.
+    newest: Option<Timestamp>,
 }
 
 /// Files cannot be read.
@@ -81,12 +87,14 @@ impl Files {
     /// [`FilesFault`] where a file cannot be read again.
     pub fn verify(
         mut self,
-        trust: Trust,
+        mut trust: Trust,
         keep: Keep,
-        now: jiff::Timestamp,
+        now: Timestamp,
         mut progress: impl FnMut(usize, usize),
     ) -> Result<Report, FilesFault> {
+        trust.known.append(&mut self.known);
         let mut verifier = Verifier::new(trust, keep, now);
+        verifier.read_at(self.newest.unwrap_or(now));
         for (file, number, line, why) in &self.unreadable {
             let path = self.paths.get(*file).map(|path| path.display().to_string()).unwrap_or_default();
             verifier.unreadable(line.as_ref(), &format!("{path}:{number}: {why}"));
@@ -127,6 +135,8 @@ impl Files {
             Ok(line) => line,
             Err(fault) => return unreadable(None, fault.to_string()),
         };
+        self.known.extend(Known::of(&line, None));
+        self.newest = self.newest.max(Some(written(&line)));
         let (instance, rank, seq) = match line.kind {
             Kind::Head => match Head::read(text) {
                 Ok(head) => (head.instance, 0, head.number),

@@ -87,7 +87,7 @@ impl Writer {
     }
 
     fn trust(&self) -> Trust {
-        Trust { keys: vec![self.signer.public().clone()], seen: Vec::new() }
+        Trust { keys: vec![self.signer.public().clone()], ..Trust::default() }
     }
 
     fn verify(&self) -> Report {
@@ -346,15 +346,40 @@ fn heads_that_the_log_told_of_must_be_there() {
 
 #[test]
 fn entries_without_heads_are_found_when_a_head_is_due() {
+    let missing = |from, to| (What::HeadsMissing, Some(Kind::Audit), Some((from, to)));
     let mut writer = Writer::new();
     writer.many(Kind::Audit, 10);
     assert_eq!(writer.verify().findings, []);
-    let later = writer.now + SignedDuration::from_hours(2);
-    let report = verify(&writer.lines, writer.trust(), NEVER, later);
-    assert_eq!(whats(&report), [(What::HeadsMissing, Some(Kind::Audit), Some((1, 10)))]);
+    let later = writer.now + SignedDuration::from_mins(3);
+    assert_eq!(whats(&verify(&writer.lines, writer.trust(), NEVER, later)), [missing(1, 10)]);
     writer.head();
-    writer.many(Kind::Audit, 2_001);
-    assert_eq!(whats(&writer.verify()), [(What::HeadsMissing, Some(Kind::Audit), Some((11, 2_011)))]);
+    assert_eq!(verify(&writer.lines, writer.trust(), NEVER, later).findings, [], "all of it is signed");
+    writer.many(Kind::Audit, 2_024);
+    assert_eq!(whats(&writer.verify()), [missing(11, 2_034)], "so many get a head");
+    writer.head();
+    // Put in behind the last head: of the past, or of the future.
+    let now = writer.now;
+    writer.now = now - SignedDuration::from_hours(400);
+    writer.many(Kind::Audit, 5);
+    assert_eq!(whats(&verify(&writer.lines, writer.trust(), NEVER, now)), [missing(2_035, 2_039)]);
+    writer.lines.truncate(writer.lines.len() - 5);
+    assert_eq!(verify(&writer.lines, writer.trust(), NEVER, now).findings, []);
+    writer.other(0xcccc);
+    writer.now = now + SignedDuration::from_hours(400_000);
+    writer.many(Kind::Audit, 5);
+    let report = verify(&writer.lines, writer.trust(), NEVER, now);
+    assert_eq!(whats(&report), [missing(1, 5)]);
+    assert!(report.findings[0].why.contains("of the future"), "{}", report.findings[0]);
+}
+
+#[test]
+fn a_turn_that_was_settled_just_now_needs_no_head_yet() {
+    let mut writer = Writer::new();
+    let settled = writer.now + SignedDuration::from_hours(5);
+    writer.entry(Kind::Usage, &format!(r#","time":34.1,"settled":"{settled}""#));
+    assert_eq!(verify(&writer.lines, writer.trust(), NEVER, settled).findings, []);
+    let later = settled + SignedDuration::from_mins(3);
+    assert_eq!(whats(&verify(&writer.lines, writer.trust(), NEVER, later)).len(), 1);
 }
 
 #[test]

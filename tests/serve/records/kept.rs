@@ -58,7 +58,7 @@ impl Kept {
             for kind in [Kind::Head, Kind::Audit, Kind::Usage] {
                 let mut from = 0;
                 loop {
-                    let lines = ledger.chain(instance, kind, from, PAGE).await.expect("lines");
+                    let lines = ledger.chain(instance, kind, from, PAGE).await.expect("lines").lines;
                     let member = if kind == Kind::Head { "number" } else { "seq" };
                     let read: Vec<Value> = lines.iter().map(value).collect();
                     lines.iter().for_each(|line| verifier.take(line));

@@ -67,10 +67,14 @@ pub(super) fn human(report: &Report, zone: &TimeZone, out: &mut dyn Write) -> io
     }
     let entries = grouped(report.entries());
     let Some(first) = report.findings.first() else {
-        write!(out, "OK: {entries} entries are what was written, by {} signed heads", grouped(report.heads))?;
+        let heads = grouped(report.heads);
         return match report.uncovered() {
-            0 => writeln!(out),
-            new => writeln!(out, "; no head vouches yet for {} of them", grouped(new)),
+            0 => writeln!(out, "OK: {entries} entries are what was written, by {heads} signed heads"),
+            new => {
+                let (signed, new) = (grouped(report.entries().saturating_sub(new)), grouped(new));
+                writeln!(out, "OK as far as it is signed: {signed} entries are what was written, by {heads} signed heads")?;
+                writeln!(out, "NOT SIGNED YET: {new} more entries, for which nothing vouches; verify again in a minute")
+            }
         };
     };
     let all = u64::try_from(report.findings.len()).unwrap_or(u64::MAX).saturating_add(report.more);
@@ -107,6 +111,7 @@ pub(super) fn json(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         "ok": is_good(report),
         "entries": report.entries(),
         "heads": report.heads,
+        "unsigned": report.uncovered(),
         "erasures": report.erasures,
         "dropped": {"audit": report.dropped.0, "usage": report.dropped.1},
         "unchained": report.unchained,

@@ -107,10 +107,8 @@ pub fn serve(settings: &Settings, policy: Snapshot, followed: Followed, sockets:
     let stores = house.wait_for(stores(settings, &clock))?;
     let known = counting::known(settings, &stores.sinks);
     let kept: Vec<_> = stores.sinks.iter().filter_map(Sink::kept).collect();
-    let mut keepers: Vec<_> = kept
-        .iter()
-        .map(|kept| house.spawn(Keeper::new(kept.clone(), settings.records.keep, &clock).run()))
-        .collect();
+    let mut keepers: Vec<_> =
+        kept.iter().map(|kept| house.spawn(Keeper::new(kept.clone(), settings.records.keep, &clock).run())).collect();
     let stored = |instance| house.wait_for(linking::stored(&kept, instance));
     let (recorder, worker) = recorder(settings, stores.sinks, &clock, &metrics, stored)?;
     let own = worker.instance();

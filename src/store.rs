@@ -27,6 +27,7 @@ mod subject;
 pub mod windows;
 
 pub use accounts::{Accounts, Page};
+pub use daily::{DayCheck, DayChecked};
 pub use ledger::{
     Daily, ERASED, Erased, Filter, Found, Inspected, Keep, Ledger, Mark, Order, Place, Row, SLACK, Span, Tomb, Unread,
 };

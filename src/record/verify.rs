@@ -185,6 +185,20 @@ impl Verifier {
         self.notes.findings.push(finding.entry(line.id, line.at));
     }
 
+    /// Takes what was found of the sums of a day: how many users' are good, are not all added up yet, have nothing that vouches for them, and
+    /// are wrong.
+    pub fn sums(&mut self, day: &str, (good, behind, alone): (u64, u64, u64), wrong: &[(Box<str>, String)]) {
+        let report = &mut self.report;
+        report.sums = report.sums.saturating_add(good);
+        report.sums_behind = report.sums_behind.saturating_add(behind);
+        report.sums_alone = report.sums_alone.saturating_add(alone);
+        for (user, why) in wrong {
+            // What is wrong with entries comes first: sums follow from them.
+            let finding = Finding::new(What::Sums, format!("of user {user} on {day}: {why}"));
+            self.notes.findings.push(Finding { order: Timestamp::MAX, ..finding });
+        }
+    }
+
     /// Ends the instance that is being read: what comes then is in no chain.
     pub fn chains_read(&mut self) {
         self.close();
@@ -211,7 +225,8 @@ impl Verifier {
             self.notes.findings.push(heads::unseen(&seen));
         }
         let chains = &self.report.chains;
-        let known = self.facts.known.iter().filter(|known| !chains.iter().any(|chain| chain.instance == known.instance));
+        let known =
+            self.facts.known.iter().filter(|known| !chains.iter().any(|chain| chain.instance == known.instance));
         // One is enough of each instance that is gone: the last that is named.
         let mut gone: BTreeMap<Uuid, &Known> = BTreeMap::new();
         for known in known.filter(|known| known.is_missed(&self.facts)) {

@@ -99,7 +99,8 @@ pub async fn run(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
             warn(&passed_over, *err)?;
         }
         Some(target) => {
-            let (count, passed_over) = write(readings, Writer::of(args.format, kind, target.writer())?, &mut progress).await?;
+            let (count, passed_over) =
+                write(readings, Writer::of(args.format, kind, target.writer())?, &mut progress).await?;
             target.end()?;
             drop(progress);
             warn(&passed_over, *err)?;

@@ -116,12 +116,7 @@ pub async fn run(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
 }
 
 /// The newest lines, the newest last.
-async fn newest(
-    ledger: &Arc<dyn Ledger>,
-    query: &Query,
-    most: u32,
-    desk: &mut Desk<'_>,
-) -> Result<Vec<Line>, Failure> {
+async fn newest(ledger: &Arc<dyn Ledger>, query: &Query, most: u32, desk: &mut Desk<'_>) -> Result<Vec<Line>, Failure> {
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let mut lines = Vec::new();
     let mut reading = Reading::newest(ledger, query, most);

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use jiff::tz::TimeZone;
 use jiff::SignedDuration;
+use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use crate::cli::exit::Exit;
@@ -21,9 +21,10 @@ use crate::cli::record::{Desk, Failure};
 use crate::record::Kind;
 use crate::record::heads::Public;
 use crate::record::link::{Hash, Link, Unlinked};
-use crate::record::verify::{Expiry, Files, Keep, Known, Report, Seen, Trust, Verifier};
+use crate::record::verify::{Expiry, Files, Keep, Known, Seen, Trust, Verifier};
 use crate::store::{self, Filter, Inspected, Ledger, Order, Row, Unread};
 
+mod sums;
 mod told;
 
 /// What `tollgate audit verify` is told.
@@ -83,7 +84,10 @@ pub async fn run(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
         [] => {
             let kept_in = place.ledger().await?;
             trust.known = known(&kept_in, place.store_name()).await?;
-            ledger(&kept_in, Verifier::new(trust, kept(place.keep()), now), &mut progress).await?
+            let mut verifier = Verifier::new(trust, kept(place.keep()), now);
+            ledger(&kept_in, &mut verifier, &mut progress).await?;
+            sums::verify(&kept_in, place.keep(), now, &mut verifier, &mut progress).await?;
+            verifier.finish()
         }
         paths => {
             let mut files = Files::default();
@@ -116,11 +120,7 @@ async fn known(ledger: &Arc<dyn Ledger>, store: &str) -> Result<Vec<Known>, Fail
 
 /// Verifies all that a ledger has. Of each instance the heads are read first: what they vouch for is there when they are. Then all
 /// rows are looked at: for entries that are in no chain, for what is no line, and for copies that are not what the text says.
-async fn ledger(
-    ledger: &Arc<dyn Ledger>,
-    mut verifier: Verifier,
-    progress: &mut Progress<'_>,
-) -> Result<Report, Failure> {
+async fn ledger(ledger: &Arc<dyn Ledger>, verifier: &mut Verifier, progress: &mut Progress<'_>) -> Result<(), Failure> {
     for instance in ledger.instances().await? {
         verifier.instance(instance);
         for kind in [Kind::Head, Kind::Audit, Kind::Usage] {
@@ -137,7 +137,7 @@ async fn ledger(
         loop {
             let Inspected { rows, next } = ledger.inspect(kind, after.as_ref()).await?;
             for row in &rows {
-                inspect(row, &mut verifier);
+                inspect(row, verifier);
                 progress.step();
             }
             match next {
@@ -146,7 +146,7 @@ async fn ledger(
             }
         }
     }
-    Ok(verifier.finish())
+    Ok(())
 }
 
 /// Looks at one row by itself.

@@ -42,11 +42,7 @@ pub fn deed(id: Uuid, at: Timestamp, action: Happened, user: Option<&str>, about
 ///
 /// # Errors
 /// [`Failure`] where it cannot be chained, or the ledger does not take it. It can be written again.
-pub async fn write(
-    event: &Entry,
-    (store, ledger): (&str, &Arc<dyn Ledger>),
-    signer: &Signer,
-) -> Result<(), Failure> {
+pub async fn write(event: &Entry, (store, ledger): (&str, &Arc<dyn Ledger>), signer: &Signer) -> Result<(), Failure> {
     let fault = |error: String| Failure::Failed(format!("the event cannot be written: {error}"));
     let line = event.line().map_err(|error| fault(error.to_string()))?;
     let mut chain = Chain::new(Uuid::now_v7());

@@ -113,7 +113,7 @@ impl Place {
 impl Begun {
     /// Runs the writer and no sink, as where that is away: all waits on the disk when it ends.
     async fn without_sinks(self, entries: impl IntoIterator<Item = Entry>) {
-        let RecorderWorker { writer, lanes, beat } = self.worker;
+        let RecorderWorker { writer, lanes, beat, .. } = self.worker;
         let writing = spawn_blocking(|| writer.run());
         for entry in entries {
             self.recorder.record(entry);

@@ -117,7 +117,8 @@ impl Instance {
             return;
         }
         let due = "a head is due every minute and every 1,000 entries";
-        let gone = "heads were removed, these entries were put in, or their Tollgate was killed and never started again";
+        let gone =
+            "heads were removed, these entries were put in, or their Tollgate was killed and never started again";
         let why = if count > UNSIGNED {
             format!("no head vouches for the last {count} entries, and {due}: {gone}")
         } else if newest > facts.now.saturating_add(GRACE).unwrap_or(Timestamp::MAX) {

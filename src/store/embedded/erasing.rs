@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, TransactionBehavior, named_params};
 
+use super::daily;
 use super::entries::table;
 use super::search::{self, Matching};
-use super::daily;
 use crate::record::{Kind, Line};
 use crate::store::{Erased, Found, Place, Tomb, Unread};
 

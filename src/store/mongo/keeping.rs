@@ -12,9 +12,7 @@ use uuid::Uuid;
 use super::{APPEND, Mongo, SEARCH, SUMS, aging, charged, daily, erasing, faults, inspect, ledger, search};
 use crate::record::{Kind, Line};
 use crate::store::counters::Draw;
-use crate::store::{
-    Daily, Erased, Filter, Found, Inspected, Keep, Ledger, Mark, Place, Span, StoreError, Tomb,
-};
+use crate::store::{Daily, Erased, Filter, Found, Inspected, Keep, Ledger, Mark, Place, Span, StoreError, Tomb};
 
 impl Mongo {
     /// Waits for an answer no longer than this, and says what is wrong in our own words.

@@ -2,10 +2,10 @@
 
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
+use mongodb::Database;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::error::Error;
 use mongodb::options::ReadConcern;
-use mongodb::Database;
 use uuid::Uuid;
 
 use super::ledger::{KINDS, collection};
@@ -15,12 +15,7 @@ use crate::record::{Kind, Line};
 use crate::store::{Filter, Found, Order, Place, Unread};
 
 /// See [`crate::store::Ledger::find`].
-pub(super) async fn find(
-    own: &Database,
-    filter: &Filter,
-    after: Option<&Place>,
-    most: usize,
-) -> Result<Found, Error> {
+pub(super) async fn find(own: &Database, filter: &Filter, after: Option<&Place>, most: usize) -> Result<Found, Error> {
     let towards = if filter.order == Order::Oldest { 1 } else { -1 };
     let mut all = Found::default();
     for kind in filter.kinds() {
@@ -42,13 +37,7 @@ pub(super) async fn find(
 }
 
 /// See [`crate::store::Ledger::chain`].
-pub(super) async fn chain(
-    own: &Database,
-    instance: Uuid,
-    kind: Kind,
-    from: u64,
-    most: usize,
-) -> Result<Found, Error> {
+pub(super) async fn chain(own: &Database, instance: Uuid, kind: Kind, from: u64, most: usize) -> Result<Found, Error> {
     let number = ledger::number(kind);
     let from = i64::try_from(from).unwrap_or(i64::MAX);
     let of = doc! {"instance": uuid(instance), number: {"$gte": from}};
@@ -152,9 +141,8 @@ pub(super) fn limit(most: usize) -> i64 {
 /// An `_id` in words.
 fn name(id: &Bson) -> String {
     match id {
-        Bson::Binary(binary) => {
-            Uuid::from_slice(&binary.bytes).map_or_else(|_| Bson::Binary(binary.clone()).to_string(), |id| id.to_string())
-        }
+        Bson::Binary(binary) => Uuid::from_slice(&binary.bytes)
+            .map_or_else(|_| Bson::Binary(binary.clone()).to_string(), |id| id.to_string()),
         other => other.to_string(),
     }
 }

@@ -2,12 +2,13 @@
 
 use std::fs;
 
+use mongodb::bson::{self, Document, doc};
 use serde_json::{Value, json};
 use tollgate::record::Line;
 use tollgate::record::heads::Signer;
 use uuid::Uuid;
 
-use super::{Scene, err, out, refusal, texts, thirty, turn, with_stores};
+use super::{Scene, USER, err, out, refusal, texts, thirty, turn, with_stores};
 
 /// Verifies what a scene's files or store have, and gives the exit code and the report.
 fn verified(scene: &Scene, arguments: &[&str]) -> (Option<i32>, Value) {
@@ -156,6 +157,168 @@ async fn a_record_without_a_chain_is_not_called_good() {
         let ended = scene.run(&["audit", "verify"]);
         assert_eq!(ended.status.code(), Some(1));
         assert!(out(&ended).starts_with("NOT VERIFIED: there is no entry with a chain"), "{}", out(&ended));
+    })
+    .await;
+}
+
+/// Changes the store behind the program's back: a statement for the embedded store, or a pipeline on one document of MongoDB.
+async fn tamper(scene: &Scene, sql: &str, mongo: (&str, Document, Document)) {
+    match scene.mongo() {
+        None => {
+            let store = rusqlite::Connection::open(scene.dir.path().join("data/tollgate.db")).unwrap();
+            assert!(store.execute(sql, []).unwrap() > 0, "{sql}");
+        }
+        Some(own) => {
+            let (collection, of, change) = mongo;
+            let changed = own.collection::<Document>(collection).update_one(of, change).await.unwrap();
+            assert_eq!(changed.modified_count, 1, "{sql}");
+        }
+    }
+}
+
+/// The first finding, after which the record must not be called good.
+fn found(scene: &Scene) -> Value {
+    let (code, report) = verified(scene, &[]);
+    assert_eq!((code, &report["ok"]), (Some(1), &json!(false)), "{}: {report}", scene.sink);
+    report["findings"][0].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_entries_are_found_by_must_be_what_their_text_says() {
+    with_stores(async |scene| {
+        let lines = scene.keep_chained(1, &thirty()).await;
+        assert_eq!(verified(scene, &[]).0, Some(0));
+        let line = lines.iter().find(|line| line.text.contains("\"deny\"")).unwrap();
+        let id = bson::Uuid::from_bytes(line.id.into_bytes());
+        tamper(
+            scene,
+            &format!(
+                "UPDATE audit SET user = 'nobody', decision = 'allow', severity = 'INFO' WHERE id = '{}'",
+                line.id
+            ),
+            ("audit", doc! {"_id": id}, doc! {"$set": {"_text": &*line.text, "userId": "nobody", "decision": "allow"}}),
+        )
+        .await;
+        let first = found(scene);
+        assert_eq!((&first["what"], &first["id"]), (&json!("edited"), &json!(line.id)), "{first}");
+        assert!(first["sentence"].as_str().unwrap().contains("decision"), "{first}");
+    })
+    .await;
+    with_stores(async |scene| {
+        // A time of long ago would let the entry expire.
+        let lines = scene.keep_chained(1, &thirty()).await;
+        let id = bson::Uuid::from_bytes(lines[3].id.into_bytes());
+        let collection = if lines[3].kind.as_str() == "audit" { "audit" } else { "usage_events" };
+        tamper(
+            scene,
+            &format!("UPDATE {collection} SET time = 0 WHERE id = '{}'", lines[3].id),
+            (
+                collection,
+                doc! {"_id": id},
+                doc! {"$set": {"_text": &*lines[3].text, "timestamp": bson::DateTime::from_millis(0)}},
+            ),
+        )
+        .await;
+        assert_eq!(found(scene)["id"], json!(lines[3].id));
+        // It is passed over, and not read for ever.
+        let export = scene.run(&["audit", "export"]);
+        assert_eq!(export.status.code(), Some(0), "{}", err(&export));
+        assert_eq!(out(&export).lines().count(), lines.len() - 1);
+        assert!(err(&export).contains("another id or time"), "{}", err(&export));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_row_that_is_none_blinds_nobody_and_is_named() {
+    for (sql, collection, document, named) in [
+        ("INSERT INTO audit (id, time, body) VALUES ('x', 1795000000000000, 'xx')", "audit", doc! {"x": 1}, "of audit"),
+        (
+            "INSERT INTO usage_events (id, time, body) VALUES ('x', 1795000000000000, x'00ff')",
+            "usage_events",
+            doc! {"_id": "x", "timestamp": "2026-11-21T08:00:00Z"},
+            "of usage_events",
+        ),
+        (
+            "INSERT INTO heads (id, time, instance, seq, body) VALUES ('x', 1, 'zzz', 1, '{}')",
+            "heads",
+            doc! {"instance": "zzz", "number": 1},
+            "of heads",
+        ),
+    ] {
+        with_stores(async |scene| {
+            let lines = scene.keep_chained(1, &thirty()).await;
+            match scene.mongo() {
+                None => {
+                    let store = rusqlite::Connection::open(scene.dir.path().join("data/tollgate.db")).unwrap();
+                    store.execute(sql, []).unwrap();
+                }
+                Some(own) => {
+                    own.collection::<Document>(collection).insert_one(document.clone()).await.unwrap();
+                }
+            }
+            let first = found(scene);
+            assert_eq!(first["what"], "unreadable", "{first}");
+            assert!(first["sentence"].as_str().unwrap().contains(named), "{first}");
+            let export = scene.run(&["audit", "export"]);
+            assert_eq!((export.status.code(), out(&export)), (Some(0), scene.told(&["audit", "export"])));
+            assert_eq!(out(&export).lines().count(), lines.len(), "{}", err(&export));
+            assert_eq!(scene.told(&["audit", "tail", "-n", "100", "--format", "json"]).lines().count(), 20);
+            if collection == "audit" && scene.mongo().is_none() {
+                assert!(err(&export).contains("is no line of the record and was passed over"), "{}", err(&export));
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_is_removed_whole_is_missed() {
+    with_stores(async |scene| {
+        scene.signer();
+        let set = |role: &str| scene.told(&["users", "set", USER, "--role", role, "--sink", scene.sink]);
+        set("ADMIN");
+        scene.keep_chained(1, &thirty()).await;
+        set("USER");
+        assert_eq!(verified(scene, &[]).0, Some(0));
+        // The first of them granted the right: it goes, and its head with it.
+        let all = scene.ledger.instances().await.unwrap();
+        let granted = all.iter().find(|instance| **instance != Uuid::from_u128(1)).unwrap();
+        for (table, collection) in [("audit", "audit"), ("heads", "heads")] {
+            match scene.mongo() {
+                None => {
+                    let store = rusqlite::Connection::open(scene.dir.path().join("data/tollgate.db")).unwrap();
+                    store.execute(&format!("DELETE FROM {table} WHERE instance = '{granted}'"), []).unwrap();
+                }
+                Some(own) => {
+                    let of = doc! {"instance": bson::Uuid::from_bytes(granted.into_bytes())};
+                    own.collection::<Document>(collection).delete_many(of).await.unwrap();
+                }
+            }
+        }
+        let first = found(scene);
+        assert_eq!((&first["what"], &first["instance"]), (&json!("heads missing"), &json!(granted)), "{first}");
+        assert!(first["sentence"].as_str().unwrap().contains("the whole instance is gone"), "{first}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sums_by_day_are_what_the_entries_add_up_to() {
+    with_stores(async |scene| {
+        scene.keep_chained(1, &thirty()).await;
+        let (code, report) = verified(scene, &[]);
+        assert_eq!((code, &report["sums"]["good"]), (Some(0), &json!(2)), "{report}");
+        let key = format!("2026-11-21|{USER}");
+        tamper(
+            scene,
+            &format!("UPDATE usage_daily SET sums = replace(sums, '\"input\":', '\"input\":9') WHERE key = '{key}'"),
+            ("usage_daily", doc! {"key": &key}, doc! {"$set": {"tokenUsage.input": 9}}),
+        )
+        .await;
+        let first = found(scene);
+        assert_eq!(first["what"], "sums", "{first}");
+        assert!(first["sentence"].as_str().unwrap().contains(USER), "{first}");
     })
     .await;
 }

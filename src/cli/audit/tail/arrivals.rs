@@ -62,7 +62,14 @@ impl Arrivals {
                 chains.insert((instance, kind), Cursor::at(last.saturating_add(1)));
             }
         }
-        Ok(Self { ledger: Arc::clone(ledger), kinds: kinds.to_vec(), chains, round: 0, unread: Vec::new(), known_unread: HashSet::new() })
+        Ok(Self {
+            ledger: Arc::clone(ledger),
+            kinds: kinds.to_vec(),
+            chains,
+            round: 0,
+            unread: Vec::new(),
+            known_unread: HashSet::new(),
+        })
     }
 
     /// What was passed over since this was asked last, as it is no line of the record.

@@ -55,13 +55,22 @@ pub(super) fn human(report: &Report, zone: &TimeZone, out: &mut dyn Write) -> io
         (report.dropped.0, "audit entries never taken, as the record itself tells"),
         (report.dropped.1, "usage entries never taken, as the record itself tells"),
         (report.copies, "in more than one file"),
+        (
+            report.sums_behind,
+            "sums of a user and day that have not all entries yet: a running Tollgate adds them up in seconds",
+        ),
+        (
+            report.sums_alone,
+            "sums of a user and day whose entries have expired or were erased: nothing vouches for them",
+        ),
     ] {
         if count > 0 {
             writeln!(out, "{} {what}", grouped(count))?;
         }
     }
     if report.unchained > 0 {
-        let newest = report.newest_unchained.map_or_else(String::new, |at| format!(" (the newest of {})", shown(at, zone)));
+        let newest =
+            report.newest_unchained.map_or_else(String::new, |at| format!(" (the newest of {})", shown(at, zone)));
         let count = grouped(report.unchained);
         writeln!(out, "{count} without a chain{newest}: nothing vouches for what was kept before there were chains")?;
     }
@@ -72,7 +81,10 @@ pub(super) fn human(report: &Report, zone: &TimeZone, out: &mut dyn Write) -> io
             0 => writeln!(out, "OK: {entries} entries are what was written, by {heads} signed heads"),
             new => {
                 let (signed, new) = (grouped(report.entries().saturating_sub(new)), grouped(new));
-                writeln!(out, "OK as far as it is signed: {signed} entries are what was written, by {heads} signed heads")?;
+                writeln!(
+                    out,
+                    "OK as far as it is signed: {signed} entries are what was written, by {heads} signed heads"
+                )?;
                 writeln!(out, "NOT SIGNED YET: {new} more entries, for which nothing vouches; verify again in a minute")
             }
         };
@@ -116,6 +128,7 @@ pub(super) fn json(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         "dropped": {"audit": report.dropped.0, "usage": report.dropped.1},
         "unchained": report.unchained,
         "copies": report.copies,
+        "sums": {"good": report.sums, "behind": report.sums_behind, "alone": report.sums_alone},
         "chains": report.chains.iter().map(chain).collect::<Vec<_>>(),
         "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
         "more": report.more,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::entry::LinkedEnd;
 use super::heads::Head;
 use super::link::Hash;
-use super::{About, Entry, Event, Happened, Kept, Kind, Recorder};
+use super::{About, Entry, Event, Happened, Kept, Kind, Line, Recorder};
 use crate::clock::Clock;
 use crate::store::{Ledger, StoreError};
 
@@ -111,8 +111,13 @@ async fn newest(ledger: &dyn Ledger, own: Option<Uuid>, most: usize) -> Result<V
 
 /// The last head of an instance; none where it has none that is one.
 async fn end(ledger: &dyn Ledger, instance: Uuid) -> Result<Option<LinkedEnd>, StoreError> {
-    let Some(line) = ledger.last(instance, Kind::Head).await? else { return Ok(None) };
-    let head = Head::read(&line.text).ok().filter(|head| head.instance == instance);
+    let last = ledger.last(instance, Kind::Head).await?;
+    Ok(last.as_ref().and_then(end_of).filter(|end| end.instance == instance))
+}
+
+/// How an event names this head.
+pub(super) fn end_of(line: &Line) -> Option<LinkedEnd> {
+    let head = Head::read(&line.text).ok()?;
     let hash = Hash::of(line.text.as_bytes());
-    Ok(head.map(|head| LinkedEnd { instance, number: head.number, head: hash, timestamp: head.at }))
+    Some(LinkedEnd { instance: head.instance, number: head.number, head: hash, timestamp: head.at })
 }

@@ -120,6 +120,13 @@ impl Scene {
 
     /// Keeps entries as one instance of Tollgate does: chained, with a head after every tenth and at the end.
     pub(crate) async fn keep_chained(&self, instance: u128, entries: &[Line]) -> Vec<Line> {
+        let lines = self.chained(instance, entries);
+        self.keep(&lines).await;
+        lines
+    }
+
+    /// The same lines, kept by nobody yet.
+    pub(crate) fn chained(&self, instance: u128, entries: &[Line]) -> Vec<Line> {
         let signer = self.signer();
         let mut chain = Chain::new(Uuid::from_u128(instance));
         let mut lines = Vec::new();
@@ -128,7 +135,6 @@ impl Scene {
             let at = part.last().unwrap().at;
             lines.push(chain.head(&signer, Uuid::from_u128(instance << 64 | lines.len() as u128), at).unwrap());
         }
-        self.keep(&lines).await;
         lines
     }
 

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::super::chain::{Chain, Erasure, Tombed, root};
 use super::super::heads::Signer;
 use super::super::link::Link;
+use super::super::linker;
 use super::*;
 
 mod beginnings;
@@ -63,6 +64,12 @@ impl Writer {
         let line = self.chain.head(&self.signer, id, self.now).unwrap();
         self.lines.push(line.clone());
         line
+    }
+
+    /// A head after so many more entries.
+    fn head_after(&mut self, entries: u64) -> Line {
+        self.many(Kind::Audit, entries);
+        self.head()
     }
 
     fn lose(&mut self, kind: Kind, from: u64, to: u64) {
@@ -342,6 +349,36 @@ fn heads_that_the_log_told_of_must_be_there() {
     let other = Seen { hash: Hash::ZERO, number: 1, ..seen };
     let trust = Trust { seen: vec![other], ..writer.trust() };
     assert_eq!(whats(&verify(&writer.lines, trust, NEVER, writer.now)), [(What::Head, Some(Kind::Head), Some((1, 1)))]);
+}
+
+#[test]
+fn an_instance_that_another_one_names_must_be_there() {
+    let mut writer = Writer::new();
+    writer.many(Kind::Audit, 5);
+    writer.head();
+    let head = writer.head_after(3);
+    let link = linker::end_of(&head).unwrap();
+    writer.other(0xbbbb);
+    let entry = linker::event(writer.now, "embedded", vec![link]).line().unwrap();
+    let event = writer.chain.link(&entry).unwrap();
+    writer.lines.push(event.clone());
+    writer.head();
+    let trust = |store| Trust { known: Known::of(&event, store), ..writer.trust() };
+    let verified = |lines: &[Line], store, keep| verify(lines, trust(store), keep, writer.now);
+    assert_eq!(verified(&writer.lines, Some("embedded"), NEVER).findings, []);
+    let gone: Vec<_> = writer.lines.iter().filter(|line| instance(line) != link.instance).cloned().collect();
+    let report = verified(&gone, Some("embedded"), NEVER);
+    assert_eq!(whats(&report), [(What::HeadsMissing, Some(Kind::Head), Some((2, 2)))]);
+    assert!(report.findings[0].why.contains("the whole instance is gone"), "{}", report.findings[0]);
+    assert_eq!(verified(&gone, Some("mongo"), NEVER).findings, [], "of that store nothing is told");
+    let heads = Keep { heads: Expiry::After(SignedDuration::ZERO), ..NEVER };
+    assert_eq!(verified(&gone, Some("embedded"), heads).findings, [], "it has expired");
+    // Rolled back to before the head that was named.
+    let back: Vec<_> = writer.lines.iter().filter(|line| line.id != head.id).cloned().collect();
+    let report = verified(&back, Some("embedded"), NEVER);
+    assert!(report.findings.iter().any(|finding| finding.why.contains("tells that it was there")), "{report:?}");
+    // Who has no chain names nothing.
+    assert_eq!(Known::of(&entry, None), []);
 }
 
 #[test]

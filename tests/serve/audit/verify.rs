@@ -5,6 +5,7 @@ use std::fs;
 use mongodb::bson::{self, Document, doc};
 use serde_json::{Value, json};
 use tollgate::record::Line;
+use tollgate::record::chain::Chain;
 use tollgate::record::heads::Signer;
 use uuid::Uuid;
 
@@ -321,4 +322,83 @@ async fn sums_by_day_are_what_the_entries_add_up_to() {
         assert!(first["sentence"].as_str().unwrap().contains(USER), "{first}");
     })
     .await;
+}
+
+/// What somebody may do to a record who may write to the store and has not the key.
+type Way = (&'static str, &'static str, fn(&mut Vec<Line>));
+
+/// Each with what it is found as.
+const WAYS: [Way; 13] = [
+    ("an entry is edited", "edited", |lines| change(lines, "audit", 4, "chat.turn", "chat.torn")),
+    ("a turn is edited", "edited", |lines| change(lines, "usage", 2, "gpt-4o", "gpt-5o")),
+    ("a head is edited", "bad signature", |lines| change(lines, "head", 1, "\"number\":2", "\"number\":9")),
+    ("an entry is removed", "removed", |lines| drop(lines.remove(nth(lines, "audit", 4)))),
+    ("the first entry is removed", "removed", |lines| drop(lines.remove(nth(lines, "audit", 0)))),
+    ("a head is removed", "heads missing", |lines| drop(lines.remove(nth(lines, "head", 1)))),
+    ("an entry is there a second time with another id", "inserted", |lines| {
+        let twin = lines[nth(lines, "audit", 4)].clone();
+        let id = Uuid::from_u128(1 << 100);
+        let text = twin.text.replace(&twin.id.to_string(), &id.to_string()).into();
+        lines.push(Line { id, text, ..twin });
+    }),
+    ("a tombstone is made by hand", "unreadable", |lines| {
+        let erased = format!("\"erased\":\"{}\",\"salt\":", Uuid::from_u128(9));
+        change(lines, "audit", 4, "\"salt\":", &erased);
+        change(lines, "audit", 4, "\"salt\":\"", "\"salt\":\"x");
+    }),
+    ("an entry without a chain is put in", "inserted", |lines| lines.push(refusal(80, json!({"decision": "allow"})))),
+    ("a chain is made anew under the same heads", "rewritten", |lines| {
+        let heads: Vec<_> = lines.iter().filter(|line| line.kind.as_str() == "head").cloned().collect();
+        let mut chain = Chain::new(Uuid::from_u128(1));
+        let mut entries = thirty();
+        entries[7] = refusal(7, json!({"decision": "allow"}));
+        *lines = entries.iter().map(|entry| chain.link(entry).unwrap()).collect();
+        lines.extend(heads);
+    }),
+    ("the last heads are dropped, and what they were about is made anew", "heads missing", |lines| {
+        lines.truncate(nth(lines, "head", 0) + 1);
+        let mut chain = Chain::new(Uuid::from_u128(1));
+        lines.iter().for_each(|line| chain.follow(line).unwrap());
+        lines.extend((40..60).map(|n| chain.link(&refusal(n, json!({"decision": "allow"}))).unwrap()));
+    }),
+    ("old entries are put behind a retired instance", "heads missing", |lines| {
+        let mut chain = Chain::new(Uuid::from_u128(1));
+        lines.iter().for_each(|line| chain.follow(line).unwrap());
+        let old = |n| refusal(n, json!({"timestamp": "2026-10-03T09:15:00Z", "decision": "allow"}));
+        lines.extend((100..1_600).map(|n| chain.link(&old(n)).unwrap()));
+    }),
+    ("an instance of the future is put in", "heads missing", |lines| {
+        let mut chain = Chain::new(Uuid::from_u128(77));
+        let late = |n| refusal(n, json!({"timestamp": "2099-10-03T09:15:00Z", "decision": "allow"}));
+        lines.extend((100..2_000).map(|n| chain.link(&late(n)).unwrap()));
+    }),
+];
+
+fn nth(lines: &[Line], kind: &str, n: usize) -> usize {
+    lines.iter().enumerate().filter(|(_, line)| line.kind.as_str() == kind).nth(n).unwrap().0
+}
+
+fn change(lines: &mut [Line], kind: &str, n: usize, from: &str, to: &str) {
+    let line = &mut lines[nth(lines, kind, n)];
+    assert!(line.text.contains(from), "{}", line.text);
+    line.text = line.text.replacen(from, to, 1).into();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_way_to_tamper_is_found_in_every_store_and_offline() {
+    for (name, what, way) in WAYS {
+        with_stores(async |scene| {
+            let mut lines = scene.chained(1, &thirty());
+            way(&mut lines);
+            scene.keep(&lines).await;
+            let (code, report) = verified(scene, &[]);
+            assert_eq!(code, Some(1), "{name}, {}: {report}", scene.sink);
+            let has = |report: &Value| report["findings"].as_array().unwrap().iter().any(|found| found["what"] == what);
+            assert!(has(&report), "{name}, {}: {report}", scene.sink);
+            fs::write(scene.dir.path().join("record.jsonl"), texts(&lines)).unwrap();
+            let (code, report) = verified(scene, &["--file", "record.jsonl"]);
+            assert!(code == Some(1) && has(&report), "{name}, in a file: {report}");
+        })
+        .await;
+    }
 }

@@ -49,7 +49,7 @@ impl Kept {
 
     async fn read(ledger: &dyn Ledger, data: &Path) -> Self {
         let pem = fs::read_to_string(data.join("records/signing.pub")).expect("a public key");
-        let trust = Trust { keys: vec![Public::read(&pem).expect("a key")], seen: vec![] };
+        let trust = Trust { keys: vec![Public::read(&pem).expect("a key")], ..Trust::default() };
         let keep = Keep { audit: Expiry::Never, usage: Expiry::Never, heads: Expiry::Never };
         let mut verifier = Verifier::new(trust, keep, Clock::system().now());
         let mut entries = Vec::new();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 use crate::admin::Admin;
 use crate::clock::Clock;
@@ -18,7 +19,7 @@ use crate::policy::Snapshot;
 use crate::provider::{CertificatesFault, Post, Provider};
 use crate::record::sinks::{FileLines, Otlp};
 use crate::record::{
-    About, Entry, Event, Happened, Keeper, OpenFault, Recorder, RecorderOptions, RecorderWorker, Sink,
+    About, Entry, Event, Happened, Keeper, Linker, OpenFault, Recorder, RecorderOptions, RecorderWorker, Sink, Stored,
 };
 use crate::store::embedded::Embedded;
 use crate::store::mongo::Mongo;
@@ -28,6 +29,7 @@ use crate::store::{Accounts, Agents, Directory, StoreError};
 mod counting;
 pub mod doctor;
 mod following;
+mod linking;
 mod reloading;
 mod windows;
 
@@ -108,10 +110,13 @@ pub fn serve(settings: &Settings, policy: Snapshot, followed: Followed, sockets:
     let house = House::open().map_err(|error| StartFault::Machine(format!("no thread can be started: {error}")))?;
     let stores = house.wait_for(stores(settings, &clock))?;
     let known = counting::known(settings, &stores.sinks);
-    let kept = stores.sinks.iter().filter_map(Sink::kept);
-    let keepers: Vec<_> =
-        kept.map(|kept| house.spawn(Keeper::new(kept, settings.records.keep, &clock).run())).collect();
-    let (recorder, worker) = recorder(settings, stores.sinks, &clock, &metrics)?;
+    let kept: Vec<_> = stores.sinks.iter().filter_map(Sink::kept).collect();
+    let mut keepers: Vec<_> =
+        kept.iter().map(|kept| house.spawn(Keeper::new(kept.clone(), settings.records.keep, &clock).run())).collect();
+    let stored = |instance| house.wait_for(linking::stored(&kept, instance));
+    let (recorder, worker) = recorder(settings, stores.sinks, &clock, &metrics, stored)?;
+    let own = worker.instance();
+    keepers.extend(kept.into_iter().map(|kept| house.spawn(Linker::new(kept, recorder.clone(), own, &clock).run())));
     let working = house.spawn(worker.run());
     let known_here = reloading::Known { settings, clock: &clock, metrics: &metrics, recorder: &recorder };
     let reloading = Reloading::start(policy, followed, stores.overrides, &known_here, &house)?;
@@ -276,8 +281,9 @@ fn recorder(
     sinks: Vec<Sink>,
     clock: &Clock,
     metrics: &Metrics,
+    stored: impl FnOnce(Uuid) -> Vec<Stored>,
 ) -> Result<(Recorder, RecorderWorker), OpenFault> {
     let Records { queue, spool, durable, on_full, signing_key, mask, .. } = settings.records.clone();
     let options = RecorderOptions { queue, spool, durable, on_full, signing_key, mask, ..RecorderOptions::default() };
-    Recorder::start(&settings.data, sinks, clock, &metrics.recorder(), options)
+    Recorder::start_beside(&settings.data, sinks, clock, &metrics.recorder(), options, stored)
 }

@@ -147,6 +147,8 @@ pub struct RecordPlace {
     pub keep: Keep,
     /// The key that signs, where the settings name one.
     pub signing_key: Option<PathBuf>,
+    /// The file of JSON lines, where one is written.
+    pub file: Option<PathBuf>,
 }
 
 /// Where limits are counted: what the settings say to commands that look at counters.

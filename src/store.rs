@@ -28,7 +28,10 @@ mod subject;
 pub mod windows;
 
 pub use accounts::{Accounts, Page};
-pub use ledger::{Daily, ERASED, Erased, Filter, Keep, Ledger, Order, Place, SLACK, Span, Tomb};
+pub use daily::{DayCheck, DayChecked};
+pub use ledger::{
+    Daily, ERASED, Erased, Filter, Found, Inspected, Keep, Ledger, Mark, Order, Place, Row, SLACK, Span, Tomb, Unread,
+};
 pub use subject::{Holder, Subject, normal_issuer};
 
 /// A person as the directory knows them at the moment of the look-up.

@@ -13,6 +13,7 @@ use jiff::SignedDuration;
 use serde_saphyr::{Location, Spanned};
 
 use super::environment::Environment;
+use super::records::SinkKind;
 use super::written::{Text, Written};
 use super::{CountersPlace, Flags, Log, Mongo, RecordPlace, SHORTEST_SECRET, Secret, Settings, Timeouts, Upstream};
 use crate::flow::UnknownRoutes;
@@ -71,7 +72,9 @@ pub(super) fn record(flags: &Flags, environment: &Environment) -> Result<RecordP
         return Err(reader.report);
     }
     let signing_key = written.records.signing_key.map(|path| PathBuf::from(path.value));
-    Ok(RecordPlace { mongo, data, sinks, keep, signing_key })
+    let file = written.records.file.path.map(|path| PathBuf::from(path.value));
+    let file = file.filter(|_| sinks.contains(&SinkKind::File));
+    Ok(RecordPlace { mongo, data, sinks, keep, signing_key, file })
 }
 
 /// Reads where limits are counted.

@@ -19,8 +19,8 @@ mod spent;
 
 pub use action::Action;
 pub use event::{
-    About, Changed, Event, FaultFound, Happened, LimitAnew, LostBefore, LostFrames, OverrideTold, PrincipalTold,
-    Rights, VersionTold,
+    About, Changed, Event, FaultFound, ForkedAt, Happened, LimitAnew, LinkedEnd, LostBefore, LostFrames, OverrideTold,
+    PrincipalTold, Rights, VersionTold,
 };
 pub use spent::{Charged, Ended, RunUsed, Source, Spent, TokensUsed, Usd};
 

@@ -23,8 +23,10 @@ use super::writer::{Writer, WriterParts};
 use crate::clock::Clock;
 use crate::store::own::DiskFault;
 
+mod forked;
 mod past;
 
+pub use forked::Stored;
 use past::Past;
 
 /// The directory of the record in the data directory.
@@ -88,22 +90,39 @@ pub struct RecorderWorker {
     writer: Writer,
     lanes: Vec<Lane>,
     beat: Beat,
+    instance: Uuid,
 }
 
 // === impl Recorder ===
 
 impl Recorder {
-    /// Opens the record in this data directory, with these sinks. Nothing is written until the worker runs; entries wait in the
-    /// queue until then. Blocks while the spool of an earlier process is read.
+    /// The same as [`Self::start_beside`], where no store can tell.
     ///
     /// # Errors
-    /// [`OpenFault`] where the directory or the key cannot be used, or the directory is another process's.
+    /// The same.
     pub fn start(
         data: &Path,
         sinks: Vec<Sink>,
         clock: &Clock,
         meters: &RecorderMeters,
         options: RecorderOptions,
+    ) -> Result<(Self, RecorderWorker), OpenFault> {
+        Self::start_beside(data, sinks, clock, meters, options, |_| Vec::new())
+    }
+
+    /// Opens the record in this data directory, with these sinks. `stored` tells the last lines that stores have of an instance: where they
+    /// have more of it than the data directory knows, this is a copy, and goes on as a new instance. Nothing is written until the worker runs; entries wait in the
+    /// queue until then. Blocks while the spool of an earlier process is read.
+    ///
+    /// # Errors
+    /// [`OpenFault`] where the directory or the key cannot be used, or the directory is another process's.
+    pub fn start_beside(
+        data: &Path,
+        sinks: Vec<Sink>,
+        clock: &Clock,
+        meters: &RecorderMeters,
+        options: RecorderOptions,
+        stored: impl FnOnce(Uuid) -> Vec<Stored>,
     ) -> Result<(Self, RecorderWorker), OpenFault> {
         let directory = data.join(DIRECTORY);
         let readers = sinks.iter().map(|sink| sink.name().into()).collect();
@@ -117,9 +136,18 @@ impl Recorder {
         }
         let damaged = recovered.damaged.clone();
         let first = recovered.first;
-        let chain = chain(recovered)?;
+        let mut chain = chain(recovered)?;
         let past = Past::read(&spool, first, &damaged, chain.ends())?;
         let losses = past.losses(clock, &damaged);
+        let forked = if *chain.ends() == Ends::new(chain.ends().instance) {
+            None
+        } else {
+            forked::forked(chain.ends(), &stored(chain.ends().instance))
+        };
+        if forked.is_some() {
+            chain = Chain::new(Uuid::now_v7());
+        }
+        let instance = chain.ends().instance;
         if let Some(first) = damaged.iter().map(|loss| loss.frames.start).min() {
             spool.hold(first);
         }
@@ -150,6 +178,9 @@ impl Recorder {
         }
         let (recorder, ends) =
             Self::new(options.queue, shipped, (stop, stopping), meters, (options.durable, options.on_full), masks);
+        if let Some(about) = forked {
+            recorder.record(forked::event(clock.now(), about));
+        }
         for loss in &damaged {
             tracing::error!(%loss, "a part of the record is lost");
         }
@@ -168,7 +199,7 @@ impl Recorder {
             pause: options.retry_spool,
             capacity: options.queue.max(1),
         });
-        let worker = RecorderWorker { writer, lanes, beat: recorder.beat() };
+        let worker = RecorderWorker { writer, lanes, beat: recorder.beat(), instance };
         Ok((recorder, worker))
     }
 }
@@ -176,9 +207,14 @@ impl Recorder {
 // === impl RecorderWorker ===
 
 impl RecorderWorker {
+    /// Whose chains are written.
+    pub fn instance(&self) -> Uuid {
+        self.instance
+    }
+
     /// Works until [`Recorder::stop`].
     pub async fn run(self) {
-        let Self { writer, lanes, beat } = self;
+        let Self { writer, lanes, beat, .. } = self;
         let writing = spawn_blocking(|| writer.run());
         let lanes = future::join_all(lanes.into_iter().map(Lane::run));
         let work = async { tokio::join!(writing, lanes) };

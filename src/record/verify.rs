@@ -6,14 +6,14 @@
 //! What vouches for an entry is a signed head at or after it, and an unbroken chain from it to there. What no head vouches for counts as nothing: an event that
 //! tells of a gap or of an erasure is believed only where a head covers it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::heads::Public;
 use super::line::{Kind, Line};
-use super::link::Hash;
+use super::link::{Hash, Link};
 
 mod beginnings;
 mod erasures;
@@ -22,6 +22,7 @@ mod finding;
 mod heads;
 mod instance;
 mod item;
+mod known;
 mod missing;
 mod report;
 mod walk;
@@ -33,15 +34,16 @@ use missing::Missing;
 
 pub use files::{Files, FilesFault};
 pub use finding::{Finding, What};
+pub use known::Known;
 pub use report::{Chained, Report};
 
 /// An entry's time is when its request arrived, and it is written when its turn is settled: up to a day after, and some hours for holds. What is missing about the
 /// time from which entries expire is taken as expired within this span.
 const DISORDER: SignedDuration = SignedDuration::from_hours(30);
-/// From so long after the first entry on there must be a head.
-const GRACE: SignedDuration = SignedDuration::from_hours(1);
-/// A head is due every 1,000 entries; from so many on that no head vouches for, heads were removed.
-const UNSIGNED: u64 = 2_000;
+/// A head is due every minute: an entry that was written longer ago than this has one after it. Clocks may differ by as much.
+const GRACE: SignedDuration = SignedDuration::from_mins(2);
+/// A head is due after 1,000 entries, and comes with the round of at most 1,024 that made them so many.
+const UNSIGNED: u64 = 999 + 1_024;
 
 /// What is believed from the start.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +52,8 @@ pub struct Trust {
     pub keys: Vec<Public>,
     /// Heads that are known from elsewhere (the log): they must be there.
     pub seen: Vec<Seen>,
+    /// Heads that entries of the record name: they must be there, too.
+    pub known: Vec<Known>,
 }
 
 /// A head as the log told of it.
@@ -100,6 +104,8 @@ struct Notes {
     erasures: Erasures,
     /// Of one instance.
     missing: Missing,
+    /// When the first audit entry or head was made that is in a chain.
+    began: Option<Timestamp>,
 }
 
 /// What stays the same during a verification.
@@ -107,8 +113,11 @@ struct Notes {
 struct Facts {
     keys: HashMap<Box<str>, Public>,
     seen: Vec<Seen>,
+    known: Vec<Known>,
     keep: Keep,
     now: Timestamp,
+    /// When the record was read out: what was written shortly before may have no head yet.
+    read: Timestamp,
 }
 
 // === impl Verifier ===
@@ -118,18 +127,24 @@ impl Verifier {
     pub fn new(trust: Trust, keep: Keep, now: Timestamp) -> Self {
         let keys = trust.keys.into_iter().map(|key| (key.id().into(), key)).collect();
         Self {
-            facts: Facts { keys, seen: trust.seen, keep, now },
+            facts: Facts { keys, seen: trust.seen, known: trust.known, keep, now, read: now },
             at: None,
             notes: Notes::default(),
             report: Report::default(),
         }
     }
 
+    /// The record was read out at this time, and not now: it lies in files.
+    pub fn read_at(&mut self, at: Timestamp) {
+        self.facts.read = at.min(self.facts.now);
+    }
+
     /// Goes on to the next instance: a higher one than all before.
     pub fn instance(&mut self, instance: Uuid) {
         self.close();
         let seen = self.facts.seen.iter().filter(|seen| seen.instance == instance).copied().collect();
-        self.at = Some(Instance::new(instance, seen));
+        let known = self.facts.known.iter().filter(|known| known.instance == instance).copied().collect();
+        self.at = Some(Instance::new(instance, seen, known));
     }
 
     /// Takes the instance's next line: first heads by number, then audit entries, then usage entries by seq. A line before the first instance
@@ -139,6 +154,54 @@ impl Verifier {
             Some(instance) => instance.take(line, &self.facts, &mut self.notes),
             None => self.unreadable(Some(line), "it is of no instance"),
         }
+    }
+
+    /// Takes an entry that is in no chain, when all chains are read. From before the first chained one nothing vouches for it; since then all
+    /// entries are chained, and it was put in.
+    pub fn unchained(&mut self, line: &Line) {
+        self.report.unchained = self.report.unchained.saturating_add(1);
+        self.report.newest_unchained = self.report.newest_unchained.max(Some(line.at));
+        if self.notes.began.is_some_and(|began| line.at >= began) {
+            let why = "it is in no chain, and since the first that is in one, all entries are".to_owned();
+            let finding = Finding { kind: Some(line.kind), order: line.at, ..Finding::new(What::Inserted, why) };
+            self.notes.findings.push(finding.entry(line.id, line.at));
+        }
+    }
+
+    /// Takes a line that the store finds by something else than its text says: the names of what differs.
+    pub fn misplaced(&mut self, line: &Line, differs: &[Box<str>]) {
+        let why = format!(
+            "the store has copies beside its text that say something else, so that it is not found by what it says: {}",
+            differs.join(", ")
+        );
+        let link = Link::read(&line.text).ok();
+        let finding = Finding {
+            kind: Some(line.kind),
+            instance: link.as_ref().map(|link| link.instance),
+            seq: link.map(|link| (link.seq, link.seq)),
+            order: line.at,
+            ..Finding::new(What::Edited, why)
+        };
+        self.notes.findings.push(finding.entry(line.id, line.at));
+    }
+
+    /// Takes what was found of the sums of a day: how many users' are good, are not all added up yet, have nothing that vouches for them, and
+    /// are wrong.
+    pub fn sums(&mut self, day: &str, (good, behind, alone): (u64, u64, u64), wrong: &[(Box<str>, String)]) {
+        let report = &mut self.report;
+        report.sums = report.sums.saturating_add(good);
+        report.sums_behind = report.sums_behind.saturating_add(behind);
+        report.sums_alone = report.sums_alone.saturating_add(alone);
+        for (user, why) in wrong {
+            // What is wrong with entries comes first: sums follow from them.
+            let finding = Finding::new(What::Sums, format!("of user {user} on {day}: {why}"));
+            self.notes.findings.push(Finding { order: Timestamp::MAX, ..finding });
+        }
+    }
+
+    /// Ends the instance that is being read: what comes then is in no chain.
+    pub fn chains_read(&mut self) {
+        self.close();
     }
 
     /// Takes a line that cannot be read: what it is and where it stands.
@@ -161,6 +224,18 @@ impl Verifier {
         for seen in heads.copied().collect::<Vec<_>>() {
             self.notes.findings.push(heads::unseen(&seen));
         }
+        let chains = &self.report.chains;
+        let known =
+            self.facts.known.iter().filter(|known| !chains.iter().any(|chain| chain.instance == known.instance));
+        // One is enough of each instance that is gone: the last that is named.
+        let mut gone: BTreeMap<Uuid, &Known> = BTreeMap::new();
+        for known in known.filter(|known| known.is_missed(&self.facts)) {
+            let last = gone.entry(known.instance).or_insert(known);
+            if known.number > last.number {
+                *last = known;
+            }
+        }
+        gone.values().for_each(|known| self.notes.findings.push(known.finding(true)));
         let Notes { findings, erasures, .. } = &mut self.notes;
         self.report.erasures = erasures.close(&self.facts, self.report.expired() > 0, findings);
         self.report.take_findings(std::mem::take(findings));
@@ -171,6 +246,13 @@ impl Verifier {
         if let Some(instance) = self.at.take() {
             instance.close(&self.facts, &mut self.notes, &mut self.report);
         }
+    }
+}
+
+impl Notes {
+    /// Something was in a chain at this time.
+    fn chained(&mut self, at: Timestamp) {
+        self.began = Some(self.began.map_or(at, |began| began.min(at)));
     }
 }
 

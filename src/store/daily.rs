@@ -195,5 +195,9 @@ mod pairs {
     }
 }
 
+mod check;
+
+pub use check::{DayCheck, DayChecked};
+
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 use super::counters::Draw;
 use super::{
-    Daily, Directory, Erased, Filter, Holder, Keep, Ledger, Person, Place, Span, StoreError, Subject, Tomb, own,
+    Daily, Directory, Erased, Filter, Found, Holder, Inspected, Keep, Ledger, Mark, Person, Place, Span, StoreError,
+    Subject, Tomb, own,
 };
 use crate::record::{Kind, Line};
 
@@ -24,6 +25,7 @@ mod daily;
 mod entries;
 mod erasing;
 mod faults;
+mod inspect;
 mod overrides;
 mod people;
 mod schema;
@@ -189,13 +191,22 @@ impl Ledger for Embedded {
         self.with(&self.searcher, move |connection| charged::charged(connection, at)).await
     }
 
-    async fn find(&self, filter: &Filter, after: Option<&Place>, most: usize) -> Result<Vec<Line>, StoreError> {
+    async fn find(&self, filter: &Filter, after: Option<&Place>, most: usize) -> Result<Found, StoreError> {
         let (filter, after) = (filter.clone(), after.copied());
         self.with(&self.searcher, move |connection| search::find(connection, &filter, after.as_ref(), most)).await
     }
 
-    async fn chain(&self, instance: Uuid, kind: Kind, from: u64, most: usize) -> Result<Vec<Line>, StoreError> {
+    async fn chain(&self, instance: Uuid, kind: Kind, from: u64, most: usize) -> Result<Found, StoreError> {
         self.with(&self.searcher, move |connection| search::chain(connection, instance, kind, from, most)).await
+    }
+
+    async fn last(&self, instance: Uuid, kind: Kind) -> Result<Option<Line>, StoreError> {
+        self.with(&self.searcher, move |connection| search::last(connection, instance, kind)).await
+    }
+
+    async fn inspect(&self, kind: Kind, after: Option<&Mark>) -> Result<Inspected, StoreError> {
+        let after = after.cloned();
+        self.with(&self.searcher, move |connection| inspect::inspect(connection, kind, after.as_ref())).await
     }
 
     async fn instances(&self) -> Result<Vec<Uuid>, StoreError> {

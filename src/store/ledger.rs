@@ -13,11 +13,13 @@ use crate::record::{Kind, Line};
 
 mod day;
 mod filter;
+mod found;
 #[cfg(test)]
 pub(crate) mod partial;
 
 pub use day::{Daily, DayModel, DayTokens, ERASED, ResponseTime, Span};
 pub use filter::{Filter, Order, Place};
+pub use found::{Found, Inspected, Mark, Row, Unread};
 
 /// Keeps the lines of the record. What comes back is the text that was appended, byte for byte.
 #[async_trait]
@@ -41,20 +43,33 @@ pub trait Ledger: Send + Sync {
 
     /// The lines that the filter lets through, in its order, at most so many; those that come after this place, where one is
     /// given: a page goes on after the last line of the one before it ([`Place::of`]). What is appended meanwhile is found
-    /// where its time puts it.
+    /// where its time puts it. What cannot be read, or has another id or time than the store finds it by, is passed over and named.
     ///
     /// # Errors
     /// [`StoreError`] where the store cannot answer; may be repeated.
-    async fn find(&self, filter: &Filter, after: Option<&Place>, most: usize) -> Result<Vec<Line>, StoreError>;
+    async fn find(&self, filter: &Filter, after: Option<&Place>, most: usize) -> Result<Found, StoreError>;
 
     /// The lines of one chain in the order of their numbers (`seq`, of heads `number`), from this number on, at most so many.
-    /// What is there twice comes twice.
+    /// What is there twice comes twice. What cannot be read is passed over and named.
     ///
     /// # Errors
     /// [`StoreError`] where the store cannot answer; may be repeated.
-    async fn chain(&self, instance: Uuid, kind: Kind, from: u64, most: usize) -> Result<Vec<Line>, StoreError>;
+    async fn chain(&self, instance: Uuid, kind: Kind, from: u64, most: usize) -> Result<Found, StoreError>;
 
-    /// The instances that any line names, in the order of their ids.
+    /// The line of a chain with the highest number, of those that can be read.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot answer; may be repeated.
+    async fn last(&self, instance: Uuid, kind: Kind) -> Result<Option<Line>, StoreError>;
+
+    /// All that the store has of a kind, whatever it is, one page after the other: after this mark, where one is given. Says of each row
+    /// whether a line can be read out of it, and which of the copies beside its text, by which it is found, are not what the text says.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot answer; may be repeated.
+    async fn inspect(&self, kind: Kind, after: Option<&Mark>) -> Result<Inspected, StoreError>;
+
+    /// The instances that any line names, in the order of their ids. What is no id is passed over.
     ///
     /// # Errors
     /// [`StoreError`] where the store cannot answer; may be repeated.

@@ -23,6 +23,7 @@ mod daily;
 mod directory;
 mod erasing;
 mod faults;
+mod inspect;
 mod keeping;
 mod ledger;
 mod lines;

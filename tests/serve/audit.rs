@@ -38,6 +38,7 @@ pub(crate) struct Scene {
     /// Its name as a sink.
     pub(crate) sink: &'static str,
     environment: Vec<(&'static str, String)>,
+    own: Option<mongodb::Database>,
 }
 
 /// Runs a story once with the embedded store and once with MongoDB.
@@ -47,8 +48,8 @@ pub(crate) async fn with_stores(story: impl AsyncFn(&Scene)) {
         let ledger = Mongo::connect(&mongod.uri, mongod.own.name()).await.unwrap();
         let settings = format!("mongo: {{ database: {} }}\n", mongod.own.name());
         let scene = Scene::with(tempfile::tempdir().unwrap(), Arc::new(ledger), "mongo", &settings);
-        let scene =
-            Scene { environment: [scene.environment, vec![("MONGO_URI", mongod.uri.clone())]].concat(), ..scene };
+        let environment = [scene.environment, vec![("MONGO_URI", mongod.uri.clone())]].concat();
+        let scene = Scene { environment, own: Some(mongod.own.clone()), ..scene };
         story(&scene).await;
     })
     .await;
@@ -75,7 +76,12 @@ impl Scene {
         let file = dir.path().join("tollgate.yaml");
         fs::write(&file, yaml).unwrap();
         let environment = vec![("TOLLGATE_CONFIG", file.to_str().unwrap().to_owned())];
-        Self { dir, ledger, sink, environment }
+        Self { dir, ledger, sink, environment, own: None }
+    }
+
+    /// Tollgate's own database, where the record is on MongoDB.
+    pub(crate) fn mongo(&self) -> Option<&mongodb::Database> {
+        self.own.as_ref()
     }
 
     /// The settings file.
@@ -114,6 +120,13 @@ impl Scene {
 
     /// Keeps entries as one instance of Tollgate does: chained, with a head after every tenth and at the end.
     pub(crate) async fn keep_chained(&self, instance: u128, entries: &[Line]) -> Vec<Line> {
+        let lines = self.chained(instance, entries);
+        self.keep(&lines).await;
+        lines
+    }
+
+    /// The same lines, kept by nobody yet.
+    pub(crate) fn chained(&self, instance: u128, entries: &[Line]) -> Vec<Line> {
         let signer = self.signer();
         let mut chain = Chain::new(Uuid::from_u128(instance));
         let mut lines = Vec::new();
@@ -122,7 +135,6 @@ impl Scene {
             let at = part.last().unwrap().at;
             lines.push(chain.head(&signer, Uuid::from_u128(instance << 64 | lines.len() as u128), at).unwrap());
         }
-        self.keep(&lines).await;
         lines
     }
 

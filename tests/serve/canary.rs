@@ -5,8 +5,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
+use axum::Router;
+use axum::routing::post;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
@@ -15,7 +19,7 @@ use jsonwebtoken::Algorithm;
 use mongodb::bson::{Document, doc};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tollgate::demo::RemoteKey;
 use tollgate::librechat::routes::{Body, Class, Remote};
 
@@ -365,6 +369,22 @@ async fn no_secret_is_in_anything_that_is_written() {
     .await;
 }
 
+/// A collector of logs that takes everything: where it listens, and what it was sent.
+async fn collector() -> (SocketAddr, Arc<Mutex<String>>) {
+    let taken = Arc::new(Mutex::new(String::new()));
+    let take = {
+        let taken = Arc::clone(&taken);
+        move |body: String| {
+            taken.lock().expect("a lock").push_str(&body);
+            std::future::ready("{}")
+        }
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let addr = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, Router::new().route("/v1/logs", post(take))).await });
+    (addr, taken)
+}
+
 /// All slots once, in front of the stand-in or of a LibreChat whose every answer `breaks`.
 async fn one_run(mongod: &Mongod, uri: &str, birds: &mut Canaries, breaks: bool) {
     let redis = Server::with_password(&birds.plant("the password of Redis"));
@@ -372,9 +392,19 @@ async fn one_run(mongod: &Mongod, uri: &str, birds: &mut Canaries, breaks: bool)
     let known = format!("sk-{}", birds.plant("an agent key that LibreChat has"));
     put_key(mongod, &known, USER, None).await;
     let fake = wrong(birds).await;
+    let (collector, taken) = collector().await;
+    let outside = tempfile::tempdir().expect("a directory");
+    let file = outside.path().join("audit.jsonl");
+    let records =
+        format!("records: {{ file: {{ path: {} }}, otlp: {{ url: 'http://{collector}/v1/logs' }} }}", file.display());
     let mut plan = with_directory(POLICY, mongod, uri)
         .settings(SOON)
-        .variable("TOLLGATE_RECORDS", "stdout,embedded,mongo")
+        .settings(&records)
+        .variable("TOLLGATE_RECORDS", "stdout,embedded,mongo,file,otlp")
+        .variable(
+            "TOLLGATE_OTLP_HEADERS",
+            &format!("authorization=Bearer {}", birds.plant("a header for the collector")),
+        )
         .variable("TOLLGATE_LOG", "debug")
         .variable("REDIS_URI", &redis.uri())
         .variable("JWT_REFRESH_SECRET", &birds.plant("JWT_REFRESH_SECRET"))
@@ -424,11 +454,15 @@ async fn one_run(mongod: &Mongod, uri: &str, birds: &mut Canaries, breaks: bool)
         written.add("stdout", entry.to_string());
     }
     written.add_database(mongod).await;
+    written.add("file", fs::read_to_string(&file).expect("the file of the sink"));
+    written.add("otlp", taken.lock().expect("a lock").clone());
     let mut by_design = BTreeSet::new();
     let mut heard = Vec::new();
     for (place, text) in &written.0 {
         for slot in birds.heard_in(text) {
-            let is_record = place == "stdout" || place.starts_with("mongo ") || place.contains("/data/");
+            let is_record = ["stdout", "file", "otlp"].contains(&place.as_str())
+                || place.starts_with("mongo ")
+                || place.contains("/data/");
             match slot.starts_with("by design") && is_record {
                 true => drop(by_design.insert((slot, place.split(['/', ' ']).next().unwrap_or_default().to_owned()))),
                 false => heard.push(format!("{slot} in {place}")),
@@ -438,8 +472,9 @@ async fn one_run(mongod: &Mongod, uri: &str, birds: &mut Canaries, breaks: bool)
     heard.sort_unstable();
     heard.dedup();
     assert!(heard.is_empty(), "{} of {} slots:\n{}", heard.len(), birds.0.len(), heard.join("\n"));
-    let found = ["user agent", "path"]
-        .map(|slot| ["", "mongo", "stdout"].map(|place| (format!("by design: {slot}"), place.to_owned())));
+    let found = ["user agent", "path"].map(|slot| {
+        ["", "mongo", "stdout", "file", "otlp"].map(|place| (format!("by design: {slot}"), place.to_owned()))
+    });
     assert_eq!(by_design, found.into_iter().flatten().collect(), "the search finds what there is, in every sink");
     assert!(sent > 500, "{sent} requests");
     let log = world.log();

@@ -221,6 +221,7 @@ async fn sums_stay_when_their_entries_have_gone(bench: &dyn Bench) {
             .find(&tollgate::store::Filter { kinds: vec![Kind::Usage], ..Default::default() }, None, 9)
             .await
             .unwrap()
+            .lines
             .len(),
         1
     );

@@ -39,7 +39,7 @@ fn erasure() -> Uuid {
 }
 
 async fn found(bench: &dyn Bench, filter: Filter) -> Vec<Line> {
-    bench.ledger().find(&filter, None, 10_000).await.unwrap()
+    bench.ledger().find(&filter, None, 10_000).await.unwrap().lines
 }
 
 /// The n-th entry of a user, chained.
@@ -62,7 +62,7 @@ async fn a_users_entries_become_tombstones(bench: &dyn Bench) {
     assert_eq!(found(bench, Filter { user: Some(USER.into()), ..Filter::default() }).await, []);
     assert_eq!(found(bench, Filter { model: Some("m".into()), ..Filter::default() }).await, others[1..2]);
     assert_eq!(
-        ledger.chain(Uuid::from_u128(7), Kind::Usage, 1, 9).await.unwrap(),
+        ledger.chain(Uuid::from_u128(7), Kind::Usage, 1, 9).await.unwrap().lines,
         [tombstones[1].clone(), others[1].clone()]
     );
     assert_eq!(ledger.erasures().await.unwrap(), [erasure()]);
@@ -86,7 +86,7 @@ async fn many_entries_are_erased_in_steps(bench: &dyn Bench) {
         .collect();
     ledger.append(&appended).await.unwrap();
     assert_eq!(ledger.erase(USER, tomb(erasure())).await.unwrap().tombstones, 800);
-    let chain = ledger.chain(Uuid::from_u128(7), Kind::Usage, 1, 2_000).await.unwrap();
+    let chain = ledger.chain(Uuid::from_u128(7), Kind::Usage, 1, 2_000).await.unwrap().lines;
     assert_eq!(chain.iter().filter(|line| line.text.contains(VIEWER)).count(), 200);
     assert_eq!(chain.iter().filter(|line| line.text.contains("erased")).count(), 800);
     assert_eq!(ledger.erase(USER, tomb(Uuid::from_u128(0xf))).await.unwrap().tombstones, 0, "nothing is left");

@@ -22,7 +22,7 @@ for_each_store![
 
 /// Every line that is there.
 async fn all(bench: &dyn Bench, filter: &Filter) -> Vec<Line> {
-    bench.ledger().find(filter, None, 10_000).await.unwrap()
+    bench.ledger().find(filter, None, 10_000).await.unwrap().lines
 }
 
 /// A line of this kind with these members.
@@ -192,14 +192,14 @@ async fn pages_go_on_where_the_last_one_ended(bench: &dyn Bench) {
         assert_eq!(whole, expected);
         let (mut paged, mut after) = (Vec::new(), None);
         loop {
-            let page = bench.ledger().find(&filter, after.as_ref(), 7).await.unwrap();
+            let page = bench.ledger().find(&filter, after.as_ref(), 7).await.unwrap().lines;
             let Some(last) = page.last() else { break };
             assert!(page.len() <= 7);
             after = Some(Place::of(last));
             paged.extend(page);
         }
         assert_eq!(paged, whole);
-        assert_eq!(bench.ledger().find(&filter, None, 0).await.unwrap(), []);
+        assert_eq!(bench.ledger().find(&filter, None, 0).await.unwrap().lines, []);
     }
 }
 
@@ -221,7 +221,7 @@ async fn chains_come_in_the_order_of_their_numbers(bench: &dyn Bench) {
     bench.ledger().append(&appended).await.unwrap();
     bench.ledger().append(&lines(&[refusal(1)])).await.unwrap();
     let chain = async |kind, from, most| {
-        let lines = bench.ledger().chain(Uuid::from_u128(one), kind, from, most).await.unwrap();
+        let lines = bench.ledger().chain(Uuid::from_u128(one), kind, from, most).await.unwrap().lines;
         lines.iter().map(|line| line.id.as_u128()).collect::<Vec<_>>()
     };
     assert_eq!(chain(Kind::Audit, 1, 9).await, [7, 9, 4, 8], "a number that is there twice comes twice");
@@ -230,7 +230,7 @@ async fn chains_come_in_the_order_of_their_numbers(bench: &dyn Bench) {
     assert_eq!(chain(Kind::Audit, u64::MAX, 9).await, [] as [u128; 0]);
     assert_eq!(chain(Kind::Usage, 0, 9).await, [5]);
     assert_eq!(chain(Kind::Head, 0, 9).await, [2, 3]);
-    assert_eq!(bench.ledger().chain(Uuid::from_u128(1), Kind::Audit, 0, 9).await.unwrap(), []);
+    assert_eq!(bench.ledger().chain(Uuid::from_u128(1), Kind::Audit, 0, 9).await.unwrap().lines, []);
 }
 
 async fn instances_are_those_of_all_kinds(bench: &dyn Bench) {

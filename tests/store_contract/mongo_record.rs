@@ -139,7 +139,7 @@ async fn what_is_too_old_is_let_go_of() {
         every(1).await;
         let old = turn_at(1, "2020-01-01T00:00:00Z", r#""userId":"ann","outcome":"started""#);
         bench.store.append(&[old, lines(&[turn(2)]).remove(0)]).await.unwrap();
-        let left = async || bench.store.find(&Filter::default(), None, 9).await.unwrap().len();
+        let left = async || bench.store.find(&Filter::default(), None, 9).await.unwrap().lines.len();
         assert_eq!(left().await, 2);
         bench.store.expire(&Keep::default(), time(1)).await.unwrap();
         let gone = async {

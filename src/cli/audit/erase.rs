@@ -22,6 +22,8 @@ use crate::record::link::Unlinked;
 use crate::record::{About, Happened, Kind, Line};
 use crate::store::{Erased, Filter, Ledger, Order, Tomb};
 
+mod left;
+
 /// What the event of an erasure is called.
 const ACTION: &str = "records.erased";
 
@@ -34,10 +36,13 @@ const ACTION: &str = "records.erased";
 
 Each entry of the user becomes a tombstone: its place in the chain, and nothing of the user.
 Sums by day keep their numbers without the name. An event tells how many entries were erased and
-why, and not whose they were: do not name the user in --reason. Entries that are still on their
-way to the store are not erased: wait a minute after the user was removed, or erase again. Other
-copies are not touched: standard output that was collected, exports, backups, LibreChat's own
-database.
+why, and not whose they were: do not name the user in --reason. That is done in each store among
+records.sinks, or in the one that is named. Files of this machine that still have entries of the
+user are named, and the command ends with 1: the file of the sink `file` and those beside it,
+records/spool (entries on their way to a sink, and the last ones that went), and records/aside.
+Erase again when entries that were on their way have come. Other copies are not touched: standard
+output and OTLP that somebody collected, exports, backups, LibreChat's own database, and the stores,
+spools and files of other replicas.
 
 Exit codes: 0 done, 1 failed (or entries were left), 64 bad usage or settings.")]
 pub struct Args {
@@ -82,12 +87,22 @@ pub enum Format {
 pub async fn run(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
     let mut place = Place::read(&args.place, desk)?;
     let signer = Arc::new(signer(args.signing_key.as_deref().or(place.signing_key()), place.data())?);
-    let ledger = place.ledger().await?;
-    let broken = broken_off(&ledger).await?;
-    let Some(user) = &args.user else { return finish(args, &ledger, &signer, &broken, desk).await };
-    if !broken.is_empty() {
-        writeln!(desk.err, "note: {}", unfinished(broken.len()))?;
+    let mut ledgers = Vec::new();
+    for store in place.stores() {
+        place.select(store);
+        ledgers.push((place.store_name(), place.ledger().await?));
     }
+    if ledgers.is_empty() {
+        // Says which settings are missing.
+        ledgers.push((place.store_name(), place.ledger().await?));
+    }
+    let Some(user) = &args.user else {
+        for (store, ledger) in &ledgers {
+            let broken = broken_off(ledger).await?;
+            finish(args, (store, ledger), &signer, &broken, desk).await?;
+        }
+        return Ok(Exit::Ok);
+    };
     let user = match user {
         Named::Id(id) => id.clone(),
         Named::Address(address) => place.people().await?.id(address).await?,
@@ -100,20 +115,33 @@ pub async fn run(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
     {
         return Err(Failure::Asked("--reason names the user, and is kept: say it without the name".into()));
     }
-    if !agreed(args, &ledger, &user, desk).await? {
-        writeln!(desk.err, "nothing was erased")?;
-        return Ok(Exit::Failed);
+    let mut kept = 0_u64;
+    for (store, ledger) in &ledgers {
+        let broken = broken_off(ledger).await?;
+        if !broken.is_empty() {
+            writeln!(desk.err, "note: {}", unfinished(broken.len()))?;
+        }
+        if ledgers.len() > 1 {
+            writeln!(desk.err, "in the store {store}:")?;
+        }
+        if !agreed(args, ledger, &user, desk).await? {
+            writeln!(desk.err, "nothing was erased")?;
+            return Ok(Exit::Failed);
+        }
+        let id = Uuid::now_v7();
+        let erased = ledger.erase(&user, tomb(id, &signer)).await;
+        let erased = erased.map_err(|error| {
+            Failure::Failed(format!(
+                "{error}; a part is erased: run the same command again, and then `tollgate audit erase --finish`"
+            ))
+        })?;
+        let count = tell(id, Some(&erased), reason, (store, ledger), &signer, desk).await?;
+        told(args.format, (store, id), count, &erased, desk)?;
+        kept = kept.saturating_add(erased.kept);
     }
-    let id = Uuid::now_v7();
-    let erased = ledger.erase(&user, tomb(id, &signer)).await;
-    let erased = erased.map_err(|error| {
-        Failure::Failed(format!(
-            "{error}; a part is erased: run the same command again, and then `tollgate audit erase --finish`"
-        ))
-    })?;
-    let count = tell(id, Some(&erased), reason, &ledger, &signer, desk).await?;
-    told(args.format, id, count, &erased, desk)?;
-    Ok(if erased.kept == 0 { Exit::Ok } else { Exit::Failed })
+    let left = left::left(place.data(), place.file(), &user);
+    left::told(&left, desk)?;
+    Ok(if kept == 0 && left.is_empty() { Exit::Ok } else { Exit::Failed })
 }
 
 /// Shows what is about to be erased, and asks.
@@ -150,7 +178,7 @@ async fn tell(
     id: Uuid,
     erased: Option<&Erased>,
     reason: &str,
-    ledger: &Arc<dyn Ledger>,
+    (store, ledger): (&str, &Arc<dyn Ledger>),
     signer: &Signer,
     desk: &Desk<'_>,
 ) -> Result<usize, Failure> {
@@ -167,21 +195,21 @@ async fn tell(
         days: erased.map(|erased| erased.days),
         reason: reason.into(),
     };
-    write(&deed(id, desk.clock.now(), Happened::Erased, None, about), ledger, signer).await?;
+    write(&deed(id, desk.clock.now(), Happened::Erased, None, about), (store, ledger), signer).await?;
     Ok(tombs.len())
 }
 
 /// Writes the events of erasures that broke off.
 async fn finish(
     args: &Args,
-    ledger: &Arc<dyn Ledger>,
+    ledger: (&str, &Arc<dyn Ledger>),
     signer: &Signer,
     broken: &BTreeSet<Uuid>,
     desk: &mut Desk<'_>,
 ) -> Result<Exit, Failure> {
     for id in broken {
         let count = tell(*id, None, "an erasure that broke off", ledger, signer, desk).await?;
-        told(args.format, *id, count, &Erased::default(), desk)?;
+        told(args.format, (ledger.0, *id), count, &Erased::default(), desk)?;
     }
     if broken.is_empty() && args.format == Format::Human {
         writeln!(desk.out, "no erasure broke off")?;
@@ -213,11 +241,16 @@ fn tomb(id: Uuid, signer: &Arc<Signer>) -> Tomb {
     })
 }
 
-fn told(format: Format, id: Uuid, count: usize, erased: &Erased, desk: &mut Desk<'_>) -> Result<(), Failure> {
+fn told(
+    format: Format,
+    (store, id): (&str, Uuid),
+    count: usize,
+    erased: &Erased,
+    desk: &mut Desk<'_>,
+) -> Result<(), Failure> {
     if format == Format::Json {
         let Erased { removed, kept, why, days, .. } = erased;
-        let object =
-            json!({"erasure": id, "tombstones": count, "removed": removed, "days": days, "kept": kept, "why": why});
+        let object = json!({"store": store, "erasure": id, "tombstones": count, "removed": removed, "days": days, "kept": kept, "why": why});
         return Ok(writeln!(desk.out, "{object:#}")?);
     }
     let count = grouped(u64::try_from(count).unwrap_or(u64::MAX));
@@ -285,7 +318,7 @@ mod tests {
         };
         let exit = run(&args, &mut desk).await.unwrap();
         let there = Filter { user: Some(USER.into()), ..Filter::default() };
-        let there = !store.find(&there, None, 9).await.unwrap().is_empty();
+        let there = !store.find(&there, None, 9).await.unwrap().lines.is_empty();
         (exit, String::from_utf8(err).unwrap(), there)
     }
 

@@ -12,10 +12,10 @@ use crate::cli::record::files::{FileArgs, Sorted};
 use crate::cli::record::filters::{AuditFilters, Filters, Query};
 use crate::cli::record::place::{Place, PlaceArgs};
 use crate::cli::record::progress::{Progress, grouped};
-use crate::cli::record::reading::Reading;
+use crate::cli::record::reading::{Reading, warn};
 use crate::cli::record::{Desk, Failure};
 use crate::record::Kind;
-use crate::store::{Filter, Order};
+use crate::store::{Filter, Order, Unread};
 
 mod columns;
 
@@ -93,12 +93,17 @@ pub async fn run(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
     let readings = readings(args, &mut place, &query, &mut progress).await?;
     match target {
         None => {
-            write(readings, Writer::of(args.format, kind, BufWriter::new(&mut **out))?, &mut progress).await?;
+            let (_, passed_over) =
+                write(readings, Writer::of(args.format, kind, BufWriter::new(&mut **out))?, &mut progress).await?;
+            drop(progress);
+            warn(&passed_over, *err)?;
         }
         Some(target) => {
-            let count = write(readings, Writer::of(args.format, kind, target.writer())?, &mut progress).await?;
+            let (count, passed_over) =
+                write(readings, Writer::of(args.format, kind, target.writer())?, &mut progress).await?;
             target.end()?;
             drop(progress);
+            warn(&passed_over, *err)?;
             writeln!(err, "{} entries written to {}", grouped(count), args.out.display())?;
         }
     }
@@ -135,8 +140,8 @@ async fn write(
     readings: Vec<Reading>,
     mut writer: Writer<impl Write>,
     progress: &mut Progress<'_>,
-) -> Result<u64, Failure> {
-    let mut count = 0_u64;
+) -> Result<(u64, Vec<Unread>), Failure> {
+    let (mut count, mut passed_over) = (0_u64, Vec::new());
     for mut reading in readings {
         while let Some(line) = reading.next().await? {
             match &mut writer {
@@ -146,12 +151,13 @@ async fn write(
             count = count.saturating_add(1);
             progress.step();
         }
+        passed_over.extend(reading.passed_over());
     }
     match writer {
         Writer::Jsonl(mut out) => out.flush()?,
         Writer::Csv(sheet) => sheet.end()?,
     }
-    Ok(count)
+    Ok((count, passed_over))
 }
 
 /// A table has one list of columns.

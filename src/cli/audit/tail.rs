@@ -13,7 +13,7 @@ use crate::cli::exit::Exit;
 use crate::cli::record::filters::{AuditFilters, Filters, Query};
 use crate::cli::record::names::Names;
 use crate::cli::record::place::{Place, PlaceArgs};
-use crate::cli::record::reading::Reading;
+use crate::cli::record::reading::{Reading, warn};
 use crate::cli::record::{Desk, Failure};
 use crate::record::{Kind, Line};
 use crate::store::Ledger;
@@ -99,7 +99,7 @@ pub async fn run(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
     let mut printer = Printer { format: args.format, zone, columns: Columns::new(desk.terminal.out), names };
     // Where the chains end is found out first: what comes from now on is not missed, and what is shown already is known.
     let arrivals = if args.follow { Some(Arrivals::from_now(&ledger, &query.filter.kinds).await?) } else { None };
-    let lines = newest(&ledger, &query, args.lines).await?;
+    let lines = newest(&ledger, &query, args.lines, desk).await?;
     printer.print(&lines, desk).await?;
     match arrivals {
         Some(arrivals) => {
@@ -116,7 +116,7 @@ pub async fn run(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
 }
 
 /// The newest lines, the newest last.
-async fn newest(ledger: &Arc<dyn Ledger>, query: &Query, most: u32) -> Result<Vec<Line>, Failure> {
+async fn newest(ledger: &Arc<dyn Ledger>, query: &Query, most: u32, desk: &mut Desk<'_>) -> Result<Vec<Line>, Failure> {
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let mut lines = Vec::new();
     let mut reading = Reading::newest(ledger, query, most);
@@ -125,6 +125,7 @@ async fn newest(ledger: &Arc<dyn Ledger>, query: &Query, most: u32) -> Result<Ve
     {
         lines.push(line);
     }
+    warn(&reading.passed_over(), desk.err)?;
     lines.reverse();
     Ok(lines)
 }
@@ -144,6 +145,7 @@ async fn follow(
         match arrivals.look(desk.clock.tick()).await {
             Ok(mut lines) => {
                 told = false;
+                warn(&arrivals.passed_over(), desk.err)?;
                 lines.retain(|line| query.lets(line) && !shown.remove(&line.id));
                 lines.sort_by_key(|line| (line.at, line.id));
                 printer.print(&lines, desk).await?;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ValueEnum;
+use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use crate::cli::exit::Exit;
@@ -21,9 +21,10 @@ use crate::cli::record::{Desk, Failure};
 use crate::record::Kind;
 use crate::record::heads::Public;
 use crate::record::link::{Hash, Link, Unlinked};
-use crate::record::verify::{Expiry, Files, Keep, Report, Seen, Trust, Verifier};
-use crate::store::{self, Filter, Ledger, Order};
+use crate::record::verify::{Expiry, Files, Keep, Known, Seen, Trust, Verifier};
+use crate::store::{self, Filter, Inspected, Ledger, Order, Row, Unread};
 
+mod sums;
 mod told;
 
 /// What `tollgate audit verify` is told.
@@ -76,14 +77,17 @@ pub enum Format {
 /// [`Failure`].
 pub async fn run(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
     let mut place = Place::read(&args.place, desk)?;
-    let trust = Trust { keys: keys(&args.keys, place.data())?, seen: args.heads.clone() };
+    let mut trust = Trust { keys: keys(&args.keys, place.data())?, seen: args.heads.clone(), known: Vec::new() };
     let now = desk.clock.now();
     let mut progress = Progress::begin(&mut *desk.err, desk.terminal.err, &desk.clock, "verified");
-    let mut newest = None;
     let report = match args.files.files.as_slice() {
         [] => {
-            ledger(&place.ledger().await?, Verifier::new(trust, kept(place.keep()), now), &mut newest, &mut progress)
-                .await?
+            let kept_in = place.ledger().await?;
+            trust.known = known(&kept_in, place.store_name()).await?;
+            let mut verifier = Verifier::new(trust, kept(place.keep()), now);
+            ledger(&kept_in, &mut verifier, &mut progress).await?;
+            sums::verify(&kept_in, place.keep(), now, &mut verifier, &mut progress).await?;
+            verifier.finish()
         }
         paths => {
             let mut files = Files::default();
@@ -97,20 +101,26 @@ pub async fn run(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
     drop(progress);
     let zone = if args.utc { TimeZone::UTC } else { desk.zone.clone() };
     match args.format {
-        Format::Human => told::human(&report, newest, &zone, desk.out)?,
+        Format::Human => told::human(&report, &zone, desk.out)?,
         Format::Json => told::json(&report, desk.out)?,
     }
     Ok(if told::is_good(&report) { Exit::Ok } else { Exit::Failed })
 }
 
-/// Verifies all chains of a ledger. Of each instance the heads are read first: what they vouch for is there when they are. Then all
-/// entries are looked through for those that are in no chain, and the time of the newest of them is told.
-async fn ledger(
-    ledger: &Arc<dyn Ledger>,
-    mut verifier: Verifier,
-    newest: &mut Option<Timestamp>,
-    progress: &mut Progress<'_>,
-) -> Result<Report, Failure> {
+/// The heads that entries of this ledger name.
+async fn known(ledger: &Arc<dyn Ledger>, store: &str) -> Result<Vec<Known>, Failure> {
+    let filter = Filter { action: Some("records.linked".into()), kinds: vec![Kind::Audit], ..Filter::default() };
+    let mut events = Reading::of(ledger, &Query { filter, at_least: None }, Order::Oldest);
+    let mut known = Vec::new();
+    while let Some(event) = events.next().await? {
+        known.append(&mut Known::of(&event, Some(store)));
+    }
+    Ok(known)
+}
+
+/// Verifies all that a ledger has. Of each instance the heads are read first: what they vouch for is there when they are. Then all
+/// rows are looked at: for entries that are in no chain, for what is no line, and for copies that are not what the text says.
+async fn ledger(ledger: &Arc<dyn Ledger>, verifier: &mut Verifier, progress: &mut Progress<'_>) -> Result<(), Failure> {
     for instance in ledger.instances().await? {
         verifier.instance(instance);
         for kind in [Kind::Head, Kind::Audit, Kind::Usage] {
@@ -121,25 +131,50 @@ async fn ledger(
             chains::each(ledger, instance, kind, take).await?;
         }
     }
-    let mut unchained = 0_u64;
-    let entries =
-        Query { filter: Filter { kinds: vec![Kind::Audit, Kind::Usage], ..Filter::default() }, at_least: None };
-    let mut reading = Reading::of(ledger, &entries, Order::Oldest);
-    while let Some(line) = reading.next().await? {
-        match Link::read(&line.text) {
+    verifier.chains_read();
+    for kind in [Kind::Audit, Kind::Usage, Kind::Head] {
+        let mut after = None;
+        loop {
+            let Inspected { rows, next } = ledger.inspect(kind, after.as_ref()).await?;
+            for row in &rows {
+                inspect(row, verifier);
+                progress.step();
+            }
+            match next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Looks at one row by itself.
+fn inspect(row: &Row, verifier: &mut Verifier) {
+    let (line, differs) = match row {
+        Row::Line { line, differs } => (line, differs),
+        Row::Unread(Unread { name, why }) => return verifier.unreadable(None, &format!("{name}: {why}")),
+    };
+    let chained = match line.kind {
+        Kind::Head => true,
+        Kind::Audit | Kind::Usage => match Link::read(&line.text) {
+            Ok(_) => true,
             Err(Unlinked::None) => {
-                unchained = unchained.saturating_add(1);
-                *newest = Some(line.at);
+                verifier.unchained(line);
+                false
             }
             // With a part of a link it may be in no chain that was read.
-            Err(Unlinked::Form) if !chains::is_placed(&line) => {
-                verifier.unreadable(Some(&line), &Unlinked::Form.to_string());
+            Err(Unlinked::Form) => {
+                if !chains::is_placed(line) {
+                    verifier.unreadable(Some(line), &Unlinked::Form.to_string());
+                }
+                false
             }
-            Err(Unlinked::Form) | Ok(_) => {}
-        }
-        progress.step();
+        },
+    };
+    if chained && !differs.is_empty() {
+        verifier.misplaced(line, differs);
     }
-    Ok(Report { unchained, ..verifier.finish() })
 }
 
 /// What may be missing of a store that keeps lines for so long.

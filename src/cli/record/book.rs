@@ -16,6 +16,7 @@ use crate::store::Ledger;
 
 /// The record that a change is told in.
 pub struct Book<'a> {
+    store: &'static str,
     ledger: Arc<dyn Ledger>,
     signer: Signer,
     clock: &'a Clock,
@@ -43,7 +44,7 @@ impl<'a> Book<'a> {
             None if place.store() == Some(StoreName::Embedded) => signer_or_new(place.data())?,
             named => signer(named, place.data())?,
         };
-        Ok(Self { ledger: place.ledger().await?, signer, clock })
+        Ok(Self { ledger: place.ledger().await?, store: place.store_name(), signer, clock })
     }
 
     /// Tells that something is about to be done, and gives the event's id.
@@ -53,7 +54,7 @@ impl<'a> Book<'a> {
     pub async fn tell(&self, action: Happened, user: Option<&str>, about: About) -> Result<Uuid, Failure> {
         let id = Uuid::now_v7();
         let event = deed(id, self.clock.now(), action, user, about);
-        let written = write(&event, &self.ledger, &self.signer).await;
+        let written = write(&event, (self.store, &self.ledger), &self.signer).await;
         written.map_err(|failure| Failure::Failed(unrecorded(&failure.to_string())))?;
         Ok(id)
     }

@@ -47,7 +47,7 @@ pub async fn each(
 ) -> Result<(), Failure> {
     let mut from = 0;
     loop {
-        let page = ledger.chain(instance, kind, from, PAGE).await?;
+        let page = ledger.chain(instance, kind, from, PAGE).await?.lines;
         if page.len() < PAGE {
             page.iter().for_each(take);
             return Ok(());

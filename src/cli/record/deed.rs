@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::Failure;
 use crate::record::chain::Chain;
 use crate::record::heads::Signer;
+use crate::record::linker;
 use crate::record::{About, Category, Entry, Event, Happened, Severity};
 use crate::store::Ledger;
 use crate::store::own::{self, DiskFault};
@@ -36,17 +37,24 @@ pub fn deed(id: Uuid, at: Timestamp, action: Happened, user: Option<&str>, about
     }))
 }
 
-/// Writes an event straight into the ledger, in a chain of its own.
+/// Writes an event straight into the ledger of this name, in a chain of its own. Before it stand the ends of the instances that the
+/// ledger has: whoever removes one of them has to remove this one, too.
 ///
 /// # Errors
 /// [`Failure`] where it cannot be chained, or the ledger does not take it. It can be written again.
-pub async fn write(event: &Entry, ledger: &Arc<dyn Ledger>, signer: &Signer) -> Result<(), Failure> {
+pub async fn write(event: &Entry, (store, ledger): (&str, &Arc<dyn Ledger>), signer: &Signer) -> Result<(), Failure> {
     let fault = |error: String| Failure::Failed(format!("the event cannot be written: {error}"));
     let line = event.line().map_err(|error| fault(error.to_string()))?;
     let mut chain = Chain::new(Uuid::now_v7());
-    let kept = chain.link(&line).map_err(|error| fault(error.to_string()))?;
-    let head = chain.head(signer, Uuid::now_v7(), line.at).map_err(|error| fault(error.to_string()))?;
-    Ok(ledger.append(&[kept, head]).await?)
+    let mut kept = Vec::new();
+    let ends = linker::ends(ledger.as_ref()).await?;
+    if !ends.is_empty() {
+        let named = linker::event(line.at, store, ends).line().map_err(|error| fault(error.to_string()))?;
+        kept.push(chain.link(&named).map_err(|error| fault(error.to_string()))?);
+    }
+    kept.push(chain.link(&line).map_err(|error| fault(error.to_string()))?);
+    kept.push(chain.head(signer, Uuid::now_v7(), line.at).map_err(|error| fault(error.to_string()))?);
+    Ok(ledger.append(&kept).await?)
 }
 
 /// Opens the key that signs: this file, or the data directory's own.

@@ -10,7 +10,9 @@ use uuid::Uuid;
 use super::filters::Query;
 use crate::record::{Kind, Line};
 use crate::store::counters::Draw;
-use crate::store::{Daily, Erased, Filter, Keep, Ledger, Order, Place, Span, StoreError, Tomb};
+use crate::store::{
+    Daily, Erased, Filter, Found, Inspected, Keep, Ledger, Mark, Order, Place, Row, Span, StoreError, Tomb,
+};
 
 /// Lines, found by reading all of them.
 #[derive(Default)]
@@ -48,7 +50,7 @@ impl Ledger for Memory {
         panic!("nobody asks")
     }
 
-    async fn find(&self, filter: &Filter, after: Option<&Place>, most: usize) -> Result<Vec<Line>, StoreError> {
+    async fn find(&self, filter: &Filter, after: Option<&Place>, most: usize) -> Result<Found, StoreError> {
         let (order, severity) = (filter.order, filter.severity);
         let query = Query { filter: Filter { severity: None, ..filter.clone() }, at_least: None };
         let word = severity.map(|severity| serde_json::to_value(severity).unwrap());
@@ -66,16 +68,26 @@ impl Ledger for Memory {
             lines.retain(beyond);
         }
         lines.truncate(most);
-        Ok(lines)
+        Ok(Found { lines, unread: Vec::new() })
     }
 
-    async fn chain(&self, instance: Uuid, kind: Kind, from: u64, most: usize) -> Result<Vec<Line>, StoreError> {
+    async fn chain(&self, instance: Uuid, kind: Kind, from: u64, most: usize) -> Result<Found, StoreError> {
         let number = |line: &Line| member(line, if kind == Kind::Head { "number" } else { "seq" }).as_u64();
         let mut lines: Vec<_> = self.lines().iter().filter(|line| line.kind == kind).cloned().collect();
         lines.retain(|line| member(line, "instance") == instance.to_string() && number(line) >= Some(from));
         lines.sort_by_key(number);
         lines.truncate(most);
-        Ok(lines)
+        Ok(Found { lines, unread: Vec::new() })
+    }
+
+    async fn last(&self, instance: Uuid, kind: Kind) -> Result<Option<Line>, StoreError> {
+        Ok(self.chain(instance, kind, 0, usize::MAX).await?.lines.pop())
+    }
+
+    async fn inspect(&self, kind: Kind, _: Option<&Mark>) -> Result<Inspected, StoreError> {
+        let lines = self.lines().iter().filter(|line| line.kind == kind).cloned().collect::<Vec<_>>();
+        let rows = lines.into_iter().map(|line| Row::Line { line, differs: Vec::new() }).collect();
+        Ok(Inspected { rows, next: None })
     }
 
     async fn instances(&self) -> Result<Vec<Uuid>, StoreError> {

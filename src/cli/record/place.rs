@@ -41,6 +41,8 @@ pub enum StoreName {
 pub struct Place {
     settings: RecordPlace,
     store: Option<StoreName>,
+    /// The command line names it.
+    named: bool,
     /// Opened once, for the record and for the directory.
     mongo: Option<Mongo>,
     embedded: Option<Embedded>,
@@ -66,7 +68,7 @@ impl Place {
         let settings = Settings::record(&flags, environment).map_err(Failure::Settings)?;
         let named = args.sink.or(args.data.as_ref().map(|_| StoreName::Embedded));
         let store = named.or_else(|| settings.sinks.iter().find_map(|sink| StoreName::of(*sink)));
-        Ok(Self { settings, store, mongo: None, embedded: None })
+        Ok(Self { settings, store, named: named.is_some(), mongo: None, embedded: None })
     }
 
     /// The directory of the embedded store, which also has the record's keys.
@@ -77,6 +79,32 @@ impl Place {
     /// The store that the record is in, where one is named.
     pub fn store(&self) -> Option<StoreName> {
         self.store
+    }
+
+    /// The name of the store that the record is in, as sinks have it.
+    pub fn store_name(&self) -> &'static str {
+        match self.store {
+            Some(StoreName::Mongo) => "mongo",
+            Some(StoreName::Embedded) | None => "embedded",
+        }
+    }
+
+    /// All stores that entries are written to: the one that the command line names, else those among the sinks.
+    pub fn stores(&self) -> Vec<StoreName> {
+        match (self.named, self.store) {
+            (true, store) => store.into_iter().collect(),
+            (false, _) => self.settings.sinks.iter().filter_map(|sink| StoreName::of(*sink)).collect(),
+        }
+    }
+
+    /// The same place, and this store in it.
+    pub fn select(&mut self, store: StoreName) {
+        self.store = Some(store);
+    }
+
+    /// The file of JSON lines, where one is written.
+    pub fn file(&self) -> Option<&Path> {
+        self.settings.file.as_deref()
     }
 
     /// Whether MongoDB is configured: people are looked up there.

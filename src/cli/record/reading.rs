@@ -1,13 +1,15 @@
 //! Reads lines one after the other in the order of time, out of a ledger page by page or out of files, in bounded memory.
 
 use std::collections::VecDeque;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::Failure;
 use super::files::Sorted;
 use super::filters::Query;
+use super::plain::plain;
 use crate::record::Line;
-use crate::store::{Filter, Ledger, Order, Place};
+use crate::store::{Filter, Found, Ledger, Order, Place, Unread};
 
 /// Lines of a page.
 const PAGE: usize = 1_000;
@@ -26,6 +28,8 @@ pub struct Merged {
     order: Order,
     streams: Vec<Stream>,
     page: usize,
+    /// What was passed over.
+    unread: Vec<Unread>,
 }
 
 /// The lines of one filter.
@@ -36,6 +40,17 @@ struct Stream {
     after: Option<Place>,
     /// The last page was the last one there is.
     ended: bool,
+}
+
+/// Says what was passed over: a note for each, and what tells more.
+///
+/// # Errors
+/// Where standard error cannot be written.
+pub fn warn(passed_over: &[Unread], err: &mut dyn Write) -> io::Result<()> {
+    passed_over.iter().try_for_each(|Unread { name, why }| {
+        let told = format!("{name} is no line of the record and was passed over: {why}; see `tollgate audit verify`");
+        writeln!(err, "note: {}", plain(&told))
+    })
 }
 
 // === impl Reading ===
@@ -61,6 +76,14 @@ impl Reading {
             Self::Files(sorted) => sorted.next(),
         }
     }
+
+    /// What was passed over since this was asked last, as it is no line of the record.
+    pub fn passed_over(&mut self) -> Vec<Unread> {
+        match self {
+            Self::Ledger(merged) => std::mem::take(&mut merged.unread),
+            Self::Files(_) => Vec::new(),
+        }
+    }
 }
 
 // === impl Merged ===
@@ -73,16 +96,19 @@ impl Merged {
             order,
             streams: query.filters(order).into_iter().map(stream).collect(),
             page,
+            unread: Vec::new(),
         }
     }
 
     async fn next(&mut self) -> Result<Option<Line>, Failure> {
         for stream in &mut self.streams {
             if stream.waiting.is_empty() && !stream.ended {
-                let page = self.ledger.find(&stream.filter, stream.after.as_ref(), self.page).await?;
-                stream.ended = page.len() < self.page;
-                stream.after = page.last().map(Place::of).or(stream.after);
-                stream.waiting = page.into();
+                let Found { lines, unread } =
+                    self.ledger.find(&stream.filter, stream.after.as_ref(), self.page).await?;
+                self.unread.extend(unread);
+                stream.ended = lines.len() < self.page;
+                stream.after = lines.last().map(Place::of).or(stream.after);
+                stream.waiting = lines.into();
             }
         }
         let heads = self.streams.iter().enumerate().filter_map(|(n, stream)| {

@@ -1,4 +1,5 @@
-//! CSV by RFC 4180 that a spreadsheet can open without harm.
+//! CSV by RFC 4180 that a spreadsheet can open without harm. All texts stand in quotes: where a spreadsheet takes `;` or a tab to be between
+//! cells, a text must not become several of them.
 
 use std::io::{self, Write};
 
@@ -16,7 +17,7 @@ impl<W: Write> Sheet<W> {
     /// Where nobody takes the output.
     pub fn begin<'a>(columns: impl IntoIterator<Item = &'a str>, out: W) -> io::Result<Self> {
         let mut sheet = WriterBuilder::new();
-        let sheet = sheet.terminator(Terminator::CRLF).quote_style(QuoteStyle::Necessary).from_writer(out);
+        let sheet = sheet.terminator(Terminator::CRLF).quote_style(QuoteStyle::NonNumeric).from_writer(out);
         let mut sheet = Self(sheet);
         sheet.0.write_record(columns).map_err(io_error)?;
         Ok(sheet)
@@ -66,6 +67,17 @@ mod tests {
         for text in ["gpt-4o", "", " a", "1-1", "'=1", "-"] {
             assert_eq!(defused(text.into()), text);
         }
+    }
+
+    #[test]
+    fn no_text_becomes_two_cells_whatever_is_between_cells() {
+        let mut out = Vec::new();
+        let mut sheet = Sheet::begin(["userAgent", "status"], &mut out).unwrap();
+        sheet.row([";=x".to_owned(), "403".to_owned()]).unwrap();
+        sheet.row(["a\t=y\"".to_owned(), String::new()]).unwrap();
+        sheet.end().unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text, "\"userAgent\",\"status\"\r\n\";=x\",403\r\n\"a\t=y\"\"\",\"\"\r\n");
     }
 
     #[test]

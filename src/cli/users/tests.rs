@@ -43,9 +43,11 @@ impl Shell {
         let store = Embedded::open(&self.dir.path().join("data")).unwrap();
         let house = House::open().unwrap();
         let filter = Filter { kinds: vec![Kind::Audit], ..Filter::default() };
-        let kept = house.wait_for(store.find(&filter, None, 99)).unwrap();
+        let kept = house.wait_for(store.find(&filter, None, 99)).unwrap().lines;
         house.close();
         let mut events: Vec<Value> = kept.iter().map(|line| serde_json::from_str(&line.text).unwrap()).collect();
+        // Each stands behind the ends of the instances before it.
+        events.retain(|event| event["action"] != "records.linked");
         events.sort_by_key(|event| event["_id"].to_string());
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let members = |event: &Value| {

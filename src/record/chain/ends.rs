@@ -55,7 +55,7 @@ impl Ends {
     /// How many bytes [`Ends::to_bytes`] gives.
     pub const LENGTH: usize = 1 + 16 + 40 + 40 + 8 + 32 + 16 + 8 + 8;
 
-    pub(super) fn new(instance: Uuid) -> Self {
+    pub(in crate::record) fn new(instance: Uuid) -> Self {
         let head = HeadEnd { number: 0, hash: Hash::ZERO, at: Timestamp::UNIX_EPOCH, audit: 0, usage: 0 };
         Self { instance, audit: End::default(), usage: End::default(), head }
     }

@@ -64,6 +64,12 @@ pub enum Happened {
     /// The entries of a user were erased.
     #[serde(rename = "records.erased")]
     Erased,
+    /// Other instances are named with their ends, so that none of them can be removed unseen.
+    #[serde(rename = "records.linked")]
+    Linked,
+    /// The data directory is older than the record: what comes now is in the chains of a new instance.
+    #[serde(rename = "records.forked")]
+    Forked,
     /// Somebody of the embedded directory is about to be added or changed.
     #[serde(rename = "users.set")]
     UserSet,
@@ -170,6 +176,26 @@ pub enum About {
         /// Why somebody wanted it, in the words of whoever erased.
         reason: Box<str>,
     },
+    /// Of `records.linked`.
+    #[serde(rename_all = "camelCase")]
+    Linked {
+        /// In which store they are: `embedded` or `mongo`.
+        store: Box<str>,
+        /// The instances.
+        instances: Vec<LinkedEnd>,
+    },
+    /// Of `records.forked`.
+    #[serde(rename_all = "camelCase")]
+    Forked {
+        /// The instance that the data directory was, and is no more.
+        retired: Uuid,
+        /// In which store it goes on further.
+        store: Box<str>,
+        /// The last numbers of it that the data directory knew.
+        known: ForkedAt,
+        /// Those that the store has.
+        kept: ForkedAt,
+    },
     /// Of `users.set`.
     #[serde(rename_all = "camelCase")]
     UserSet {
@@ -269,6 +295,34 @@ pub struct VersionTold {
     /// Which version; absent where it is no longer in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config_version: Option<u64>,
+}
+
+/// Where the heads of an instance end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LinkedEnd {
+    /// The instance.
+    pub instance: Uuid,
+    /// The number of its last head.
+    pub number: u64,
+    /// SHA-256 of that head's text.
+    pub head: Hash,
+    /// That head's time, UTC.
+    pub timestamp: Timestamp,
+}
+
+/// The last numbers of an instance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ForkedAt {
+    /// `seq` of its last audit entry.
+    pub audit: u64,
+    /// `seq` of its last usage entry.
+    pub usage: u64,
+    /// `number` of its last head.
+    pub head: u64,
 }
 
 /// Frames of the spool that are lost.

@@ -19,7 +19,7 @@ async fn what_is_too_old_goes_by_itself() {
     let kept = Kept { sink: "embedded", ledger: store.clone() };
     let keeper = tokio::spawn(Keeper::new(kept, keep, &clock).run());
     // More than two steps' worth.
-    while !store.find(&Filter::default(), None, 1).await.unwrap().is_empty() {
+    while !store.find(&Filter::default(), None, 1).await.unwrap().lines.is_empty() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     keeper.abort();

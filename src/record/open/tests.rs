@@ -30,6 +30,11 @@ impl Place {
     }
 
     fn start(&self, spool: u64) -> Begun {
+        self.start_beside(spool, Vec::new())
+    }
+
+    /// Starts beside a store that has these last lines of the instance.
+    fn start_beside(&self, spool: u64, lines: Vec<Line>) -> Begun {
         let options = RecorderOptions {
             spool,
             queue: 64,
@@ -42,7 +47,10 @@ impl Place {
         let sink = Sink::File(FileLines::open(file, &Clock::system()).unwrap());
         let meters = Metrics::new().unwrap().recorder();
         let (recorder, worker) =
-            Recorder::start(self.0.path(), vec![sink], &Clock::system(), &meters, options).unwrap();
+            Recorder::start_beside(self.0.path(), vec![sink], &Clock::system(), &meters, options, |_| {
+                vec![Stored { store: "mongo", lines }]
+            })
+            .unwrap();
         Begun { recorder, worker }
     }
 
@@ -96,7 +104,7 @@ impl Place {
 
     fn verify(&self) -> Report {
         let pem = fs::read_to_string(self.0.path().join("records").join(PUBLIC)).unwrap();
-        let trust = Trust { keys: vec![Public::read(&pem).unwrap()], seen: vec![] };
+        let trust = Trust { keys: vec![Public::read(&pem).unwrap()], ..Trust::default() };
         let keep = Keep { audit: Expiry::Never, usage: Expiry::Never, heads: Expiry::Never };
         let mut verifier = Verifier::new(trust, keep, Clock::system().now());
         let lines = self.kept();
@@ -113,7 +121,7 @@ impl Place {
 impl Begun {
     /// Runs the writer and no sink, as where that is away: all waits on the disk when it ends.
     async fn without_sinks(self, entries: impl IntoIterator<Item = Entry>) {
-        let RecorderWorker { writer, lanes, beat } = self.worker;
+        let RecorderWorker { writer, lanes, beat, .. } = self.worker;
         let writing = spawn_blocking(|| writer.run());
         for entry in entries {
             self.recorder.record(entry);
@@ -179,7 +187,7 @@ async fn no_sink_passes_a_loss_that_is_not_told() {
     place.start(ROOM).without_sinks((0..6).map(refusal)).await;
     place.damage(|number| number == 4);
     let Begun { recorder, worker } = place.start(ROOM);
-    let RecorderWorker { writer, lanes, beat } = worker;
+    let RecorderWorker { writer, lanes, beat, .. } = worker;
     // The writer ends without a word, and the sinks have all the time that they need.
     drop(writer);
     future::join_all(lanes.into_iter().map(Lane::run)).await;
@@ -251,4 +259,47 @@ async fn so_is_what_is_lost_with_all_that_is_there() {
     let report = place.verify();
     assert_eq!(report.findings, []);
     assert_eq!(report.lost(), 2, "audit entries 2 and 3; heads are not counted");
+}
+
+/// The files of a directory and those below.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for file in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(file.file_name());
+        if file.path().is_dir() {
+            copy(&file.path(), &to);
+        } else {
+            fs::copy(file.path(), to).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_data_directory_that_is_older_than_the_record_goes_on_as_a_new_instance() {
+    let (place, old) = (Place::new(), Place::new());
+    place.start(1 << 20).whole([refusal(1), refusal(2)]).await;
+    let instance = |lines: &[Line]| lines.iter().find_map(instance_of).unwrap();
+    let last = |lines: &[Line], kind| lines.iter().rfind(|line| line.kind == kind).cloned();
+    let first = instance(&place.kept());
+    // Beside a store that has just this, or less, it goes on.
+    let lasts: Vec<_> = [Kind::Audit, Kind::Head].into_iter().filter_map(|kind| last(&place.kept(), kind)).collect();
+    copy(place.0.path(), old.0.path());
+    place.start_beside(1 << 20, lasts.clone()).whole([refusal(3)]).await;
+    place.start_beside(1 << 20, lasts).whole([turn(4)]).await;
+    assert_eq!(place.verify().findings, []);
+    assert!(place.kept().iter().filter_map(instance_of).all(|instance| instance == first));
+    // The copy is put in its place: the store has more.
+    let lasts =
+        [Kind::Audit, Kind::Usage, Kind::Head].into_iter().filter_map(|kind| last(&place.kept(), kind)).collect();
+    let there = old.kept().len();
+    old.start_beside(1 << 20, lasts).whole([refusal(5)]).await;
+    let new = old.kept().split_off(there);
+    assert_ne!(instance(&new), first);
+    let event: Value = serde_json::from_str(&new[0].text).unwrap();
+    assert_eq!(
+        (&event["action"], &event["severity"], &event["seq"]),
+        (&"records.forked".into(), &"WARNING".into(), &1.into())
+    );
+    assert_eq!((&event["about"]["retired"], &event["about"]["store"]), (&first.to_string().into(), &"mongo".into()));
+    assert_eq!((&event["about"]["known"]["audit"], &event["about"]["kept"]["audit"]), (&2.into(), &3.into()));
 }

@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use crate::record::chain::{Chain, Erasure};
 use crate::record::entry::{
-    About, Changed, FaultFound, LimitAnew, LostBefore, LostFrames, OverrideTold, PrincipalTold, Rights, VersionTold,
+    About, Changed, FaultFound, ForkedAt, LimitAnew, LinkedEnd, LostBefore, LostFrames, OverrideTold, PrincipalTold,
+    Rights, VersionTold,
 };
 use crate::record::heads::Signer;
 use crate::record::line::{Kind, Line};
@@ -24,7 +25,7 @@ pub(super) fn file(name: &str) -> PathBuf {
 }
 
 /// What there is to say of each kind of event.
-pub(super) fn abouts() -> [About; 14] {
+pub(super) fn abouts() -> [About; 16] {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     let rights = |role: &str| Rights { groups: vec!["staff".into()], role: Some(role.into()) };
     [
@@ -53,6 +54,21 @@ pub(super) fn abouts() -> [About; 14] {
             frames: LostFrames { from: 4, to: 9, lost: 6 },
             before: LostBefore { audit: Some(14), usage: Some(7), head: Some(3) },
             reason: "the spool was damaged".into(),
+        },
+        About::Linked {
+            store: "embedded".into(),
+            instances: vec![LinkedEnd {
+                instance: id(1),
+                number: 2,
+                head: Hash::of(b"a head"),
+                timestamp: at("2026-11-21T08:15:00.123Z"),
+            }],
+        },
+        About::Forked {
+            retired: id(1),
+            store: "embedded".into(),
+            known: ForkedAt { audit: 4, usage: 2, head: 2 },
+            kept: ForkedAt { audit: 9, usage: 2, head: 3 },
         },
         About::UserSet { changed: vec![Changed::Role], before: Some(rights("USER")), after: rights("ADMIN") },
         About::UserRemoved { before: rights("ADMIN") },

@@ -5,12 +5,14 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::super::heads::Head;
 use super::super::line::{Kind, Line};
 use super::super::link::{Hash, Link, Unlinked};
-use super::{Keep, Report, Trust, Verifier};
+use super::item::written;
+use super::{Keep, Known, Report, Trust, Verifier};
 
 /// A line longer than this is none of the record's.
 const LONGEST: u64 = 16 << 20;
@@ -22,7 +24,12 @@ pub struct Files {
     places: Vec<Place>,
     /// Lines that are none: file, line number, why.
     unreadable: Vec<(usize, u64, Option<Line>, String)>,
-    unchained: u64,
+    /// Lines that are in no chain, without their texts.
+    unchained: Vec<Line>,
+    /// Heads that entries name.
+    known: Vec<Known>,
+    /// When the newest line was written: the record was read out then, or later.
+    newest: Option<Timestamp>,
 }
 
 /// Files cannot be read.
@@ -80,12 +87,14 @@ impl Files {
     /// [`FilesFault`] where a file cannot be read again.
     pub fn verify(
         mut self,
-        trust: Trust,
+        mut trust: Trust,
         keep: Keep,
-        now: jiff::Timestamp,
+        now: Timestamp,
         mut progress: impl FnMut(usize, usize),
     ) -> Result<Report, FilesFault> {
+        trust.known.append(&mut self.known);
         let mut verifier = Verifier::new(trust, keep, now);
+        verifier.read_at(self.newest.unwrap_or(now));
         for (file, number, line, why) in &self.unreadable {
             let path = self.paths.get(*file).map(|path| path.display().to_string()).unwrap_or_default();
             verifier.unreadable(line.as_ref(), &format!("{path}:{number}: {why}"));
@@ -111,9 +120,9 @@ impl Files {
             last = Some(place);
             progress(done + 1, all);
         }
-        let mut report = verifier.finish();
-        (report.copies, report.unchained) = (copies, self.unchained);
-        Ok(report)
+        verifier.chains_read();
+        self.unchained.iter().for_each(|line| verifier.unchained(line));
+        Ok(Report { copies, ..verifier.finish() })
     }
 
     fn learn(&mut self, bytes: &[u8], (file, number, offset): (usize, u64, u64)) {
@@ -126,6 +135,8 @@ impl Files {
             Ok(line) => line,
             Err(fault) => return unreadable(None, fault.to_string()),
         };
+        self.known.extend(Known::of(&line, None));
+        self.newest = self.newest.max(Some(written(&line)));
         let (instance, rank, seq) = match line.kind {
             Kind::Head => match Head::read(text) {
                 Ok(head) => (head.instance, 0, head.number),
@@ -134,8 +145,7 @@ impl Files {
             kind => match Link::read(text) {
                 Ok(link) => (link.instance, if kind == Kind::Audit { 1 } else { 2 }, link.seq),
                 Err(Unlinked::None) => {
-                    self.unchained += 1;
-                    return;
+                    return self.unchained.push(Line { text: Box::default(), ..line });
                 }
                 Err(fault) => return unreadable(Some(line), fault.to_string()),
             },

@@ -60,6 +60,8 @@ pub enum What {
     Head,
     /// Heads are gone.
     HeadsMissing,
+    /// Sums are not what the entries add up to.
+    Sums,
 }
 
 /// All findings of a verification, in the order in which they were found.
@@ -111,6 +113,7 @@ impl fmt::Display for Finding {
         match self.kind {
             Some(Kind::Head) => f.write_str("head")?,
             Some(kind) => write!(f, "{kind} entry")?,
+            None if self.what == What::Sums => return f.write_str(&self.why),
             None => f.write_str("a line")?,
         }
         match self.seq {
@@ -153,6 +156,7 @@ impl What {
             Self::Key => "unknown key",
             Self::Head => "head",
             Self::HeadsMissing => "heads missing",
+            Self::Sums => "sums",
         }
     }
 }

@@ -9,7 +9,7 @@ use super::super::line::{Kind, Line};
 use super::super::link::Hash;
 use super::finding::{Finding, Findings, What};
 use super::missing::Stretch;
-use super::{Expiry, Facts, Notes, Seen};
+use super::{Expiry, Facts, Known, Notes, Seen};
 
 /// A signed statement about one chain.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +41,7 @@ pub(super) struct Heads {
     /// Up to these numbers lines may have expired: heads, audit entries, usage entries.
     horizon: (u64, u64, u64),
     seen: Vec<Seen>,
+    known: Vec<Known>,
     /// Something else than a prefix is missing.
     stood: bool,
 }
@@ -48,7 +49,7 @@ pub(super) struct Heads {
 // === impl Heads ===
 
 impl Heads {
-    pub(super) fn new(instance: Uuid, seen: Vec<Seen>) -> Self {
+    pub(super) fn new(instance: Uuid, seen: Vec<Seen>, known: Vec<Known>) -> Self {
         Self {
             instance,
             audit: Vec::new(),
@@ -60,6 +61,7 @@ impl Heads {
             order: Timestamp::MIN,
             horizon: (0, 0, 0),
             seen,
+            known,
             stood: false,
         }
     }
@@ -88,7 +90,12 @@ impl Heads {
     }
 
     /// After the last head: what the log has seen must have been there.
-    pub(super) fn close(&mut self, out: &mut Findings) {
+    pub(super) fn close(&mut self, facts: &Facts, out: &mut Findings) {
+        let missed = |known: &&Known| known.number > self.horizon.0 && known.is_missed(facts);
+        // One is enough: who names an earlier one names what was before it.
+        if let Some(known) = self.known.iter().filter(missed).max_by_key(|known| known.number) {
+            out.push(known.finding(false));
+        }
         for seen in self.seen.drain(..).filter(|seen| seen.number > self.horizon.0) {
             out.push(unseen(&seen));
         }
@@ -141,6 +148,7 @@ impl Heads {
             ));
         }
         self.widen(head, facts);
+        notes.chained(head.at);
         let anchor = |end: &End| Anchor { seq: end.seq, hash: end.hash, head: head.number, at: head.at };
         add(&mut self.audit, anchor(&head.audit));
         add(&mut self.usage, anchor(&head.usage));
@@ -150,6 +158,12 @@ impl Heads {
                 notes
                     .findings
                     .push(about(What::Head, format!("the log told of another head with this number: {}", seen.hash)));
+            }
+        }
+        for known in self.known.extract_if(.., |known| known.number == head.number) {
+            if known.hash != hash {
+                let why = format!("entry {} tells of another head with this number: {}", known.by, known.hash);
+                notes.findings.push(about(What::Head, why));
             }
         }
         (self.good, self.bad, self.stood) = (self.good + 1, 0, true);

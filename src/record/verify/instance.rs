@@ -1,5 +1,6 @@
 //! One instance: its heads, then its two chains.
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::super::line::{Kind, Line};
@@ -7,8 +8,8 @@ use super::finding::{Finding, What};
 use super::heads::Heads;
 use super::item::Event;
 use super::report::{Chained, Report};
-use super::walk::{Told, Walk};
-use super::{Facts, GRACE, Notes, Seen, UNSIGNED};
+use super::walk::{Late, Told, Walk};
+use super::{Facts, GRACE, Known, Notes, Seen, UNSIGNED};
 
 /// The instance that is being read.
 #[derive(Debug)]
@@ -25,8 +26,8 @@ pub(super) struct Instance {
 // === impl Instance ===
 
 impl Instance {
-    pub(super) fn new(id: Uuid, seen: Vec<Seen>) -> Self {
-        let heads = Heads::new(id, seen);
+    pub(super) fn new(id: Uuid, seen: Vec<Seen>, known: Vec<Known>) -> Self {
+        let heads = Heads::new(id, seen, known);
         Self { id, heads, walk: None, done: Vec::new(), dropped: (0, 0) }
     }
 
@@ -47,7 +48,7 @@ impl Instance {
     pub(super) fn close(mut self, facts: &Facts, notes: &mut Notes, report: &mut Report) {
         self.reach(Kind::Usage, facts, notes);
         self.end(facts, notes);
-        self.heads.close(&mut notes.findings);
+        self.heads.close(facts, &mut notes.findings);
         let mut missing = std::mem::take(&mut notes.missing);
         missing.settle(Kind::Head, self.id, facts, self.heads.horizon(Kind::Head), &mut notes.findings);
         for chain in &mut self.done {
@@ -109,24 +110,25 @@ impl Instance {
         self.done.push(chain);
     }
 
-    /// Heads are due: where many entries have none, or old entries have none at all, they were removed.
+    /// Heads are due: where many entries have none after them, or one that was not written just now, heads were removed, or entries put in.
     fn find_unsigned(&self, walk: &Walk, chain: &Chained, facts: &Facts, notes: &mut Notes) {
-        let Some((seq, first)) = walk.first() else { return };
-        let (tail, after) = (walk.tail(), chain.covered.map_or(seq, |covered| covered.0.saturating_add(1)));
-        let old = facts.now.duration_since(first) > GRACE;
-        let why = if facts.limit(Kind::Head).is_some_and(|limit| walk.order() <= limit) {
+        let Some(Late { from, count, oldest, newest }) = walk.late() else { return };
+        if facts.limit(Kind::Head).is_some_and(|limit| walk.order() <= limit) {
             return;
-        } else if tail > UNSIGNED {
-            format!("no head vouches for the last {tail} entries, and a head is due every 1,000: heads were removed")
-        } else if self.heads.good == 0 && old {
-            format!(
-                "no head vouches for any of the {} entries of this chain: heads were removed, or none was ever made",
-                chain.entries
-            )
+        }
+        let due = "a head is due every minute and every 1,000 entries";
+        let gone =
+            "heads were removed, these entries were put in, or their Tollgate was killed and never started again";
+        let why = if count > UNSIGNED {
+            format!("no head vouches for the last {count} entries, and {due}: {gone}")
+        } else if newest > facts.now.saturating_add(GRACE).unwrap_or(Timestamp::MAX) {
+            format!("no head vouches for the last {count} entries, and one of them is of the future ({newest})")
+        } else if oldest < facts.read.saturating_sub(GRACE).unwrap_or(Timestamp::MIN) {
+            format!("no head vouches for the last {count} entries, the oldest of {oldest}, and {due}: {gone}")
         } else {
             return;
         };
-        let to = chain.span.map_or(after, |span| span.1);
-        notes.findings.push(Finding::about(What::HeadsMissing, chain.kind, self.id, (after, to), walk.order(), why));
+        let to = chain.span.map_or(from, |span| span.1);
+        notes.findings.push(Finding::about(What::HeadsMissing, chain.kind, self.id, (from, to), walk.order(), why));
     }
 }

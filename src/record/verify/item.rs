@@ -1,6 +1,6 @@
 //! One entry as verification sees it: its link, whether it is whole, and what it tells of the record itself.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -62,6 +62,37 @@ struct Dropped {
 struct ErasedAbout {
     count: u64,
     root: Hash,
+}
+
+/// What an entry says of the time that passed from its own time to when it was written.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Took {
+    settled: Option<Timestamp>,
+    time: Option<f64>,
+    details: TookDetails,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct TookDetails {
+    response: TookResponse,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct TookResponse {
+    time: Option<f64>,
+}
+
+/// When an entry was written, as far as it says so: its time is when the request arrived, and it is written when that is answered, or the turn is
+/// settled.
+pub(super) fn written(line: &Line) -> Timestamp {
+    let Took { settled, time, details } = serde_json::from_str(&line.text).unwrap_or_default();
+    let took = time.or(details.response.time).filter(|time| *time > 0.0).unwrap_or_default();
+    let took = SignedDuration::try_from_secs_f64(took / 1_000.0).unwrap_or_default();
+    let answered = line.at.saturating_add(took).unwrap_or(Timestamp::MAX);
+    settled.map_or(answered, |settled| settled.max(answered))
 }
 
 // === impl Item ===

@@ -21,6 +21,14 @@ pub struct Report {
     pub erasures: u64,
     /// Lines of no chain: kept before there were chains. Nothing vouches for them.
     pub unchained: u64,
+    /// The time of the newest of them.
+    pub newest_unchained: Option<Timestamp>,
+    /// Sums of a user and day that are what the entries add up to.
+    pub sums: u64,
+    /// Those that have not all entries of the day yet.
+    pub sums_behind: u64,
+    /// Those whose entries have expired or were erased: nothing vouches for them.
+    pub sums_alone: u64,
     /// Lines that two files have, each counted once (offline).
     pub copies: u64,
     /// Audit and usage entries that were never taken, as events tell.

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::super::chain::{Chain, Erasure, Tombed, root};
 use super::super::heads::Signer;
 use super::super::link::Link;
+use super::super::linker;
 use super::*;
 
 mod beginnings;
@@ -65,6 +66,12 @@ impl Writer {
         line
     }
 
+    /// A head after so many more entries.
+    fn head_after(&mut self, entries: u64) -> Line {
+        self.many(Kind::Audit, entries);
+        self.head()
+    }
+
     fn lose(&mut self, kind: Kind, from: u64, to: u64) {
         self.lines.retain(|line| line.kind != kind || !(from..=to).contains(&seq(line)));
     }
@@ -87,7 +94,7 @@ impl Writer {
     }
 
     fn trust(&self) -> Trust {
-        Trust { keys: vec![self.signer.public().clone()], seen: Vec::new() }
+        Trust { keys: vec![self.signer.public().clone()], ..Trust::default() }
     }
 
     fn verify(&self) -> Report {
@@ -345,16 +352,71 @@ fn heads_that_the_log_told_of_must_be_there() {
 }
 
 #[test]
+fn an_instance_that_another_one_names_must_be_there() {
+    let mut writer = Writer::new();
+    writer.many(Kind::Audit, 5);
+    writer.head();
+    let head = writer.head_after(3);
+    let link = linker::end_of(&head).unwrap();
+    writer.other(0xbbbb);
+    let entry = linker::event(writer.now, "embedded", vec![link]).line().unwrap();
+    let event = writer.chain.link(&entry).unwrap();
+    writer.lines.push(event.clone());
+    writer.head();
+    let trust = |store| Trust { known: Known::of(&event, store), ..writer.trust() };
+    let verified = |lines: &[Line], store, keep| verify(lines, trust(store), keep, writer.now);
+    assert_eq!(verified(&writer.lines, Some("embedded"), NEVER).findings, []);
+    let gone: Vec<_> = writer.lines.iter().filter(|line| instance(line) != link.instance).cloned().collect();
+    let report = verified(&gone, Some("embedded"), NEVER);
+    assert_eq!(whats(&report), [(What::HeadsMissing, Some(Kind::Head), Some((2, 2)))]);
+    assert!(report.findings[0].why.contains("the whole instance is gone"), "{}", report.findings[0]);
+    assert_eq!(verified(&gone, Some("mongo"), NEVER).findings, [], "of that store nothing is told");
+    let heads = Keep { heads: Expiry::After(SignedDuration::ZERO), ..NEVER };
+    assert_eq!(verified(&gone, Some("embedded"), heads).findings, [], "it has expired");
+    // Rolled back to before the head that was named.
+    let back: Vec<_> = writer.lines.iter().filter(|line| line.id != head.id).cloned().collect();
+    let report = verified(&back, Some("embedded"), NEVER);
+    assert!(report.findings.iter().any(|finding| finding.why.contains("tells that it was there")), "{report:?}");
+    // Who has no chain names nothing.
+    assert_eq!(Known::of(&entry, None), []);
+}
+
+#[test]
 fn entries_without_heads_are_found_when_a_head_is_due() {
+    let missing = |from, to| (What::HeadsMissing, Some(Kind::Audit), Some((from, to)));
     let mut writer = Writer::new();
     writer.many(Kind::Audit, 10);
     assert_eq!(writer.verify().findings, []);
-    let later = writer.now + SignedDuration::from_hours(2);
-    let report = verify(&writer.lines, writer.trust(), NEVER, later);
-    assert_eq!(whats(&report), [(What::HeadsMissing, Some(Kind::Audit), Some((1, 10)))]);
+    let later = writer.now + SignedDuration::from_mins(3);
+    assert_eq!(whats(&verify(&writer.lines, writer.trust(), NEVER, later)), [missing(1, 10)]);
     writer.head();
-    writer.many(Kind::Audit, 2_001);
-    assert_eq!(whats(&writer.verify()), [(What::HeadsMissing, Some(Kind::Audit), Some((11, 2_011)))]);
+    assert_eq!(verify(&writer.lines, writer.trust(), NEVER, later).findings, [], "all of it is signed");
+    writer.many(Kind::Audit, 2_024);
+    assert_eq!(whats(&writer.verify()), [missing(11, 2_034)], "so many get a head");
+    writer.head();
+    // Put in behind the last head: of the past, or of the future.
+    let now = writer.now;
+    writer.now = now - SignedDuration::from_hours(400);
+    writer.many(Kind::Audit, 5);
+    assert_eq!(whats(&verify(&writer.lines, writer.trust(), NEVER, now)), [missing(2_035, 2_039)]);
+    writer.lines.truncate(writer.lines.len() - 5);
+    assert_eq!(verify(&writer.lines, writer.trust(), NEVER, now).findings, []);
+    writer.other(0xcccc);
+    writer.now = now + SignedDuration::from_hours(400_000);
+    writer.many(Kind::Audit, 5);
+    let report = verify(&writer.lines, writer.trust(), NEVER, now);
+    assert_eq!(whats(&report), [missing(1, 5)]);
+    assert!(report.findings[0].why.contains("of the future"), "{}", report.findings[0]);
+}
+
+#[test]
+fn a_turn_that_was_settled_just_now_needs_no_head_yet() {
+    let mut writer = Writer::new();
+    let settled = writer.now + SignedDuration::from_hours(5);
+    writer.entry(Kind::Usage, &format!(r#","time":34.1,"settled":"{settled}""#));
+    assert_eq!(verify(&writer.lines, writer.trust(), NEVER, settled).findings, []);
+    let later = settled + SignedDuration::from_mins(3);
+    assert_eq!(whats(&verify(&writer.lines, writer.trust(), NEVER, later)).len(), 1);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::super::link::Hash;
 use super::erasures::Place;
 use super::finding::{Finding, What};
 use super::heads::Anchor;
-use super::item::{Event, Item};
+use super::item::{Event, Item, written};
 use super::missing::Stretch;
 use super::report::Chained;
 use super::{Facts, Notes};
@@ -36,7 +36,6 @@ pub(super) struct Walk {
     prev: Option<Hash>,
     /// The entry before.
     last: Option<Place>,
-    first: Option<(u64, Timestamp)>,
     order: Timestamp,
     /// Up to here a head vouches.
     fixed: Option<Anchor>,
@@ -53,6 +52,19 @@ pub(super) struct Walk {
     tail: u64,
     severed: u64,
     span: Option<(u64, u64)>,
+    /// What comes after the last head.
+    late: Option<Late>,
+}
+
+/// Entries after the last head.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Late {
+    /// Number of the first.
+    pub(super) from: u64,
+    pub(super) count: u64,
+    /// When they were written, the one longest ago and the last, as far as they say so.
+    pub(super) oldest: Timestamp,
+    pub(super) newest: Timestamp,
 }
 
 /// An event about the record.
@@ -86,7 +98,6 @@ impl Walk {
             next: 1,
             prev: Some(Hash::ZERO),
             last: None,
-            first: None,
             order: Timestamp::MIN,
             fixed: None,
             broken: None,
@@ -98,6 +109,7 @@ impl Walk {
             tail: 0,
             severed: 0,
             span: None,
+            late: None,
         }
     }
 
@@ -105,19 +117,14 @@ impl Walk {
         self.kind
     }
 
-    /// Number and time of the first entry.
-    pub(super) fn first(&self) -> Option<(u64, Timestamp)> {
-        self.first
-    }
-
     /// When the last entry was written, about.
     pub(super) fn order(&self) -> Timestamp {
         self.order
     }
 
-    /// Entries after the last head that fitted.
-    pub(super) fn tail(&self) -> u64 {
-        self.tail
+    /// What comes after the last head.
+    pub(super) fn late(&self) -> Option<Late> {
+        self.late
     }
 
     pub(super) fn take(&mut self, line: &Line, facts: &Facts, notes: &mut Notes) {
@@ -130,6 +137,9 @@ impl Walk {
                 return;
             }
         };
+        if self.anchors.last().is_none_or(|last| item.link.seq > last.seq) {
+            self.came_late(item.link.seq, written(line));
+        }
         match self.held.first().map(|held| held.link.seq) {
             Some(seq) if item.link.seq == seq && self.held.len() < RIVALS => self.held.push(item),
             Some(seq) if item.link.seq == seq => self.inserted(&item, &self.held, notes),
@@ -143,6 +153,12 @@ impl Walk {
                 (self.held_after, self.unread) = (self.unread, 0);
             }
         }
+    }
+
+    fn came_late(&mut self, seq: u64, at: Timestamp) {
+        let late = self.late.get_or_insert(Late { from: seq, count: 0, oldest: at, newest: at });
+        late.count = late.count.saturating_add(1);
+        (late.oldest, late.newest) = (late.oldest.min(at), late.newest.max(at));
     }
 
     pub(super) fn close(&mut self, notes: &mut Notes) {
@@ -235,7 +251,6 @@ impl Walk {
         let seq = item.link.seq;
         self.entries += 1;
         self.tail += 1;
-        self.first = self.first.or(Some((seq, item.at)));
         self.span = Some((self.span.map_or(seq, |span| span.0), seq));
         self.next = seq.saturating_add(1);
         if let Some((what, why)) = &item.fault {
@@ -258,6 +273,9 @@ impl Walk {
             self.told.push(Told { place, event: event.clone(), covered: false });
         }
         self.order = self.order.max(item.at);
+        if self.kind == Kind::Audit {
+            notes.chained(item.at);
+        }
         if let Some(anchor) = anchor {
             self.anchored(place, anchor, item.link.hash, named, notes);
         }

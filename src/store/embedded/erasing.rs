@@ -2,10 +2,11 @@
 
 use rusqlite::{Connection, TransactionBehavior, named_params};
 
+use super::daily;
 use super::entries::table;
-use super::{daily, search};
+use super::search::{self, Matching};
 use crate::record::{Kind, Line};
-use crate::store::{Erased, Place, Tomb};
+use crate::store::{Erased, Found, Place, Tomb, Unread};
 
 /// Entries of one step: others write in between.
 const STEP: usize = 200;
@@ -23,11 +24,13 @@ pub(super) fn step(
         Some(Place { at, id }) => (at.as_microsecond(), id.to_string()),
         None => (i64::MIN, String::new()),
     };
-    let most = i64::try_from(STEP).unwrap_or(i64::MAX);
-    let values = vec![user.to_owned().into(), time.into(), id.into(), most.into()];
-    let rest = " WHERE user = ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?";
-    let lines = search::lines(&transaction, kind, rest, values)?;
+    let values = vec![user.to_owned().into(), time.into(), id.into()];
+    let rest = " WHERE user = ? AND (time, id) > (?, ?) ORDER BY time, id";
+    let Found { lines, unread } = search::lines(&transaction, kind, rest, values, STEP, Matching::Place)?;
     let mut erased = Erased::default();
+    for Unread { name, why } in unread {
+        erased.keep(format!("{name}: {why}"));
+    }
     for line in &lines {
         match tomb(line) {
             Ok(Some(tombstone)) => {

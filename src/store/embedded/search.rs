@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use rusqlite::types::{Type, Value};
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Connection, Row as SqlRow, params_from_iter};
 use uuid::Uuid;
 
 use super::entries::table;
 use crate::record::{Kind, Line};
-use crate::store::{Filter, Keep, Order, Place};
+use crate::store::{Filter, Found, Keep, Order, Place, Unread};
 
 /// Rows that go in one step of letting go.
 const STEP: i64 = 1_000;
@@ -72,12 +72,12 @@ pub(super) fn find(
     filter: &Filter,
     after: Option<&Place>,
     most: usize,
-) -> rusqlite::Result<Vec<Line>> {
+) -> rusqlite::Result<Found> {
     // One state of all tables.
     let connection = connection.transaction()?;
-    let mut found = Vec::new();
+    let mut all = Found::default();
     for kind in filter.kinds() {
-        let Where { mut sql, mut values } = {
+        let Where { mut sql, values } = {
             let mut conditions = Where::new(kind, filter);
             if let Some(Place { at, id }) = after {
                 let beyond = if filter.order == Order::Oldest { "(time, id) > (?, ?)" } else { "(time, id) < (?, ?)" };
@@ -86,16 +86,16 @@ pub(super) fn find(
             conditions
         };
         sql.push_str(if filter.order == Order::Oldest { " ORDER BY time, id" } else { " ORDER BY time DESC, id DESC" });
-        sql.push_str(" LIMIT ?");
-        values.push(i64::try_from(most).unwrap_or(i64::MAX).into());
-        found.extend(lines(&connection, kind, &sql, values)?);
+        let Found { lines, unread } = lines(&connection, kind, &sql, values, most, Matching::Place)?;
+        all.lines.extend(lines);
+        all.unread.extend(unread);
     }
-    found.sort_by_key(|line| (line.at.as_microsecond(), line.id));
+    all.lines.sort_by_key(|line| (line.at.as_microsecond(), line.id));
     if filter.order == Order::Newest {
-        found.reverse();
+        all.lines.reverse();
     }
-    found.truncate(most);
-    Ok(found)
+    all.lines.truncate(most);
+    Ok(all)
 }
 
 /// See [`crate::store::Ledger::chain`].
@@ -105,10 +105,18 @@ pub(super) fn chain(
     kind: Kind,
     from: u64,
     most: usize,
-) -> rusqlite::Result<Vec<Line>> {
-    let [from, most] = [from, u64::try_from(most).unwrap_or(u64::MAX)].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
-    let values = vec![instance.to_string().into(), from.into(), most.into()];
-    lines(connection, kind, " WHERE instance = ? AND seq >= ? ORDER BY seq, rowid LIMIT ?", values)
+) -> rusqlite::Result<Found> {
+    let from = i64::try_from(from).unwrap_or(i64::MAX);
+    let values = vec![instance.to_string().into(), from.into()];
+    let rest = " WHERE instance = ? AND seq >= ? ORDER BY seq, rowid";
+    lines(connection, kind, rest, values, most, Matching::Nothing)
+}
+
+/// See [`crate::store::Ledger::last`].
+pub(super) fn last(connection: &Connection, instance: Uuid, kind: Kind) -> rusqlite::Result<Option<Line>> {
+    let values = vec![instance.to_string().into()];
+    let rest = " WHERE instance = ? AND seq IS NOT NULL ORDER BY seq DESC, rowid DESC";
+    Ok(lines(connection, kind, rest, values, 1, Matching::Nothing)?.lines.pop())
 }
 
 /// See [`crate::store::Ledger::instances`].
@@ -156,22 +164,66 @@ pub(super) fn expire(connection: &mut Connection, keep: &Keep, at: Timestamp) ->
 
 // === helpers ===
 
+/// What of a row has to be as its text says, so that the row is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Matching {
+    /// Nothing: what is read is verified.
+    Nothing,
+    /// Id and time, by which pages go on.
+    Place,
+}
+
+/// So many lines of a kind, by these conditions and in this order. What cannot be read is passed over, and does not count.
 pub(super) fn lines(
     connection: &Connection,
     kind: Kind,
     rest: &str,
     values: Vec<Value>,
-) -> rusqlite::Result<Vec<Line>> {
+    most: usize,
+    matching: Matching,
+) -> rusqlite::Result<Found> {
     let mut sql = String::new();
-    let _infallible = write!(sql, "SELECT body FROM {}{rest}", table(kind));
+    let _infallible = write!(sql, "SELECT rowid, id, time, body FROM {}{rest} LIMIT ?", table(kind));
     let mut asked = connection.prepare_cached(&sql)?;
-    let mut rows = asked.query(params_from_iter(values))?;
-    let mut lines = Vec::new();
-    while let Some(row) = rows.next()? {
-        let body = row.get_ref(0)?.as_str()?;
-        lines.push(Line::read(body).map_err(conversion)?);
+    let mut limit = most;
+    loop {
+        let mut values = values.clone();
+        values.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
+        let mut rows = asked.query(params_from_iter(values))?;
+        let (mut found, mut count) = (Found::default(), 0_usize);
+        while let Some(row) = rows.next()? {
+            count += 1;
+            if !found.add(line(kind, row, matching), most) {
+                break;
+            }
+        }
+        if found.lines.len() >= most || count < limit {
+            return Ok(found);
+        }
+        // Some of them were none: lines may come behind them.
+        limit = limit.saturating_mul(2);
     }
-    Ok(lines)
+}
+
+/// The line of a row (`rowid`, `id`, `time`, `body`).
+pub(super) fn line(kind: Kind, row: &SqlRow<'_>, matching: Matching) -> Result<Line, Unread> {
+    let cell = |n| row.get_ref(n).unwrap_or(ValueRef::Null);
+    let number = cell(0).as_i64().unwrap_or_default();
+    let unread = |why: String| {
+        let id = cell(1).as_str().map(|id| format!(" (id {id})")).unwrap_or_default();
+        Unread { name: format!("row {number} of {}{id}", table(kind)).into(), why: why.into() }
+    };
+    let body = cell(3).as_str().map_err(|_| unread("its body is no text".to_owned()))?;
+    let line = Line::read(body).map_err(|error| unread(error.to_string()))?;
+    if line.kind != kind {
+        return Err(unread(format!("its text is one of {}", line.kind)));
+    }
+    let placed = cell(1).as_str().is_ok_and(|id| id == line.id.to_string())
+        && cell(2).as_i64().is_ok_and(|time| time == line.at.as_microsecond());
+    if matching == Matching::Place && !placed {
+        return Err(unread("the store finds it by another id or time than its text has".to_owned()));
+    }
+    Ok(line)
 }
 
 fn ids(connection: &Connection, queries: &[String]) -> rusqlite::Result<Vec<Uuid>> {
@@ -180,14 +232,11 @@ fn ids(connection: &Connection, queries: &[String]) -> rusqlite::Result<Vec<Uuid
         let mut asked = connection.prepare_cached(sql)?;
         let mut rows = asked.query([])?;
         while let Some(row) = rows.next()? {
-            ids.push(row.get_ref(0)?.as_str()?.parse().map_err(|error: uuid::Error| conversion(error))?);
+            // What is no id was written by somebody else: whoever looks at all rows finds it.
+            ids.extend(row.get_ref(0)?.as_str().ok().and_then(|id| id.parse::<Uuid>().ok()));
         }
     }
     ids.sort_unstable();
     ids.dedup();
     Ok(ids)
-}
-
-fn conversion(error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error))
 }

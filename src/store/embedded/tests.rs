@@ -261,7 +261,7 @@ async fn a_search_holds_up_nobody() {
     store.append(&[line(refusal(1))]).await.unwrap();
     end.send(()).unwrap();
     search.join().unwrap();
-    assert_eq!(store.find(&Filter::default(), None, 9).await.unwrap(), [line(refusal(1))]);
+    assert_eq!(store.find(&Filter::default(), None, 9).await.unwrap().lines, [line(refusal(1))]);
 }
 
 #[tokio::test]

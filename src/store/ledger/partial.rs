@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Daily, Erased, Filter, Keep, Ledger, Place, Span, Tomb};
+use super::{Daily, Erased, Filter, Found, Inspected, Keep, Ledger, Mark, Place, Span, Tomb};
 use crate::record::{Kind, Line};
 use crate::store::StoreError;
 use crate::store::counters::Draw;
@@ -36,11 +36,19 @@ impl<P: Part> Ledger for Partial<P> {
         self.0.charged(at).await
     }
 
-    async fn find(&self, _: &Filter, _: Option<&Place>, _: usize) -> Result<Vec<Line>, StoreError> {
+    async fn find(&self, _: &Filter, _: Option<&Place>, _: usize) -> Result<Found, StoreError> {
         panic!("nobody asks")
     }
 
-    async fn chain(&self, _: Uuid, _: Kind, _: u64, _: usize) -> Result<Vec<Line>, StoreError> {
+    async fn chain(&self, _: Uuid, _: Kind, _: u64, _: usize) -> Result<Found, StoreError> {
+        panic!("nobody asks")
+    }
+
+    async fn last(&self, _: Uuid, _: Kind) -> Result<Option<Line>, StoreError> {
+        panic!("nobody asks")
+    }
+
+    async fn inspect(&self, _: Kind, _: Option<&Mark>) -> Result<Inspected, StoreError> {
         panic!("nobody asks")
     }
 

@@ -7,9 +7,9 @@ use mongodb::error::Error;
 use super::daily::DAILY;
 use super::ledger::{collection, many};
 use super::lines::{self, uuid};
-use super::{SEARCH, search};
+use super::search::{self, Matching};
 use crate::record::{Kind, Line};
-use crate::store::{ERASED, Erased, Order, Place, Tomb};
+use crate::store::{ERASED, Erased, Found, Order, Place, Tomb, Unread};
 
 /// Entries of one step.
 const STEP: usize = 200;
@@ -25,9 +25,12 @@ pub(super) async fn step(
     let mut of = doc! {"userId": {"$eq": user}};
     of.extend(after.map(|place| search::beyond(&place, Order::Oldest)).unwrap_or_default());
     let entries = collection(own, kind);
-    let asked = entries.find(of).sort(doc! {"timestamp": 1, "_id": 1}).limit(search::limit(STEP)).max_time(SEARCH);
-    let lines = search::read(kind, asked.await?).await?;
+    let sort = doc! {"timestamp": 1, "_id": 1};
+    let Found { lines, unread } = search::lines(own, kind, of, sort, STEP, Matching::Place).await?;
     let (mut erased, mut tombstones, mut removed) = (Erased::default(), Vec::new(), Vec::new());
+    for Unread { name, why } in unread {
+        erased.keep(format!("{name}: {why}"));
+    }
     for line in &lines {
         match tomb(line) {
             Ok(Some(tombstone)) => tombstones.push(replacement(line, &tombstone)?),

@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use mongodb::error::Error;
 use uuid::Uuid;
 
-use super::{APPEND, Mongo, SEARCH, SUMS, aging, charged, daily, erasing, faults, ledger, search};
+use super::{APPEND, Mongo, SEARCH, SUMS, aging, charged, daily, erasing, faults, inspect, ledger, search};
 use crate::record::{Kind, Line};
 use crate::store::counters::Draw;
-use crate::store::{Daily, Erased, Filter, Keep, Ledger, Place, Span, StoreError, Tomb};
+use crate::store::{Daily, Erased, Filter, Found, Inspected, Keep, Ledger, Mark, Place, Span, StoreError, Tomb};
 
 impl Mongo {
     /// Waits for an answer no longer than this, and says what is wrong in our own words.
@@ -44,12 +44,20 @@ impl Ledger for Mongo {
         self.ask(SUMS, charged::charged(&self.own, at)).await
     }
 
-    async fn find(&self, filter: &Filter, after: Option<&Place>, most: usize) -> Result<Vec<Line>, StoreError> {
+    async fn find(&self, filter: &Filter, after: Option<&Place>, most: usize) -> Result<Found, StoreError> {
         self.ask(SEARCH, search::find(&self.own, filter, after, most)).await
     }
 
-    async fn chain(&self, instance: Uuid, kind: Kind, from: u64, most: usize) -> Result<Vec<Line>, StoreError> {
+    async fn chain(&self, instance: Uuid, kind: Kind, from: u64, most: usize) -> Result<Found, StoreError> {
         self.ask(SEARCH, search::chain(&self.own, instance, kind, from, most)).await
+    }
+
+    async fn last(&self, instance: Uuid, kind: Kind) -> Result<Option<Line>, StoreError> {
+        self.ask(SEARCH, search::last(&self.own, instance, kind)).await
+    }
+
+    async fn inspect(&self, kind: Kind, after: Option<&Mark>) -> Result<Inspected, StoreError> {
+        self.ask(SEARCH, inspect::inspect(&self.own, kind, after)).await
     }
 
     async fn instances(&self) -> Result<Vec<Uuid>, StoreError> {

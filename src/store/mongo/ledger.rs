@@ -45,11 +45,16 @@ impl Documents {
 
 /// The collection that keeps lines of this kind.
 pub(super) fn collection(own: &Database, kind: Kind) -> Collection<Document> {
-    own.collection(match kind {
+    own.collection(name(kind))
+}
+
+/// Its name.
+pub(super) fn name(kind: Kind) -> &'static str {
+    match kind {
         Kind::Audit => AUDIT,
         Kind::Usage => USAGE,
         Kind::Head => HEADS,
-    })
+    }
 }
 
 pub(super) fn documents(lines: &[Line]) -> Result<Documents, Error> {

@@ -2,68 +2,53 @@
 
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
+use mongodb::Database;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::error::Error;
 use mongodb::options::ReadConcern;
-use mongodb::{Cursor, Database};
 use uuid::Uuid;
 
 use super::ledger::{KINDS, collection};
 use super::lines::{self, uuid};
 use super::{SEARCH, ledger};
 use crate::record::{Kind, Line};
-use crate::store::{Filter, Order, Place};
+use crate::store::{Filter, Found, Order, Place, Unread};
 
 /// See [`crate::store::Ledger::find`].
-pub(super) async fn find(
-    own: &Database,
-    filter: &Filter,
-    after: Option<&Place>,
-    most: usize,
-) -> Result<Vec<Line>, Error> {
+pub(super) async fn find(own: &Database, filter: &Filter, after: Option<&Place>, most: usize) -> Result<Found, Error> {
     let towards = if filter.order == Order::Oldest { 1 } else { -1 };
-    let mut found = Vec::new();
+    let mut all = Found::default();
     for kind in filter.kinds() {
         let mut conditions = conditions(kind, filter);
         if let Some(place) = after {
             conditions.push(beyond(place, filter.order));
         }
-        let asked = collection(own, kind)
-            .find(all_of(conditions))
-            .sort(doc! {"timestamp": towards, "_id": towards})
-            .limit(limit(most))
-            .allow_disk_use(true)
-            .read_concern(ReadConcern::majority())
-            .max_time(SEARCH)
-            .await?;
-        found.extend(read(kind, asked).await?);
+        let sort = doc! {"timestamp": towards, "_id": towards};
+        let Found { lines, unread } = lines(own, kind, all_of(conditions), sort, most, Matching::Place).await?;
+        all.lines.extend(lines);
+        all.unread.extend(unread);
     }
-    found.sort_by_key(|line| (line.at.as_millisecond(), line.id));
+    all.lines.sort_by_key(|line| (line.at.as_millisecond(), line.id));
     if filter.order == Order::Newest {
-        found.reverse();
+        all.lines.reverse();
     }
-    found.truncate(most);
-    Ok(found)
+    all.lines.truncate(most);
+    Ok(all)
 }
 
 /// See [`crate::store::Ledger::chain`].
-pub(super) async fn chain(
-    own: &Database,
-    instance: Uuid,
-    kind: Kind,
-    from: u64,
-    most: usize,
-) -> Result<Vec<Line>, Error> {
+pub(super) async fn chain(own: &Database, instance: Uuid, kind: Kind, from: u64, most: usize) -> Result<Found, Error> {
     let number = ledger::number(kind);
     let from = i64::try_from(from).unwrap_or(i64::MAX);
-    let asked = collection(own, kind)
-        .find(doc! {"instance": uuid(instance), number: {"$gte": from}})
-        .sort(doc! {number: 1})
-        .limit(limit(most))
-        .read_concern(ReadConcern::majority())
-        .max_time(SEARCH)
-        .await?;
-    read(kind, asked).await
+    let of = doc! {"instance": uuid(instance), number: {"$gte": from}};
+    lines(own, kind, of, doc! {number: 1}, most, Matching::Nothing).await
+}
+
+/// See [`crate::store::Ledger::last`].
+pub(super) async fn last(own: &Database, instance: Uuid, kind: Kind) -> Result<Option<Line>, Error> {
+    let number = ledger::number(kind);
+    let of = doc! {"instance": uuid(instance), number: {"$gte": 0}};
+    Ok(lines(own, kind, of, doc! {number: -1}, 1, Matching::Nothing).await?.lines.pop())
 }
 
 /// See [`crate::store::Ledger::instances`].
@@ -76,13 +61,66 @@ pub(super) async fn erasures(own: &Database) -> Result<Vec<Uuid>, Error> {
     ids(own, &[Kind::Audit, Kind::Usage], "erased").await
 }
 
-/// The documents as lines, in their order.
-pub(super) async fn read(kind: Kind, mut documents: Cursor<Document>) -> Result<Vec<Line>, Error> {
-    let mut lines = Vec::new();
-    while let Some(document) = documents.try_next().await? {
-        lines.push(lines::line(kind, &document)?);
+/// What of a document has to be as its text says, so that it is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Matching {
+    /// Nothing: what is read is verified.
+    Nothing,
+    /// Id and time, by which pages go on.
+    Place,
+}
+
+/// So many lines of a kind, by these conditions and in this order. What cannot be read is passed over, and does not count.
+pub(super) async fn lines(
+    own: &Database,
+    kind: Kind,
+    of: Document,
+    sort: Document,
+    most: usize,
+    matching: Matching,
+) -> Result<Found, Error> {
+    let most = most.max(1);
+    let mut wanted = most;
+    loop {
+        let mut documents = collection(own, kind)
+            .find(of.clone())
+            .sort(sort.clone())
+            .limit(limit(wanted))
+            .allow_disk_use(true)
+            .read_concern(ReadConcern::majority())
+            .max_time(SEARCH)
+            .await?;
+        let (mut found, mut count) = (Found::default(), 0_usize);
+        while let Some(document) = documents.try_next().await? {
+            count += 1;
+            if !found.add(line(kind, &document, matching), most) {
+                break;
+            }
+        }
+        if found.lines.len() >= most || count < wanted {
+            return Ok(found);
+        }
+        // Some of them were none: lines may come behind them.
+        wanted = wanted.saturating_mul(2);
     }
-    Ok(lines)
+}
+
+/// The line of a document.
+pub(super) fn line(kind: Kind, document: &Document, matching: Matching) -> Result<Line, Unread> {
+    let unread = |why: String| {
+        let id = document.get("_id").map_or_else(|| "none".to_owned(), name);
+        Unread { name: format!("document {id} of {}", ledger::name(kind)).into(), why: why.into() }
+    };
+    let line = lines::line(kind, document).map_err(|error| unread(error.kind.to_string()))?;
+    if line.kind != kind {
+        return Err(unread(format!("its text is one of {}", line.kind)));
+    }
+    let placed = document.get("_id") == Some(&uuid(line.id))
+        && document.get("timestamp") == Some(&Bson::DateTime(date(line.at)));
+    if matching == Matching::Place && !placed {
+        return Err(unread("the store finds it by another id or time than its text has".to_owned()));
+    }
+    Ok(line)
 }
 
 /// After a place in the order of time.
@@ -99,6 +137,15 @@ pub(super) fn limit(most: usize) -> i64 {
 }
 
 // === helpers ===
+
+/// An `_id` in words.
+fn name(id: &Bson) -> String {
+    match id {
+        Bson::Binary(binary) => Uuid::from_slice(&binary.bytes)
+            .map_or_else(|_| Bson::Binary(binary.clone()).to_string(), |id| id.to_string()),
+        other => other.to_string(),
+    }
+}
 
 /// Conditions that a filter puts on the collection of a kind. What is asked for is compared as a value, never read as an operator.
 fn conditions(kind: Kind, filter: &Filter) -> Vec<Document> {

@@ -1,12 +1,14 @@
 //! Taking a user out of the record.
 
+use std::fs;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tollgate::record::chain::Erasure;
+use tollgate::store::{Filter, Ledger};
 use uuid::Uuid;
 
-use super::{USER, VIEWER, err, out, refusal, thirty, with_stores};
+use super::{USER, VIEWER, err, out, refusal, texts, thirty, with_stores};
 use crate::schema;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,6 +90,63 @@ async fn an_erasure_that_broke_off_is_found_and_finished() {
         );
         assert_eq!(scene.run(&["audit", "verify"]).status.code(), Some(0));
         assert_eq!(scene.told(&["audit", "erase", "--finish"]), "no erasure broke off\n");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_elsewhere_is_named_and_the_command_does_not_end_well() {
+    with_stores(async |scene| {
+        let lines = scene.keep_chained(1, &thirty()).await;
+        let (data, here) = (scene.dir.path().join("data/records"), scene.dir.path());
+        fs::create_dir_all(data.join("spool")).unwrap();
+        fs::create_dir_all(data.join("aside")).unwrap();
+        let settings = fs::read_to_string(scene.settings()).unwrap();
+        let file = here.join("audit.jsonl");
+        let sinks = format!("sinks: [stdout, {}, file], file: {{ path: {} }}", scene.sink, file.display());
+        fs::write(scene.settings(), settings.replace(&format!("sinks: [stdout, {}]", scene.sink), &sinks)).unwrap();
+        let places =
+            [file, here.join("audit-20261121T080000.jsonl"), data.join("spool/1.seg"), data.join("aside/x.jsonl")];
+        for place in &places {
+            fs::write(place, texts(&lines)).unwrap();
+        }
+        fs::write(here.join("audit-20261121T090000.jsonl"), "{}\n").unwrap();
+        let ended = scene.run(&["audit", "erase", USER, "--reason", "asked", "--yes"]);
+        assert_eq!(ended.status.code(), Some(1), "{}", err(&ended));
+        assert!(out(&ended).starts_with("erased: 20 entries are tombstones now"), "{}", out(&ended));
+        let named: Vec<_> =
+            err(&ended).lines().filter(|line| line.starts_with("not erased: ")).map(str::to_owned).collect();
+        assert_eq!(named.len(), places.len(), "{named:?}");
+        for place in &places {
+            assert!(named.iter().any(|line| line.contains(place.to_str().unwrap())), "{place:?}: {named:?}");
+            fs::remove_file(place).unwrap();
+        }
+        assert_eq!(scene.run(&["audit", "erase", USER, "--reason", "asked", "--yes"]).status.code(), Some(0));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_is_erased_in_all_stores_that_entries_go_to() {
+    with_stores(async |scene| {
+        // The embedded store beside it has the same entries.
+        let beside = tollgate::store::embedded::Embedded::open(&scene.dir.path().join("data")).unwrap();
+        let lines = scene.keep_chained(1, &thirty()).await;
+        beside.append(&lines).await.unwrap();
+        let settings = fs::read_to_string(scene.settings()).unwrap();
+        let one = format!("[stdout, {}]", scene.sink);
+        if scene.sink == "mongo" {
+            fs::write(scene.settings(), settings.replace(&one, "[mongo, embedded]")).unwrap();
+        }
+        let ended = scene.run(&["audit", "erase", USER, "--reason", "asked", "--yes"]);
+        assert_eq!(ended.status.code(), Some(0), "{}", err(&ended));
+        for ledger in [&beside as &dyn Ledger, scene.ledger.as_ref()] {
+            let of = Filter { user: Some(USER.into()), ..Filter::default() };
+            assert_eq!(ledger.find(&of, None, 9).await.unwrap().lines, []);
+        }
+        for store in ["embedded", scene.sink] {
+            assert_eq!(scene.run(&["audit", "verify", "--sink", store]).status.code(), Some(0), "{store}");
+        }
     })
     .await;
 }

@@ -61,7 +61,7 @@ async fn a_spreadsheet_takes_nothing_for_a_formula() {
         assert_eq!((cell(1, "status").as_str(), cell(1, "model").as_str()), ("403", "gpt-4o"));
         assert!(told.lines().all(|line| !line.starts_with(['=', '+', '-', '@'])) && told.ends_with("\r\n"));
         let told = scene.told(&["audit", "export", "--format", "csv", "--kind", "usage"]);
-        assert!(told.contains(",'-1+1,") && told.contains(",1200,1024,0,340,0.0004608,"), "{told}");
+        assert!(told.contains(",\"'-1+1\",") && told.contains(",1200,1024,0,340,0.0004608,"), "{told}");
     })
     .await;
 }

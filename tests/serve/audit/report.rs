@@ -83,7 +83,7 @@ async fn people_read_a_table_and_spreadsheets_plain_numbers() {
         assert_eq!(lines[4], "openAI|gpt-4o-mini         5      5       0  11,120   5,120  1,700  0.002304");
         assert_eq!(lines[5], "total                     10     10       0  22,240  10,240  3,400  1.252304");
         let told = scene.told(&["usage", "report", "--by", "model", "--format", "csv"]);
-        assert!(told.contains("\r\nopenAI|gpt-4o,5,5,0,11120,5120,1700,1.25,0,0\r\n"), "{told}");
+        assert!(told.contains("\r\n\"openAI|gpt-4o\",5,5,0,11120,5120,1700,1.25,0,0\r\n"), "{told}");
         let nothing = scene.told(&["usage", "report", "--since", "2030-01-01"]);
         assert_eq!(nothing, "Nothing was used since 2030-01-01T00:00:00Z.\n");
     })

@@ -2,12 +2,14 @@
 
 use std::fs;
 
+use mongodb::bson::{self, Document, doc};
 use serde_json::{Value, json};
 use tollgate::record::Line;
+use tollgate::record::chain::Chain;
 use tollgate::record::heads::Signer;
 use uuid::Uuid;
 
-use super::{Scene, err, out, refusal, texts, thirty, turn, with_stores};
+use super::{Scene, USER, err, out, refusal, texts, thirty, turn, with_stores};
 
 /// Verifies what a scene's files or store have, and gives the exit code and the report.
 fn verified(scene: &Scene, arguments: &[&str]) -> (Option<i32>, Value) {
@@ -123,16 +125,28 @@ async fn only_keys_that_are_trusted_count() {
 async fn what_is_in_no_chain_is_told_of() {
     with_stores(async |scene| {
         scene.keep_chained(1, &thirty()).await;
-        scene.keep(&[refusal(50, json!({})), refusal(70, json!({}))]).await;
+        let older = |n| refusal(n, json!({"timestamp": "2026-11-20T09:15:00Z"}));
+        scene.keep(&[older(50), older(70)]).await;
         let (code, report) = verified(scene, &[]);
         assert_eq!((code, &report["unchained"]), (Some(0), &json!(2)), "{report}");
         let told = scene.told(&["audit", "verify", "--utc"]);
-        assert!(told.contains("2 without a chain (the newest of 2026-11-21 08:01:10.000)"), "{told}");
+        assert!(told.contains("2 without a chain (the newest of 2026-11-20 09:15:00.000)"), "{told}");
+        // Since there are chains, all entries are in one: what is in none was put in.
+        let forged = refusal(80, json!({"decision": "allow"}));
+        scene.keep(std::slice::from_ref(&forged)).await;
+        let (code, report) = verified(scene, &[]);
+        assert_eq!((code, &report["findings"][0]["what"]), (Some(1), &json!("inserted")), "{report}");
+        assert_eq!(report["findings"][0]["id"], json!(forged.id), "{report}");
+        fs::write(scene.dir.path().join("record.jsonl"), scene.told(&["audit", "export"])).unwrap();
+        let (code, report) = verified(scene, &["--file", "record.jsonl"]);
+        assert_eq!((code, &report["findings"][0]["id"]), (Some(1), &json!(forged.id)), "{report}");
+        fs::remove_file(scene.dir.path().join("record.jsonl")).unwrap();
         // With half a link it hides from the chains, and not from this.
         scene.keep(&[refusal(90, json!({"instance": Uuid::from_u128(1), "hash": "00"}))]).await;
         let (code, report) = verified(scene, &[]);
-        assert_eq!((code, &report["findings"][0]["what"]), (Some(1), &json!("unreadable")), "{report}");
-        assert_eq!(report["findings"][0]["at"], "2026-11-21T08:01:30Z");
+        let found = report["findings"].as_array().unwrap();
+        let hidden = found.iter().find(|finding| finding["what"] == "unreadable");
+        assert_eq!((code, &hidden.unwrap()["at"]), (Some(1), &json!("2026-11-21T08:01:30Z")), "{report}");
     })
     .await;
 }
@@ -146,4 +160,244 @@ async fn a_record_without_a_chain_is_not_called_good() {
         assert!(out(&ended).starts_with("NOT VERIFIED: there is no entry with a chain"), "{}", out(&ended));
     })
     .await;
+}
+
+/// Changes the store behind the program's back: a statement for the embedded store, or a pipeline on one document of MongoDB.
+async fn tamper(scene: &Scene, sql: &str, mongo: (&str, Document, Document)) {
+    match scene.mongo() {
+        None => {
+            let store = rusqlite::Connection::open(scene.dir.path().join("data/tollgate.db")).unwrap();
+            assert!(store.execute(sql, []).unwrap() > 0, "{sql}");
+        }
+        Some(own) => {
+            let (collection, of, change) = mongo;
+            let changed = own.collection::<Document>(collection).update_one(of, change).await.unwrap();
+            assert_eq!(changed.modified_count, 1, "{sql}");
+        }
+    }
+}
+
+/// The first finding, after which the record must not be called good.
+fn found(scene: &Scene) -> Value {
+    let (code, report) = verified(scene, &[]);
+    assert_eq!((code, &report["ok"]), (Some(1), &json!(false)), "{}: {report}", scene.sink);
+    report["findings"][0].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_entries_are_found_by_must_be_what_their_text_says() {
+    with_stores(async |scene| {
+        let lines = scene.keep_chained(1, &thirty()).await;
+        assert_eq!(verified(scene, &[]).0, Some(0));
+        let line = lines.iter().find(|line| line.text.contains("\"deny\"")).unwrap();
+        let id = bson::Uuid::from_bytes(line.id.into_bytes());
+        tamper(
+            scene,
+            &format!(
+                "UPDATE audit SET user = 'nobody', decision = 'allow', severity = 'INFO' WHERE id = '{}'",
+                line.id
+            ),
+            ("audit", doc! {"_id": id}, doc! {"$set": {"_text": &*line.text, "userId": "nobody", "decision": "allow"}}),
+        )
+        .await;
+        let first = found(scene);
+        assert_eq!((&first["what"], &first["id"]), (&json!("edited"), &json!(line.id)), "{first}");
+        assert!(first["sentence"].as_str().unwrap().contains("decision"), "{first}");
+    })
+    .await;
+    with_stores(async |scene| {
+        // A time of long ago would let the entry expire.
+        let lines = scene.keep_chained(1, &thirty()).await;
+        let id = bson::Uuid::from_bytes(lines[3].id.into_bytes());
+        let collection = if lines[3].kind.as_str() == "audit" { "audit" } else { "usage_events" };
+        tamper(
+            scene,
+            &format!("UPDATE {collection} SET time = 0 WHERE id = '{}'", lines[3].id),
+            (
+                collection,
+                doc! {"_id": id},
+                doc! {"$set": {"_text": &*lines[3].text, "timestamp": bson::DateTime::from_millis(0)}},
+            ),
+        )
+        .await;
+        assert_eq!(found(scene)["id"], json!(lines[3].id));
+        // It is passed over, and not read for ever.
+        let export = scene.run(&["audit", "export"]);
+        assert_eq!(export.status.code(), Some(0), "{}", err(&export));
+        assert_eq!(out(&export).lines().count(), lines.len() - 1);
+        assert!(err(&export).contains("another id or time"), "{}", err(&export));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_row_that_is_none_blinds_nobody_and_is_named() {
+    for (sql, collection, document, named) in [
+        ("INSERT INTO audit (id, time, body) VALUES ('x', 1795000000000000, 'xx')", "audit", doc! {"x": 1}, "of audit"),
+        (
+            "INSERT INTO usage_events (id, time, body) VALUES ('x', 1795000000000000, x'00ff')",
+            "usage_events",
+            doc! {"_id": "x", "timestamp": "2026-11-21T08:00:00Z"},
+            "of usage_events",
+        ),
+        (
+            "INSERT INTO heads (id, time, instance, seq, body) VALUES ('x', 1, 'zzz', 1, '{}')",
+            "heads",
+            doc! {"instance": "zzz", "number": 1},
+            "of heads",
+        ),
+    ] {
+        with_stores(async |scene| {
+            let lines = scene.keep_chained(1, &thirty()).await;
+            match scene.mongo() {
+                None => {
+                    let store = rusqlite::Connection::open(scene.dir.path().join("data/tollgate.db")).unwrap();
+                    store.execute(sql, []).unwrap();
+                }
+                Some(own) => {
+                    own.collection::<Document>(collection).insert_one(document.clone()).await.unwrap();
+                }
+            }
+            let first = found(scene);
+            assert_eq!(first["what"], "unreadable", "{first}");
+            assert!(first["sentence"].as_str().unwrap().contains(named), "{first}");
+            let export = scene.run(&["audit", "export"]);
+            assert_eq!((export.status.code(), out(&export)), (Some(0), scene.told(&["audit", "export"])));
+            assert_eq!(out(&export).lines().count(), lines.len(), "{}", err(&export));
+            assert_eq!(scene.told(&["audit", "tail", "-n", "100", "--format", "json"]).lines().count(), 20);
+            if collection == "audit" && scene.mongo().is_none() {
+                assert!(err(&export).contains("is no line of the record and was passed over"), "{}", err(&export));
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_is_removed_whole_is_missed() {
+    with_stores(async |scene| {
+        scene.signer();
+        let set = |role: &str| scene.told(&["users", "set", USER, "--role", role, "--sink", scene.sink]);
+        set("ADMIN");
+        scene.keep_chained(1, &thirty()).await;
+        set("USER");
+        assert_eq!(verified(scene, &[]).0, Some(0));
+        // The first of them granted the right: it goes, and its head with it.
+        let all = scene.ledger.instances().await.unwrap();
+        let granted = all.iter().find(|instance| **instance != Uuid::from_u128(1)).unwrap();
+        for (table, collection) in [("audit", "audit"), ("heads", "heads")] {
+            match scene.mongo() {
+                None => {
+                    let store = rusqlite::Connection::open(scene.dir.path().join("data/tollgate.db")).unwrap();
+                    store.execute(&format!("DELETE FROM {table} WHERE instance = '{granted}'"), []).unwrap();
+                }
+                Some(own) => {
+                    let of = doc! {"instance": bson::Uuid::from_bytes(granted.into_bytes())};
+                    own.collection::<Document>(collection).delete_many(of).await.unwrap();
+                }
+            }
+        }
+        let first = found(scene);
+        assert_eq!((&first["what"], &first["instance"]), (&json!("heads missing"), &json!(granted)), "{first}");
+        assert!(first["sentence"].as_str().unwrap().contains("the whole instance is gone"), "{first}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sums_by_day_are_what_the_entries_add_up_to() {
+    with_stores(async |scene| {
+        scene.keep_chained(1, &thirty()).await;
+        let (code, report) = verified(scene, &[]);
+        assert_eq!((code, &report["sums"]["good"]), (Some(0), &json!(2)), "{report}");
+        let key = format!("2026-11-21|{USER}");
+        tamper(
+            scene,
+            &format!("UPDATE usage_daily SET sums = replace(sums, '\"input\":', '\"input\":9') WHERE key = '{key}'"),
+            ("usage_daily", doc! {"key": &key}, doc! {"$set": {"tokenUsage.input": 9}}),
+        )
+        .await;
+        let first = found(scene);
+        assert_eq!(first["what"], "sums", "{first}");
+        assert!(first["sentence"].as_str().unwrap().contains(USER), "{first}");
+    })
+    .await;
+}
+
+/// What somebody may do to a record who may write to the store and has not the key.
+type Way = (&'static str, &'static str, fn(&mut Vec<Line>));
+
+/// Each with what it is found as.
+const WAYS: [Way; 12] = [
+    ("an entry is edited", "edited", |lines| change(lines, "audit", 4, "chat.turn", "chat.torn")),
+    ("a turn is edited", "edited", |lines| change(lines, "usage", 2, "gpt-4o", "gpt-5o")),
+    ("a head is edited", "bad signature", |lines| change(lines, "head", 1, "\"number\":2", "\"number\":9")),
+    ("an entry is removed", "removed", |lines| drop(lines.remove(nth(lines, "audit", 4)))),
+    ("a head is removed", "heads missing", |lines| drop(lines.remove(nth(lines, "head", 1)))),
+    ("an entry is there a second time with another id", "inserted", |lines| {
+        let twin = lines[nth(lines, "audit", 4)].clone();
+        let id = Uuid::from_u128(1 << 100);
+        let text = twin.text.replace(&twin.id.to_string(), &id.to_string()).into();
+        lines.push(Line { id, text, ..twin });
+    }),
+    ("a tombstone is made by hand", "unreadable", |lines| {
+        let erased = format!("\"erased\":\"{}\",\"salt\":", Uuid::from_u128(9));
+        change(lines, "audit", 4, "\"salt\":", &erased);
+        change(lines, "audit", 4, "\"salt\":\"", "\"salt\":\"x");
+    }),
+    ("an entry without a chain is put in", "inserted", |lines| lines.push(refusal(80, json!({"decision": "allow"})))),
+    ("a chain is made anew under the same heads", "rewritten", |lines| {
+        let heads: Vec<_> = lines.iter().filter(|line| line.kind.as_str() == "head").cloned().collect();
+        let mut chain = Chain::new(Uuid::from_u128(1));
+        let mut entries = thirty();
+        entries[7] = refusal(7, json!({"decision": "allow"}));
+        *lines = entries.iter().map(|entry| chain.link(entry).unwrap()).collect();
+        lines.extend(heads);
+    }),
+    ("the last heads are dropped, and what they were about is made anew", "heads missing", |lines| {
+        lines.truncate(nth(lines, "head", 0) + 1);
+        let mut chain = Chain::new(Uuid::from_u128(1));
+        lines.iter().for_each(|line| chain.follow(line).unwrap());
+        lines.extend((40..60).map(|n| chain.link(&refusal(n, json!({"decision": "allow"}))).unwrap()));
+    }),
+    ("old entries are put behind a retired instance", "heads missing", |lines| {
+        let mut chain = Chain::new(Uuid::from_u128(1));
+        lines.iter().for_each(|line| chain.follow(line).unwrap());
+        let old = |n| refusal(n, json!({"timestamp": "2026-10-03T09:15:00Z", "decision": "allow"}));
+        lines.extend((100..1_600).map(|n| chain.link(&old(n)).unwrap()));
+    }),
+    ("an instance of the future is put in", "heads missing", |lines| {
+        let mut chain = Chain::new(Uuid::from_u128(77));
+        let late = |n| refusal(n, json!({"timestamp": "2099-10-03T09:15:00Z", "decision": "allow"}));
+        lines.extend((100..2_000).map(|n| chain.link(&late(n)).unwrap()));
+    }),
+];
+
+fn nth(lines: &[Line], kind: &str, n: usize) -> usize {
+    lines.iter().enumerate().filter(|(_, line)| line.kind.as_str() == kind).nth(n).unwrap().0
+}
+
+fn change(lines: &mut [Line], kind: &str, n: usize, from: &str, to: &str) {
+    let line = &mut lines[nth(lines, kind, n)];
+    assert!(line.text.contains(from), "{}", line.text);
+    line.text = line.text.replacen(from, to, 1).into();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_way_to_tamper_is_found_in_every_store_and_offline() {
+    for (name, what, way) in WAYS {
+        with_stores(async |scene| {
+            let mut lines = scene.chained(1, &thirty());
+            way(&mut lines);
+            scene.keep(&lines).await;
+            let (code, report) = verified(scene, &[]);
+            assert_eq!(code, Some(1), "{name}, {}: {report}", scene.sink);
+            let has = |report: &Value| report["findings"].as_array().unwrap().iter().any(|found| found["what"] == what);
+            assert!(has(&report), "{name}, {}: {report}", scene.sink);
+            fs::write(scene.dir.path().join("record.jsonl"), texts(&lines)).unwrap();
+            let (code, report) = verified(scene, &["--file", "record.jsonl"]);
+            assert!(code == Some(1) && has(&report), "{name}, in a file: {report}");
+        })
+        .await;
+    }
 }

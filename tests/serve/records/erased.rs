@@ -40,7 +40,11 @@ async fn after_an_erasure_no_member_of_the_users_entries_is_personal_and_the_rec
         .env_clear()
         .output()
         .expect("the tollgate program");
-    assert!(erased.status.success(), "{}", String::from_utf8_lossy(&erased.stderr));
+    // The spool keeps its last segment, also when all of it has gone to the sinks: that is said, and is no good end.
+    let told = String::from_utf8_lossy(&erased.stderr).into_owned();
+    let left: Vec<_> = told.lines().filter(|line| line.starts_with("not erased: ")).collect();
+    assert_eq!((erased.status.code(), left.len()), (Some(1), 1), "{told}");
+    assert!(left[0].contains("records/spool/"), "{told}");
 
     let after = Kept::embedded(&world).await;
     assert!(after.report.is_good(), "{:?}", after.report.findings);

@@ -49,7 +49,7 @@ impl Kept {
 
     async fn read(ledger: &dyn Ledger, data: &Path) -> Self {
         let pem = fs::read_to_string(data.join("records/signing.pub")).expect("a public key");
-        let trust = Trust { keys: vec![Public::read(&pem).expect("a key")], seen: vec![] };
+        let trust = Trust { keys: vec![Public::read(&pem).expect("a key")], ..Trust::default() };
         let keep = Keep { audit: Expiry::Never, usage: Expiry::Never, heads: Expiry::Never };
         let mut verifier = Verifier::new(trust, keep, Clock::system().now());
         let mut entries = Vec::new();
@@ -58,7 +58,7 @@ impl Kept {
             for kind in [Kind::Head, Kind::Audit, Kind::Usage] {
                 let mut from = 0;
                 loop {
-                    let lines = ledger.chain(instance, kind, from, PAGE).await.expect("lines");
+                    let lines = ledger.chain(instance, kind, from, PAGE).await.expect("lines").lines;
                     let member = if kind == Kind::Head { "number" } else { "seq" };
                     let read: Vec<Value> = lines.iter().map(value).collect();
                     lines.iter().for_each(|line| verifier.take(line));

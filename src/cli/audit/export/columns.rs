@@ -159,7 +159,7 @@ mod tests {
         let text = sheet(Kind::Audit, &[line]);
         assert!(text.contains("\"'=cmd|' /C calc'!A0, \"\"x\"\"\r\ny\""), "{text}");
         assert!(text.contains("\"test \"\"agent\"\"\n\""), "{text}");
-        assert!(text.starts_with("id,timestamp,requestId,") && text.ends_with("\r\n"), "{text}");
+        assert!(text.starts_with("\"id\",\"timestamp\",\"requestId\",") && text.ends_with("\r\n"), "{text}");
         let mut back = csv::Reader::from_reader(text.as_bytes());
         let row = back.records().next().unwrap().unwrap();
         let place = AUDIT.iter().position(|(name, _)| *name == "model").unwrap();

@@ -4,7 +4,7 @@
 //! chain arrives in the order of its numbers, so that it is enough to know how far each was read. Entries from before there were
 //! chains have no number; none comes any more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::cli::record::chains::number;
 use crate::record::{Kind, Line};
-use crate::store::{Ledger, StoreError};
+use crate::store::{Found, Ledger, StoreError, Unread};
 
 /// Lines of a page.
 const PAGE: usize = 1_000;
@@ -33,6 +33,9 @@ pub(super) struct Arrivals {
     kinds: Vec<Kind>,
     chains: BTreeMap<(Uuid, Kind), Cursor>,
     round: u64,
+    /// What was passed over, and all that has been.
+    unread: Vec<Unread>,
+    known_unread: HashSet<Box<str>>,
 }
 
 /// How far a chain was read.
@@ -59,7 +62,19 @@ impl Arrivals {
                 chains.insert((instance, kind), Cursor::at(last.saturating_add(1)));
             }
         }
-        Ok(Self { ledger: Arc::clone(ledger), kinds: kinds.to_vec(), chains, round: 0 })
+        Ok(Self {
+            ledger: Arc::clone(ledger),
+            kinds: kinds.to_vec(),
+            chains,
+            round: 0,
+            unread: Vec::new(),
+            known_unread: HashSet::new(),
+        })
+    }
+
+    /// What was passed over since this was asked last, as it is no line of the record.
+    pub(super) fn passed_over(&mut self) -> Vec<Unread> {
+        std::mem::take(&mut self.unread)
     }
 
     /// The lines that have come since the last look, in no order.
@@ -79,7 +94,8 @@ impl Arrivals {
             }
             let mut from = cursor.next;
             loop {
-                let page = self.ledger.chain(*instance, *kind, from, PAGE).await?;
+                let Found { lines: page, unread } = self.ledger.chain(*instance, *kind, from, PAGE).await?;
+                self.unread.extend(unread.into_iter().filter(|unread| self.known_unread.insert(unread.name.clone())));
                 let last = page.last().and_then(number);
                 let full = page.len() == PAGE;
                 for line in page {
@@ -136,26 +152,9 @@ impl Cursor {
 
 // === helpers ===
 
-/// The last number of a chain, 0 where it has none: found by halving, as a chain may be long.
+/// The last number of a chain, 0 where it has none.
 async fn end(ledger: &dyn Ledger, instance: Uuid, kind: Kind) -> Result<u64, StoreError> {
-    let first_from = async |from: u64| {
-        let found = ledger.chain(instance, kind, from, 1).await?;
-        Ok::<_, StoreError>(found.first().and_then(number).filter(|number| *number >= from))
-    };
-    let (mut there, mut none) = (0_u64, u64::MAX);
-    let mut ask = 1_u64;
-    while there.saturating_add(1) < none {
-        match first_from(ask).await? {
-            Some(number) => there = number,
-            None => none = ask,
-        }
-        ask = if none == u64::MAX {
-            there.saturating_mul(2).saturating_add(1)
-        } else {
-            there + (none - there).div_ceil(2)
-        };
-    }
-    Ok(there)
+    Ok(ledger.last(instance, kind).await?.as_ref().and_then(number).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
@@ -21,14 +20,7 @@ pub(super) fn is_good(report: &Report) -> bool {
 }
 
 /// A table of the chains, what else there is to know, and the findings; what matters most comes last.
-///
-/// `newest`: the time of the newest entry without a chain, where that is known.
-pub(super) fn human(
-    report: &Report,
-    newest: Option<Timestamp>,
-    zone: &TimeZone,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+pub(super) fn human(report: &Report, zone: &TimeZone, out: &mut dyn Write) -> io::Result<()> {
     if report.chains.is_empty() && report.is_good() {
         return writeln!(out, "NOT VERIFIED: there is no entry with a chain, so that nothing can be told");
     }
@@ -63,22 +55,38 @@ pub(super) fn human(
         (report.dropped.0, "audit entries never taken, as the record itself tells"),
         (report.dropped.1, "usage entries never taken, as the record itself tells"),
         (report.copies, "in more than one file"),
+        (
+            report.sums_behind,
+            "sums of a user and day that have not all entries yet: a running Tollgate adds them up in seconds",
+        ),
+        (
+            report.sums_alone,
+            "sums of a user and day whose entries have expired or were erased: nothing vouches for them",
+        ),
     ] {
         if count > 0 {
             writeln!(out, "{} {what}", grouped(count))?;
         }
     }
     if report.unchained > 0 {
-        let newest = newest.map_or_else(String::new, |at| format!(" (the newest of {})", shown(at, zone)));
+        let newest =
+            report.newest_unchained.map_or_else(String::new, |at| format!(" (the newest of {})", shown(at, zone)));
         let count = grouped(report.unchained);
         writeln!(out, "{count} without a chain{newest}: nothing vouches for what was kept before there were chains")?;
     }
     let entries = grouped(report.entries());
     let Some(first) = report.findings.first() else {
-        write!(out, "OK: {entries} entries are what was written, by {} signed heads", grouped(report.heads))?;
+        let heads = grouped(report.heads);
         return match report.uncovered() {
-            0 => writeln!(out),
-            new => writeln!(out, "; no head vouches yet for {} of them", grouped(new)),
+            0 => writeln!(out, "OK: {entries} entries are what was written, by {heads} signed heads"),
+            new => {
+                let (signed, new) = (grouped(report.entries().saturating_sub(new)), grouped(new));
+                writeln!(
+                    out,
+                    "OK as far as it is signed: {signed} entries are what was written, by {heads} signed heads"
+                )?;
+                writeln!(out, "NOT SIGNED YET: {new} more entries, for which nothing vouches; verify again in a minute")
+            }
         };
     };
     let all = u64::try_from(report.findings.len()).unwrap_or(u64::MAX).saturating_add(report.more);
@@ -115,10 +123,12 @@ pub(super) fn json(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         "ok": is_good(report),
         "entries": report.entries(),
         "heads": report.heads,
+        "unsigned": report.uncovered(),
         "erasures": report.erasures,
         "dropped": {"audit": report.dropped.0, "usage": report.dropped.1},
         "unchained": report.unchained,
         "copies": report.copies,
+        "sums": {"good": report.sums, "behind": report.sums_behind, "alone": report.sums_alone},
         "chains": report.chains.iter().map(chain).collect::<Vec<_>>(),
         "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
         "more": report.more,

@@ -291,12 +291,12 @@ mod tests {
     #[tokio::test]
     async fn a_spreadsheet_gets_plain_numbers_and_no_formulas() {
         let page = page(&[By::Endpoint, By::Model], None).await;
-        insta::assert_snapshot!(text(|out| page.csv(out)), @"
-        endpoint,model,requests,turns,errors,input,cached,output,cost,unpriced,unmeasured
-        openAI,o1,2,1,1,99000,0,1000,1.5,0,0
-        openAI,gpt-4o,1,1,0,2224,1024,340,0.0004608,0,0
-        '+lab,'=own,1,1,0,5,0,5,,1,0
-        ");
+        insta::assert_snapshot!(text(|out| page.csv(out)), @r#"
+        "endpoint","model","requests","turns","errors","input","cached","output","cost","unpriced","unmeasured"
+        "openAI","o1",2,1,1,99000,0,1000,1.5,0,0
+        "openAI","gpt-4o",1,1,0,2224,1024,340,0.0004608,0,0
+        "'+lab","'=own",1,1,0,5,0,5,"",1,0
+        "#);
     }
 
     #[tokio::test]

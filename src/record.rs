@@ -21,7 +21,10 @@ pub(crate) mod samples;
 pub(crate) mod schema;
 pub mod sinks;
 pub mod spool;
+mod standing;
 pub mod verify;
+mod waiter;
+mod watch;
 mod writer;
 
 pub use entry::{About, Action, Audit, Category, Decision, Entry, Event, Happened, Severity, Spent, Usage};

@@ -71,6 +71,12 @@ pub(super) struct Lane {
 /// A lane cannot go on: Tollgate stops, or the disk cannot be read.
 struct Left;
 
+/// Whether lanes end.
+pub(super) struct Over {
+    appended: watch::Receiver<u64>,
+    stop: watch::Receiver<Option<Instant>>,
+}
+
 /// The sink's counters.
 struct Books {
     sink: &'static str,
@@ -90,6 +96,16 @@ impl Lane {
         let (shipped, heard) = watch::channel(come);
         let lane = Self { sink, reader: Some(reader), appended, stop, aside, pauses, shipped, books, failing: false };
         (lane, heard)
+    }
+
+    /// The name of its sink.
+    pub(super) fn sink(&self) -> &'static str {
+        self.books.sink
+    }
+
+    /// Tells whether it is time for the lane to end.
+    pub(super) fn over(&self) -> Over {
+        Over { appended: self.appended.clone(), stop: self.stop.clone() }
     }
 
     /// Ships until the writer has ended and everything is shipped, or until a stop has waited as long as it may.
@@ -250,6 +266,15 @@ impl Lane {
         if let Err(error) = kept {
             tracing::error!(sink = self.books.sink, %error, "an entry that is refused could not be set aside");
         }
+    }
+}
+
+// === impl Over ===
+
+impl Over {
+    /// The writer has ended, or somebody stops the recorder.
+    pub(super) fn holds(&self) -> bool {
+        self.appended.has_changed().is_err() || self.stop.borrow().is_some()
     }
 }
 

@@ -28,7 +28,7 @@ pub struct Event {
     pub actor: Option<Box<str>>,
     /// What happened.
     pub action: Happened,
-    /// Kind of event: `SYSTEM`, or `ADMIN` for what somebody did.
+    /// Kind of event: `SYSTEM`, `ADMIN` for what somebody did, or `SECURITY`.
     pub category: Category,
     /// How grave it is.
     pub severity: Severity,
@@ -61,6 +61,12 @@ pub enum Happened {
     /// A part of the record is missing.
     #[serde(rename = "records.gap")]
     Gap,
+    /// A request was answered 503 (`records.full`), because its entry was not on the disk in time; later it was.
+    #[serde(rename = "records.late")]
+    Late,
+    /// Requests without a good token were counted instead of recorded, as there were too many.
+    #[serde(rename = "records.noise")]
+    Noise,
     /// The entries of a user were erased.
     #[serde(rename = "records.erased")]
     Erased,
@@ -144,6 +150,24 @@ pub enum About {
         before: LostBefore,
         /// What was damaged.
         reason: Box<str>,
+    },
+    /// Of `records.late`.
+    #[serde(rename_all = "camelCase")]
+    Late {
+        /// The `_id` of the entry. What it says of the answer, and that the request went on, was not so.
+        entry: Uuid,
+        /// HTTP status of the answer.
+        status: u16,
+    },
+    /// Of `records.noise`.
+    #[serde(rename_all = "camelCase")]
+    Noise {
+        /// How many requests.
+        requests: u64,
+        /// When the first of them came, UTC.
+        since: Timestamp,
+        /// Until when they were counted, UTC.
+        until: Timestamp,
     },
     /// Of `records.erased`.
     #[serde(rename_all = "camelCase")]

@@ -113,7 +113,7 @@ impl Place {
 impl Begun {
     /// Runs the writer and no sink, as where that is away: all waits on the disk when it ends.
     async fn without_sinks(self, entries: impl IntoIterator<Item = Entry>) {
-        let RecorderWorker { writer, lanes, beat } = self.worker;
+        let RecorderWorker { writer, lanes, beat, .. } = self.worker;
         let writing = spawn_blocking(|| writer.run());
         for entry in entries {
             self.recorder.record(entry);
@@ -179,7 +179,7 @@ async fn no_sink_passes_a_loss_that_is_not_told() {
     place.start(ROOM).without_sinks((0..6).map(refusal)).await;
     place.damage(|number| number == 4);
     let Begun { recorder, worker } = place.start(ROOM);
-    let RecorderWorker { writer, lanes, beat } = worker;
+    let RecorderWorker { writer, lanes, beat, .. } = worker;
     // The writer ends without a word, and the sinks have all the time that they need.
     drop(writer);
     future::join_all(lanes.into_iter().map(Lane::run)).await;

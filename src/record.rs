@@ -4,6 +4,7 @@
 //! shows what was changed or taken out since. From there they go to the sinks. What cannot be written is counted, and the record says
 //! so; whether requests go on then is a setting.
 
+mod aside;
 pub mod chain;
 pub mod entry;
 pub mod heads;

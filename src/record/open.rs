@@ -119,6 +119,9 @@ impl Recorder {
         if torn > 0 {
             tracing::info!(bytes = torn, "an entry was being written when tollgate ended, and is not in the record");
         }
+        for sink in &recovered.begin_anew {
+            tracing::warn!(%sink, "how far a sink has come cannot be read: it gets all again that is still on the disk");
+        }
         let damaged = recovered.damaged.clone();
         let first = recovered.first;
         let chain = chain(recovered)?;
@@ -152,8 +155,7 @@ impl Recorder {
             lanes.push(lane);
             shipped.push(come);
         }
-        let manner =
-            Manner { durable: options.durable, on_full: options.on_full, masks, patience: options.patience };
+        let manner = Manner { durable: options.durable, on_full: options.on_full, masks, patience: options.patience };
         let (recorder, ends) = Self::new(options.queue, shipped, (stop, stopping), meters, manner, clock);
         let watch = Watch::new(&ends.standing, clock, options.patience);
         for loss in &damaged {

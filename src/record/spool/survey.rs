@@ -29,17 +29,19 @@ const LEAP: u64 = 1 << 40;
 
 /// Reads all segments through. `known` is the number after the last frame that somebody is known to have seen.
 pub(super) fn survey(directory: &Path, list: &VecDeque<Segment>, known: u64) -> Result<Survey, SpoolFault> {
-    let first = list.front().map_or(known, |segment| segment.first);
-    let mut survey = Survey { first, next: first, lost: Vec::new(), goes_on: None, torn: 0 };
-    let ends = list.iter().skip(1).map(|segment| segment.first).chain([u64::MAX]);
-    for (segment, end) in list.iter().zip(ends) {
-        // The first one may be the only one that is left of a spool whose other files are gone: it follows the very beginning.
-        let before = if segment.first == survey.first { known } else { known.max(survey.next) };
+    let mut before = known;
+    for segment in list {
         if segment.first.saturating_sub(before) > LEAP {
             let path = shared::file(directory, segment.first);
             let why = "its name follows no other segment of the record; move it out of this directory";
             return Err(DiskFault::because(&path, &why, false).into());
         }
+        before = before.max(segment.first);
+    }
+    let first = list.front().map_or(known, |segment| segment.first);
+    let mut survey = Survey { first, next: first, lost: Vec::new(), goes_on: None, torn: 0 };
+    let ends = list.iter().skip(1).map(|segment| segment.first).chain([u64::MAX]);
+    for (segment, end) in list.iter().zip(ends) {
         let read = survey.read(directory, *segment, end);
         read.map_err(|error| SpoolFault::unreadable(&shared::file(directory, segment.first), &error))?;
     }

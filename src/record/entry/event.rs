@@ -20,7 +20,7 @@ pub struct Event {
     pub id: Uuid,
     /// When it happened, UTC.
     pub timestamp: Timestamp,
-    /// LibreChat's id of the user to whom it was done, where it was done to one: when that user is erased, so is this.
+    /// LibreChat's id of the user to whom it was done, or who asked, where it is about one: when that user is erased, so is this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<Box<str>>,
     /// Who did it, where somebody did: `cli` for a command.
@@ -28,7 +28,7 @@ pub struct Event {
     pub actor: Option<Box<str>>,
     /// What happened.
     pub action: Happened,
-    /// Kind of event: `SYSTEM`, `ADMIN` for what somebody did, or `SECURITY`.
+    /// Kind of event: `SYSTEM`; `ADMIN` or `DATA` for what somebody did; of answers and noise that of such requests.
     pub category: Category,
     /// How grave it is.
     pub severity: Severity,
@@ -58,6 +58,9 @@ pub enum Happened {
     /// Limits count anew, because their windows or time zones were changed with the policy.
     #[serde(rename = "limits.anew")]
     LimitsAnew,
+    /// A request was answered that had its entry before that.
+    #[serde(rename = "request.answered")]
+    Answered,
     /// A part of the record is missing.
     #[serde(rename = "records.gap")]
     Gap,
@@ -150,6 +153,16 @@ pub enum About {
         before: LostBefore,
         /// What was damaged.
         reason: Box<str>,
+    },
+    /// Of `request.answered`.
+    #[serde(rename_all = "camelCase")]
+    Answered {
+        /// The `requestId` of the request, which its entry has.
+        request: Uuid,
+        /// HTTP status of the answer; 499 where the caller left before it.
+        status: u16,
+        /// Milliseconds from arrival to the head of the answer.
+        time: f64,
     },
     /// Of `records.late`.
     #[serde(rename_all = "camelCase")]

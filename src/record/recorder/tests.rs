@@ -313,6 +313,39 @@ async fn what_a_sink_refuses_is_set_aside() {
     assert_eq!(store.stored(), [0, 1, 2, 4, 5, 6, 7]);
     assert_eq!(run.meters.aside.with_label_values(&["s"]).get(), 1);
     let data = run.stop().await;
+    let file = data.path().join("records/aside/s.jsonl");
+    assert_eq!(Line::read(&std::fs::read_to_string(&file).unwrap()).unwrap().id.as_u128(), 3);
+    // The next start tries again; when the sink has it, it is not kept twice.
+    for (refuses, kept) in [(vec![3], vec![3]), (vec![], vec![])] {
+        let store = Store::with(0, Semaphore::MAX_PERMITS, &refuses);
+        let run = running_in(Arc::clone(&data), vec![store.sink("s")], quick());
+        run.recorder.record(turn(9));
+        run.recorder.flush().await;
+        assert_eq!(store.stored(), if refuses.is_empty() { vec![3, 9] } else { vec![9] });
+        run.stop().await;
+        let text = std::fs::read_to_string(&file).unwrap();
+        let left: Vec<u128> = text.lines().map(|line| Line::read(line).unwrap().id.as_u128()).collect();
+        assert_eq!(left, kept);
+    }
+}
+
+/// What cannot be set aside holds up what is behind it, and is not given up.
+#[tokio::test]
+async fn a_refused_entry_waits_until_it_can_be_set_aside() {
+    let store = Store::with(0, Semaphore::MAX_PERMITS, &[3]);
+    let run = running(vec![store.sink("s")], quick());
+    let file = run.data.path().join("records/aside/s.jsonl");
+    std::fs::create_dir(&file).unwrap();
+    run.recorder.record(turn(3));
+    run.recorder.kept().await;
+    (4..8).for_each(|n| run.recorder.record(turn(n)));
+    run.recorder.kept().await;
+    until("it has been asked", || run.meters.failures.with_label_values(&["s"]).get() > 0).await;
+    assert_eq!(run.meters.aside.with_label_values(&["s"]).get(), 0);
+    std::fs::remove_dir(&file).unwrap();
+    run.recorder.flush().await;
+    assert_eq!((store.stored(), run.meters.aside.with_label_values(&["s"]).get()), (vec![4, 5, 6, 7], 1));
+    let data = run.stop().await;
     let aside = std::fs::read_to_string(data.path().join("records/aside/s.jsonl")).unwrap();
     assert_eq!(Line::read(&aside).unwrap().id.as_u128(), 3);
 }

@@ -22,7 +22,7 @@ pub(super) fn file(name: &str) -> PathBuf {
 }
 
 /// What there is to say of each kind of event.
-pub(super) fn abouts() -> [About; 13] {
+pub(super) fn abouts() -> [About; 14] {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     let rights = |role: &str| Rights { groups: vec!["staff".into()], role: Some(role.into()) };
     [
@@ -52,12 +52,9 @@ pub(super) fn abouts() -> [About; 13] {
             before: LostBefore { audit: Some(14), usage: Some(7), head: Some(3) },
             reason: "the spool was damaged".into(),
         },
+        About::Answered { request: id(6), status: 200, time: 34.1 },
         About::Late { entry: id(6), status: 503 },
-        About::Noise {
-            requests: 3_983,
-            since: at("2026-11-21T08:15:00.123Z"),
-            until: at("2026-11-21T08:15:02.5Z"),
-        },
+        About::Noise { requests: 3_983, since: at("2026-11-21T08:15:00.123Z"), until: at("2026-11-21T08:15:02.5Z") },
         About::UserSet { changed: vec![Changed::Role], before: Some(rights("USER")), after: rights("ADMIN") },
         About::UserRemoved { before: rights("ADMIN") },
         About::NotDone { failed: id(6) },

@@ -182,7 +182,9 @@ async fn what_librechat_refuses_or_fails_at_is_as_grave_in_the_record_as_if_toll
         let entry = world.entry_from(&agent).await;
         assert_eq!((&entry["decision"], &entry["details"]["response"]), (&json!("allow"), &Value::Null), "{entry}");
         let id = entry["requestId"].clone();
-        let told = world.entry("what became of it", |event| event["about"]["request"] == id).await;
+        let find = |world: &World| world.record().into_iter().find(|event| event["about"]["request"] == id);
+        world.until("what became of it is told", async |world| find(world).is_some()).await;
+        let told = find(&world).expect("it was there just now");
         assert_eq!((&told["action"], &told["about"]["status"]), (&json!("request.answered"), &json!(code)));
         assert_eq!((&told["category"], &told["severity"]), (&json!(admin.0), &json!(admin.1)), "{told}");
         assert_eq!(told["userId"], entry["userId"]);

@@ -29,6 +29,8 @@ pub struct Admin {
     pub meter: Meter,
     /// What is told of the policy in force.
     pub policy: Arc<Standing>,
+    /// Whether requests are decided and recorded; if not, why.
+    pub record: Box<dyn Fn() -> Result<(), &'static str> + Send + Sync>,
     /// How many instances of LibreChat are healthy.
     pub upstreams: Box<dyn Fn() -> usize + Send + Sync>,
     /// How old the identity provider's keys are, where there is one.
@@ -75,8 +77,9 @@ async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     let directory = admin.directory.ping().await;
     let limits = admin.meter.ping().await;
     let policy = admin.policy.told();
-    let all = serving && directory.is_ok() && limits.is_ok() && policy.overrides.read;
-    let status = if all { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let record = (admin.record)();
+    let good = serving && directory.is_ok() && limits.is_ok() && policy.overrides.read && record.is_ok();
+    let status = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut body = json!({
         "ready": status == StatusCode::OK,
         "serving": serving,
@@ -88,6 +91,7 @@ async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
             Ok(()) => "ok".to_owned(),
             Err(error) => error.to_string(),
         },
+        "record": record.err().unwrap_or("ok"),
         "policy": policy,
         "healthyUpstreams": (admin.upstreams)(),
     });
@@ -139,6 +143,15 @@ mod tests {
     }
 
     async fn readyz(directory: bool, limits: bool, stopping: bool) -> StatusCode {
+        readyz_with(directory, limits, stopping, || Ok(())).await
+    }
+
+    async fn readyz_with(
+        directory: bool,
+        limits: bool,
+        stopping: bool,
+        record: fn() -> Result<(), &'static str>,
+    ) -> StatusCode {
         let readiness = Readiness::default();
         readiness.serving();
         if stopping {
@@ -154,7 +167,8 @@ mod tests {
         let directory = Arc::new(Told(directory));
         let policy = crate::policy::compile(&[]).unwrap().0;
         let policy = Arc::new(Standing::of(&policy, clock.now()));
-        let admin = Admin { readiness, metrics, directory, meter, policy, upstreams: Box::new(|| 0), keys: None };
+        let (record, upstreams) = (Box::new(record), Box::new(|| 0));
+        let admin = Admin { readiness, metrics, directory, meter, policy, record, upstreams, keys: None };
         ready(State(Arc::new(admin))).await.into_response().status()
     }
 
@@ -164,5 +178,7 @@ mod tests {
         assert_eq!(readyz(false, true, false).await, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(readyz(true, false, false).await, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(readyz(true, true, true).await, StatusCode::SERVICE_UNAVAILABLE);
+        let full = readyz_with(true, true, false, || Err("the disk takes no entries")).await;
+        assert_eq!(full, StatusCode::SERVICE_UNAVAILABLE);
     }
 }

@@ -142,6 +142,10 @@ pub fn serve(settings: &Settings, policy: Snapshot, followed: Followed, sockets:
             directory: Arc::clone(&stores.directory),
             meter: counting.meter(),
             policy: reloading.standing(),
+            record: Box::new({
+                let recorder = recorder.clone();
+                move || recorder.health()
+            }),
             upstreams: Box::new({
                 let librechat = librechat.clone();
                 move || librechat.healthy()
@@ -200,9 +204,12 @@ pub fn serve(settings: &Settings, policy: Snapshot, followed: Followed, sockets:
     house.wait_for(counting.stop());
     reloading.stop();
     recorder.record(event(Happened::Stopped));
-    house.wait_for(recorder.stop(LAST_WORDS));
+    let written = house.wait_for(recorder.stop(LAST_WORDS));
     keeping.iter().chain(&keepers).for_each(JoinHandle::abort);
-    if house.wait_for(working).is_err() {
+    if !written {
+        tracing::error!("the disk does not answer: what was recorded last may be missing");
+        working.abort();
+    } else if house.wait_for(working).is_err() {
         tracing::error!("the recorder ended badly: its last entries may be missing");
     }
     house.close();

@@ -4,6 +4,7 @@
 //! shows what was changed or taken out since. From there they go to the sinks. What cannot be written is counted, and the record says
 //! so; whether requests go on then is a setting.
 
+mod aside;
 pub mod chain;
 pub mod entry;
 pub mod heads;
@@ -22,7 +23,10 @@ pub(crate) mod samples;
 pub(crate) mod schema;
 pub mod sinks;
 pub mod spool;
+mod standing;
 pub mod verify;
+mod waiter;
+mod watch;
 mod writer;
 
 pub use entry::{About, Action, Audit, Category, Decision, Entry, Event, Happened, Severity, Spent, Usage};

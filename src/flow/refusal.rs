@@ -131,6 +131,11 @@ pub(super) struct Answer {
 // === impl Answer ===
 
 impl Answer {
+    /// Whether it says that what was decided cannot be written down.
+    pub(super) fn is_unrecorded(&self) -> bool {
+        self.code == Refusal::UNRECORDED
+    }
+
     /// What the record says of a failure: its code, and the cause where one is known. Nothing for what the caller did.
     pub(super) fn told_inside(&self) -> Option<Box<str>> {
         match &self.cause {
@@ -143,6 +148,9 @@ impl Answer {
 // === impl Refusal ===
 
 impl Refusal {
+    /// The code of what cannot be written down.
+    const UNRECORDED: &str = "records.full";
+
     /// The stable code: the label in metrics, and the rule in the record where no statement of the policy decided.
     pub(super) fn code(&self) -> &'static str {
         match self {
@@ -179,7 +187,7 @@ impl Refusal {
             Self::StrangeBalance(_) => "balance.unreadable",
             Self::TooManyLimits(_) => "limits.too-many",
             Self::Unbounded { .. } => "limits.unbounded",
-            Self::Unrecorded(_) => "records.full",
+            Self::Unrecorded(_) => Self::UNRECORDED,
             Self::Upstream(UpstreamFault::Timeout) => "upstream.timeout",
             Self::Upstream(UpstreamFault::Connect(_)) => "upstream.connect",
             Self::Upstream(UpstreamFault::Broken(_) | UpstreamFault::Request(_)) => "upstream.broken",

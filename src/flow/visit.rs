@@ -21,7 +21,7 @@ use crate::librechat::selection::TurnRequest;
 use crate::librechat::veil::{veiled, without_ids};
 use crate::policy::{Caller, Feature, Outcome, Part, RuleId, Snapshot, Target, Verdict};
 use crate::record::entry::{Details, MOST_ALSO, Metadata, Response, TurnOutcome, id_at};
-use crate::record::{Action, Audit, Category, Decision, Entry, Recorder, Severity, Usage};
+use crate::record::{About, Action, Audit, Category, Decision, Entry, Event, Happened, Recorder, Severity, Usage};
 
 /// Most bytes of a `User-Agent` that are recorded.
 const LONGEST_AGENT: usize = 256;
@@ -58,6 +58,8 @@ pub(super) struct Visit<'a> {
     conversation: Option<Arc<str>>,
     /// The decision was written down before the request went on.
     told: bool,
+    /// So it was, and what became of the request is still to be told: nothing else tells it.
+    awaited: bool,
     turn: Option<TurnFacts>,
     method: Method,
     uri: Uri,
@@ -112,6 +114,7 @@ impl<'a> Visit<'a> {
             decided: None,
             conversation: None,
             told: false,
+            awaited: false,
             turn: None,
             method: head.method.clone(),
             uri: head.uri.clone(),
@@ -190,18 +193,42 @@ impl<'a> Visit<'a> {
                 decided.about.conversation_id = stream;
             }
             let response = Response { status: status.as_u16(), message: None, time };
-            let severity = if decided.decision == Decision::Shadow { Severity::Warning } else { Severity::Info };
-            let category = self.category();
+            let (category, severity) = self.grade(status.as_u16(), decided.decision);
             self.recorder.record(self.audit(decided, category, severity, Some(response), None));
         }
+        self.tell_answer(status.as_u16(), time);
+    }
+
+    /// Tells how a request was answered whose entry was written before that, unless a usage entry does.
+    fn tell_answer(&mut self, status: u16, time: f64) {
+        if !std::mem::take(&mut self.awaited) {
+            return;
+        }
+        let (category, severity) = self.grade(status, Decision::Allow);
+        let about = About::Answered { request: self.id, status, time };
+        let event =
+            Event::of_tollgate(self.clock.now(), Happened::Answered, Some(self.policy.shared_revision()), about);
+        let user_id = self.bearer.as_ref().map(|bearer| (*bearer.user).into());
+        self.recorder.record(Entry::Event(Box::new(Event { category, severity, user_id, ..event })));
     }
 
     /// The entry of the decision as it stands before LibreChat has answered, where there is one. It is the only one of this visit.
     pub(super) fn ahead(&mut self) -> Option<Entry> {
         let decided = self.decided.take()?;
         self.told = true;
+        self.awaited = self.class == Some(Class::Admin);
         let severity = if decided.decision == Decision::Shadow { Severity::Warning } else { Severity::Info };
         Some(self.audit(decided, self.category(), severity, None, None))
+    }
+
+    /// What LibreChat's answer makes of a request that went on: whoever looks for refusals and failures looks for both sides'.
+    fn grade(&self, status: u16, decision: Decision) -> (Category, Severity) {
+        match status {
+            401 | 403 => (Category::Security, Severity::Warning),
+            500.. => (Category::System, Severity::Error),
+            _ if decision == Decision::Shadow => (self.category(), Severity::Warning),
+            _ => (self.category(), Severity::Info),
+        }
     }
 
     /// Of a request that went on.
@@ -217,6 +244,11 @@ impl<'a> Visit<'a> {
             self.write_usage(turn, TurnOutcome::Failed, status, time, None);
         }
         if self.told {
+            // Where it was refused because the decision could not be written down, there is nothing that this would be about.
+            if answer.is_unrecorded() {
+                self.awaited = false;
+            }
+            self.tell_answer(status, time);
             return None;
         }
         let response = Response { status, message: Some(answer.message.clone()), time };
@@ -336,7 +368,7 @@ impl<'a> Visit<'a> {
 
 impl Drop for Visit<'_> {
     fn drop(&mut self) {
-        if self.turn.is_none() && self.decided.is_none() {
+        if self.turn.is_none() && self.decided.is_none() && !self.awaited {
             return;
         }
         // Still open: the caller left while LibreChat was being asked. The turn may run all the same.
@@ -349,6 +381,7 @@ impl Drop for Visit<'_> {
             let error = Some("the caller left".into());
             self.recorder.record(self.audit(decided, Category::Api, Severity::Info, Some(response), error));
         }
+        self.tell_answer(LEFT, time);
     }
 }
 

@@ -3,8 +3,7 @@
 //! Nothing is given up: what waits, waits on the disk. Only what a sink refuses for good is set aside in a file of its own, so that it
 //! does not keep back what comes after it.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
@@ -14,8 +13,9 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::aside::Aside;
 use super::meters::RecorderMeters;
-use super::spool::{Batch, Reader, SpoolFault};
+use super::spool::{Batch, Reader};
 use super::{Line, Sink};
 use crate::store::StoreError;
 
@@ -59,7 +59,7 @@ pub(super) struct Lane {
     reader: Option<Reader>,
     appended: watch::Receiver<u64>,
     stop: watch::Receiver<Option<Instant>>,
-    aside: PathBuf,
+    aside: Aside,
     pauses: Pauses,
     /// How far the sink has come.
     shipped: watch::Sender<u64>,
@@ -70,6 +70,12 @@ pub(super) struct Lane {
 
 /// A lane cannot go on: Tollgate stops, or the disk cannot be read.
 struct Left;
+
+/// Whether lanes end.
+pub(super) struct Over {
+    appended: watch::Receiver<u64>,
+    stop: watch::Receiver<Option<Instant>>,
+}
 
 /// The sink's counters.
 struct Books {
@@ -88,12 +94,26 @@ impl Lane {
         let LaneParts { sink, reader, come, appended, stop, aside, pauses } = parts;
         let books = Books::new(sink.name(), meters);
         let (shipped, heard) = watch::channel(come);
+        let aside = Aside::at(aside);
         let lane = Self { sink, reader: Some(reader), appended, stop, aside, pauses, shipped, books, failing: false };
         (lane, heard)
     }
 
+    /// The name of its sink.
+    pub(super) fn sink(&self) -> &'static str {
+        self.books.sink
+    }
+
+    /// Tells whether it is time for the lane to end.
+    pub(super) fn over(&self) -> Over {
+        Over { appended: self.appended.clone(), stop: self.stop.clone() }
+    }
+
     /// Ships until the writer has ended and everything is shipped, or until a stop has waited as long as it may.
     pub(super) async fn run(mut self) {
+        if self.try_aside().await.is_err() {
+            return;
+        }
         loop {
             let appended = *self.appended.borrow_and_update();
             let come = *self.shipped.borrow();
@@ -126,7 +146,7 @@ impl Lane {
         for (_, payload) in batch.frames {
             match std::str::from_utf8(&payload).ok().and_then(|text| Line::read(text).ok()) {
                 Some(line) => lines.push(line),
-                None => self.set_aside(&payload),
+                None => self.set_aside_for_good(&payload).await?,
             }
         }
         self.write(&lines).await?;
@@ -163,7 +183,7 @@ impl Lane {
         }
     }
 
-    async fn wait_for_disk(&mut self, error: &SpoolFault) -> Result<u64, Left> {
+    async fn wait_for_disk(&mut self, error: &(dyn Display + Sync)) -> Result<u64, Left> {
         note_failure(self.books.sink, &mut self.failing, error);
         let over = pin!(out_of_time(self.stop.clone()));
         tokio::select! {
@@ -179,15 +199,12 @@ impl Lane {
             Err(_) if lines.len() > 1 => {
                 for line in lines.chunks(1) {
                     if let Err(error) = self.try_for_long(line).await? {
-                        self.refused(line, &error);
+                        self.refused(line, &error).await?;
                     }
                 }
                 Ok(())
             }
-            Err(error) => {
-                self.refused(lines, &error);
-                Ok(())
-            }
+            Err(error) => self.refused(lines, &error).await,
         }
     }
 
@@ -226,30 +243,64 @@ impl Lane {
         }
     }
 
-    fn refused(&self, lines: &[Line], error: &StoreError) {
+    async fn refused(&mut self, lines: &[Line], error: &StoreError) -> Result<(), Left> {
         for line in lines {
             tracing::error!(
-                sink = self.books.sink, entry = %line.id, %error, file = %self.aside.display(),
+                sink = self.books.sink, entry = %line.id, %error, file = %self.aside.path().display(),
                 "an entry of the record is refused, and set aside"
             );
-            self.set_aside(line.text.as_bytes());
+            self.set_aside_for_good(line.text.as_bytes()).await?;
         }
+        Ok(())
     }
 
-    /// Keeps what this sink does not get.
-    fn set_aside(&self, text: &[u8]) {
-        self.books.aside.inc();
-        let mut options = OpenOptions::new();
-        options.append(true).create(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let kept = options.open(&self.aside).and_then(|mut file| {
-            file.write_all(&[text, b"\n"].concat())?;
-            file.sync_data()
-        });
-        if let Err(error) = kept {
-            tracing::error!(sink = self.books.sink, %error, "an entry that is refused could not be set aside");
+    /// Keeps what this sink does not get. As long as the disk does not take it, nothing behind it is shipped: else it would be gone.
+    async fn set_aside_for_good(&mut self, text: &[u8]) -> Result<(), Left> {
+        while let Err(error) = self.aside.add(text) {
+            self.wait_for_disk(&error).await?;
         }
+        self.books.aside.inc();
+        Ok(())
+    }
+
+    /// What an earlier process had to set aside is tried once more: a rule that was in its way may be gone. It is left out of the file when
+    /// the sink has it.
+    async fn try_aside(&mut self) -> Result<(), Left> {
+        let lines = match self.aside.read() {
+            Ok(lines) => lines,
+            Err(error) => {
+                tracing::warn!(sink = self.books.sink, %error, "what was set aside cannot be read");
+                return Ok(());
+            }
+        };
+        let (mut left, mut taken) = (Vec::new(), 0_u64);
+        for text in lines {
+            let written = match Line::read(&text) {
+                Ok(line) => self.try_for_long(&[line]).await?.is_ok(),
+                Err(_) => false,
+            };
+            if written {
+                taken += 1;
+            } else {
+                left.push(text);
+            }
+        }
+        if taken > 0 {
+            tracing::info!(sink = self.books.sink, taken, left = left.len(), "entries that were set aside are written");
+            if let Err(error) = self.aside.replace(&left) {
+                tracing::warn!(sink = self.books.sink, %error, "what was set aside is written, and tried again at the next start");
+            }
+        }
+        Ok(())
+    }
+}
+
+// === impl Over ===
+
+impl Over {
+    /// The writer has ended, or somebody stops the recorder.
+    pub(super) fn holds(&self) -> bool {
+        self.appended.has_changed().is_err() || self.stop.borrow().is_some()
     }
 }
 
@@ -279,7 +330,7 @@ async fn out_of_time(mut stop: watch::Receiver<Option<Instant>>) {
     }
 }
 
-fn note_failure(sink: &'static str, failing: &mut bool, error: &dyn std::fmt::Display) {
+fn note_failure(sink: &'static str, failing: &mut bool, error: &dyn Display) {
     if !std::mem::replace(failing, true) {
         tracing::warn!(sink, %error, "records cannot be written; they wait on the disk");
     }

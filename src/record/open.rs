@@ -16,9 +16,10 @@ use super::line::Line;
 use super::link::Link;
 use super::mask::{Mask, Masks};
 use super::meters::RecorderMeters;
-use super::recorder::{Beat, Durable, OnFull, Recorder};
+use super::recorder::{Beat, Durable, Manner, OnFull, Recorder};
 use super::sinks::Sink;
 use super::spool::{Recovered, Spool, SpoolFault, SpoolOptions};
+use super::watch::Watch;
 use super::writer::{Writer, WriterParts};
 use crate::clock::Clock;
 use crate::store::own::DiskFault;
@@ -69,6 +70,8 @@ pub struct RecorderOptions {
     pub retry_most: Duration,
     /// The pause before the spool is asked again that took nothing.
     pub retry_spool: Duration,
+    /// How long somebody waits for an entry to be on the disk, and how long the disk may take before nothing is taken any more.
+    pub patience: Duration,
 }
 
 /// Why the record cannot be opened.
@@ -91,6 +94,7 @@ pub struct RecorderWorker {
     lanes: Vec<Lane>,
     beat: Beat,
     instance: Uuid,
+    watch: Watch,
 }
 
 // === impl Recorder ===
@@ -134,6 +138,9 @@ impl Recorder {
         if torn > 0 {
             tracing::info!(bytes = torn, "an entry was being written when tollgate ended, and is not in the record");
         }
+        for sink in &recovered.begin_anew {
+            tracing::warn!(%sink, "how far a sink has come cannot be read: it gets all again that is still on the disk");
+        }
         let damaged = recovered.damaged.clone();
         let first = recovered.first;
         let mut chain = chain(recovered)?;
@@ -176,8 +183,9 @@ impl Recorder {
             lanes.push(lane);
             shipped.push(come);
         }
-        let (recorder, ends) =
-            Self::new(options.queue, shipped, (stop, stopping), meters, (options.durable, options.on_full), masks);
+        let manner = Manner { durable: options.durable, on_full: options.on_full, masks, patience: options.patience };
+        let (recorder, ends) = Self::new(options.queue, shipped, (stop, stopping), meters, manner, clock);
+        let watch = Watch::new(&ends.standing, clock, options.patience);
         if let Some(about) = forked {
             recorder.record(forked::event(clock.now(), about));
         }
@@ -199,7 +207,7 @@ impl Recorder {
             pause: options.retry_spool,
             capacity: options.queue.max(1),
         });
-        let worker = RecorderWorker { writer, lanes, beat: recorder.beat(), instance };
+        let worker = RecorderWorker { writer, lanes, beat: recorder.beat(), instance, watch };
         Ok((recorder, worker))
     }
 }
@@ -214,9 +222,9 @@ impl RecorderWorker {
 
     /// Works until [`Recorder::stop`].
     pub async fn run(self) {
-        let Self { writer, lanes, beat, .. } = self;
-        let writing = spawn_blocking(|| writer.run());
-        let lanes = future::join_all(lanes.into_iter().map(Lane::run));
+        let Self { writer, lanes, beat, watch, .. } = self;
+        let writing = watch.writer(spawn_blocking(|| writer.run()));
+        let lanes = future::join_all(lanes.into_iter().map(|lane| watch.lane(lane)));
         let work = async { tokio::join!(writing, lanes) };
         let beating = async {
             beat.run(HEAD_PACE).await;
@@ -224,12 +232,9 @@ impl RecorderWorker {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            (written, _) = work => {
-                if written.is_err() {
-                    tracing::error!("the writer of the record ended badly: its last entries may be missing");
-                }
-            }
+            _ = work => {}
             () = beating => {}
+            () = watch.disk() => {}
         }
     }
 }
@@ -249,6 +254,7 @@ impl Default for RecorderOptions {
             retry_first: Duration::from_millis(100),
             retry_most: Duration::from_secs(5),
             retry_spool: Duration::from_millis(200),
+            patience: Duration::from_secs(2),
         }
     }
 }

@@ -7,19 +7,21 @@
 //! Books are kept: what was recorded is appended or counted as lost; what is appended reaches every sink, or is set aside and counted.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use parking_lot::{Condvar, Mutex};
 use prometheus::IntCounter;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use super::Entry;
 use super::mask::Masks;
 use super::meters::{Loss, RecorderMeters};
+use super::standing::{Standing, Trouble};
+use super::waiter::{Waiter, waiter};
+use super::{Decision, Entry};
+use crate::clock::Clock;
 
 /// Takes entries. Cheap to clone; every clone feeds the same writer.
 #[derive(Clone)]
@@ -59,6 +61,13 @@ const NOISE_A_SECOND: std::num::NonZeroU32 = std::num::NonZeroU32::new(100).unwr
 /// Entries about nobody that are taken at once.
 const NOISE_BURST: std::num::NonZeroU32 = std::num::NonZeroU32::new(2_000).unwrap();
 
+/// Entries that have a place in the queue beyond its length, where nothing goes on that is not written: what went on before the queue
+/// was full. More than the connections that are open at once, each with a turn.
+const AHEAD: usize = 32_768;
+
+/// How much longer than it may a stop is waited for: what the disk holds up is left behind.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// What all handles share. The writer holds no part of the queue's sending end: when the last handle goes, the queue ends.
 struct Shared {
     queue: mpsc::Sender<Message>,
@@ -74,27 +83,24 @@ struct Shared {
     durable: Durable,
     on_full: OnFull,
     masks: Masks,
-}
-
-/// What writer and handles tell each other beside the queue.
-#[derive(Default)]
-pub(super) struct Standing {
-    /// The spool takes nothing at the moment.
-    pub(super) full: AtomicBool,
-    /// Entries that were lost and are not yet recorded as a gap: audit, usage.
-    pub(super) lost: [AtomicU64; 2],
-    /// Somebody waits for the disk: the writer gathers no more company.
-    hurry: (Mutex<bool>, Condvar),
+    clock: Clock,
+    /// Places of the queue that are for what went on before it was full.
+    ahead: usize,
+    /// How long somebody waits for the disk.
+    patience: Duration,
 }
 
 /// What travels to the writer.
 pub(super) enum Message {
     /// An entry, and who waits for it to be on the disk.
-    Entry(Entry, Option<oneshot::Sender<Result<(), Unkept>>>),
+    Entry(Entry, Option<Waiter>),
     /// Answered with the number of the last frame when everything before it is appended.
     Mark(oneshot::Sender<u64>),
     /// It is time for a signed head, if there is anything new.
     Head,
+    /// The writer ends badly.
+    #[cfg(test)]
+    Panic,
 }
 
 /// Reminds the writer of what is to be done from time to time. Does not keep the recorder open.
@@ -107,6 +113,15 @@ pub(super) struct Ends {
     pub(super) standing: Arc<Standing>,
 }
 
+/// How requests and the record go together.
+pub(super) struct Manner {
+    pub(super) durable: Durable,
+    pub(super) on_full: OnFull,
+    pub(super) masks: Masks,
+    /// How long somebody waits for the disk.
+    pub(super) patience: Duration,
+}
+
 // === impl Recorder ===
 
 impl Recorder {
@@ -116,12 +131,14 @@ impl Recorder {
         shipped: Vec<watch::Receiver<u64>>,
         (stop, stopping): (watch::Sender<Option<Instant>>, watch::Receiver<Option<Instant>>),
         meters: &RecorderMeters,
-        (durable, on_full): (Durable, OnFull),
-        masks: Masks,
+        Manner { durable, on_full, masks, patience }: Manner,
+        clock: &Clock,
     ) -> (Self, Ends) {
         meters.open();
-        let (queue, entries) = mpsc::channel(capacity.max(1));
-        let standing = Arc::new(Standing::default());
+        let ahead = if on_full == OnFull::Refuse { AHEAD } else { 0 };
+        // Room that nothing waits in takes no memory.
+        let (queue, entries) = mpsc::channel(capacity.max(1) + ahead);
+        let standing = Arc::new(Standing::new(meters));
         let shared = Shared {
             queue,
             noise: RateLimiter::direct(Quota::per_second(NOISE_A_SECOND).allow_burst(NOISE_BURST)),
@@ -134,6 +151,9 @@ impl Recorder {
             durable,
             on_full,
             masks,
+            clock: clock.clone(),
+            ahead,
+            patience,
         };
         (Self { shared: Arc::new(shared) }, Ends { queue: entries, stop: stopping, standing })
     }
@@ -158,15 +178,48 @@ impl Recorder {
     /// # Errors
     /// [`Unkept`] where it cannot, and is to be refused for that.
     pub fn open(&self) -> Result<(), Unkept> {
-        let refuses = self.shared.on_full == OnFull::Refuse;
-        if refuses && self.shared.standing.full.load(Ordering::Acquire) { Err(Unkept(Loss::SpoolFull)) } else { Ok(()) }
+        if self.shared.on_full == OnFull::Refuse { self.has_room().map_err(Unkept) } else { Ok(()) }
+    }
+
+    /// Whether requests are decided and recorded.
+    ///
+    /// # Errors
+    /// Why they are refused; or that a part of the record has ended, which nothing but a restart mends.
+    pub fn health(&self) -> Result<(), &'static str> {
+        if self.shared.standing.has(Trouble::Ended) {
+            return Err("a part of the record has ended: restart tollgate");
+        }
+        self.open().map_err(|unkept| match unkept.0 {
+            Loss::QueueFull => "entries come faster than the disk takes them",
+            _ => "the disk takes no entries, or the spool is full",
+        })
+    }
+
+    /// Whether there is room for an entry, and for what the request goes on with.
+    fn has_room(&self) -> Result<(), Loss> {
+        if self.shared.standing.is_full() {
+            Err(Loss::SpoolFull)
+        } else if self.is_crowded() {
+            Err(Loss::QueueFull)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether the places of the queue are taken that are for everybody.
+    fn is_crowded(&self) -> bool {
+        self.shared.queue.capacity() <= self.shared.ahead
     }
 
     /// Writes this down. Never waits and never fails: an entry that does not fit is dropped and counted, and the record says so.
     pub fn record(&self, entry: Entry) {
-        let kind = entry.kind();
         if entry.is_about_nobody() && self.shared.noise.check().is_err() {
-            return self.shared.meters.lost_everywhere(kind, Loss::Noise);
+            self.shared.standing.noise(self.shared.clock.now());
+            return self.shared.meters.lost_everywhere(entry.kind(), Loss::Noise);
+        }
+        // What is refused and does not wait for the disk must not take the places of what went on.
+        if matches!(&entry, Entry::Audit(audit) if audit.decision == Decision::Deny) && self.is_crowded() {
+            return self.lose(entry.kind(), Loss::QueueFull);
         }
         // Lost and counted there.
         let _ = self.send(entry, None);
@@ -175,26 +228,30 @@ impl Recorder {
     /// Writes this down, and returns when it is on the disk: a loss of power does not lose it.
     ///
     /// # Errors
-    /// [`Unkept`] where it is not, and the request is to be refused for that. With [`OnFull::Drop`] there is no error.
+    /// [`Unkept`] where it is not, or not in time, and the request is to be refused for that. With [`OnFull::Drop`] there is no error.
     pub async fn record_durably(&self, entry: Entry) -> Result<(), Unkept> {
         let refuses = self.shared.on_full == OnFull::Refuse;
-        if refuses && self.shared.standing.full.load(Ordering::Acquire) {
-            self.lose(entry.kind(), Loss::SpoolFull);
-            return Err(Unkept(Loss::SpoolFull));
+        if refuses && let Err(loss) = self.has_room() {
+            self.lose(entry.kind(), loss);
+            return Err(Unkept(loss));
         }
-        let (done, kept) = oneshot::channel();
-        let sent = self.send(entry, Some(done));
-        let kept = match sent {
+        if !refuses && (self.shared.standing.has(Trouble::Stuck) || self.shared.standing.has(Trouble::Ended)) {
+            // Goes on in any case: there is nothing to wait for. Lost and counted there.
+            let _ = self.send(entry, None);
+            return Ok(());
+        }
+        let (waiter, patient) = waiter();
+        let kept = match self.send(entry, Some(waiter)) {
             Ok(()) => {
                 self.shared.standing.hurry();
-                kept.await.unwrap_or(Err(Unkept(Loss::Stopped)))
+                patient.wait(self.shared.patience, refuses).await
             }
             Err(loss) => Err(Unkept(loss)),
         };
         if refuses { kept } else { Ok(()) }
     }
 
-    fn send(&self, entry: Entry, done: Option<oneshot::Sender<Result<(), Unkept>>>) -> Result<(), Loss> {
+    fn send(&self, entry: Entry, done: Option<Waiter>) -> Result<(), Loss> {
         let kind = entry.kind();
         let sent = match self.shared.stopped.load(Ordering::Relaxed) {
             true => Err(Loss::Stopped),
@@ -212,7 +269,7 @@ impl Recorder {
 
     fn lose(&self, kind: &'static str, loss: Loss) {
         self.shared.meters.lost_everywhere(kind, loss);
-        self.shared.standing.lost(kind, 1);
+        self.shared.standing.lost(kind, self.shared.clock.now());
     }
 
     /// Returns when everything recorded before the call is in the spool: `kill -9` does not lose it from then on.
@@ -254,14 +311,19 @@ impl Recorder {
     }
 
     /// Ends the recording: what is recorded afterwards is lost and counted, what was recorded before is in the spool. Returns when
-    /// the sinks have everything, or when `within` has passed; the next start ships what is left.
-    pub async fn stop(&self, within: Duration) {
+    /// the sinks have everything, or when `within` has passed; the next start ships what is left. A disk that does not answer is not
+    /// waited for: whether it was that is the answer.
+    pub async fn stop(&self, within: Duration) -> bool {
         self.shared.stopped.store(true, Ordering::Relaxed);
-        self.shared.stop.send_replace(Some(Instant::now() + within));
-        // Wakes the writer, which closes the queue.
-        let _ended = self.shared.queue.send(Message::Head).await;
-        self.shared.standing.hurry();
-        self.shared.stop.closed().await;
+        let until = Instant::now() + within;
+        self.shared.stop.send_replace(Some(until));
+        let ended = timeout_at(until + GRACE, async {
+            // Wakes the writer, which closes the queue.
+            let _ended = self.shared.queue.send(Message::Head).await;
+            self.shared.standing.hurry();
+            self.shared.stop.closed().await;
+        });
+        ended.await.is_ok()
     }
 }
 
@@ -277,37 +339,6 @@ impl Beat {
                 return;
             }
         }
-    }
-}
-
-// === impl Standing ===
-
-impl Standing {
-    /// Counts entries that were lost.
-    pub(super) fn lost(&self, kind: &str, entries: u64) {
-        let [audit, usage] = &self.lost;
-        if kind == "usage" { usage } else { audit }.fetch_add(entries, Ordering::AcqRel);
-    }
-
-    /// Takes the counts.
-    pub(super) fn take_lost(&self) -> [u64; 2] {
-        self.lost.each_ref().map(|lost| lost.swap(0, Ordering::AcqRel))
-    }
-
-    fn hurry(&self) {
-        let (hurry, changed) = &self.hurry;
-        *hurry.lock() = true;
-        changed.notify_one();
-    }
-
-    /// Waits for company, but not where somebody waits for the disk.
-    pub(super) fn linger(&self, for_at_most: Duration) {
-        let (hurry, changed) = &self.hurry;
-        let mut hurried = hurry.lock();
-        if !*hurried {
-            changed.wait_for(&mut hurried, for_at_most);
-        }
-        *hurried = false;
     }
 }
 

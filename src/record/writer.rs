@@ -5,8 +5,6 @@
 //! round of entries that nobody waited for, `kill -9` loses what was still in the queue.
 
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,9 +15,11 @@ use super::chain::Chain;
 use super::entry::{Event, id_at};
 use super::heads::Signer;
 use super::meters::{Loss, RecorderMeters};
-use super::recorder::{Ends, Message, OnFull, Standing, Unkept};
+use super::recorder::{Ends, Message, OnFull, Unkept};
 use super::spool::{Spool, SpoolFault};
-use super::{About, Entry, Happened, Line, Severity};
+use super::standing::{Counted, Trouble};
+use super::waiter::Waiter;
+use super::{About, Category, Entry, Happened, Line, Severity};
 use crate::clock::Clock;
 
 mod losses;
@@ -58,10 +58,10 @@ pub(super) struct WriterParts {
 /// The writer.
 pub(super) struct Writer {
     parts: WriterParts,
-    /// When the first entry was lost that no gap tells of yet.
-    losing: Option<Timestamp>,
-    /// Whether the last round failed: a change is logged, a lasting state is not.
-    failing: bool,
+    /// Who waits for the disk, by the entries that are appended and may not be there yet.
+    unsynced: Vec<(Uuid, Waiter)>,
+    /// Entries that came to the disk too late: their requests were refused.
+    late: Vec<Uuid>,
 }
 
 /// What one round writes.
@@ -76,14 +76,14 @@ struct Round {
 /// An entry, and who waits for it to be on the disk.
 struct Waiting {
     entry: Entry,
-    done: Option<oneshot::Sender<Result<(), Unkept>>>,
+    done: Option<Waiter>,
 }
 
 // === impl Writer ===
 
 impl Writer {
     pub(super) fn new(parts: WriterParts) -> Self {
-        Self { parts, losing: None, failing: false }
+        Self { parts, unsynced: Vec::new(), late: Vec::new() }
     }
 
     /// Writes until the recorder is stopped or its last handle is gone, and everything is written. Blocks.
@@ -115,7 +115,9 @@ impl Writer {
     fn write(&mut self, mut round: Round) {
         loop {
             match self.append(&mut round) {
-                Ok(()) => break,
+                Ok(()) if self.late.is_empty() => break,
+                // What is to be said of the round is said at once.
+                Ok(()) => continue,
                 Err(fault) => self.failed(&fault, &mut round),
             }
             let over = self.deadline().is_some_and(|deadline| deadline <= tokio::time::Instant::now());
@@ -136,16 +138,33 @@ impl Writer {
         }
     }
 
-    /// Appends a round and brings it to the disk; then those who wait are told, and the round is empty. It is empty, too, where it was
-    /// appended and could not be brought to the disk.
+    /// Appends a round and brings it to the disk; then those who wait are told. The round is empty where it was appended, on the disk or
+    /// not: those who wait are told then when it is.
     fn append(&mut self, round: &mut Round) -> Result<(), SpoolFault> {
+        self.parts.ends.standing.busy(Some(self.parts.clock.tick()));
+        let appended = self.bring(round);
+        self.parts.ends.standing.busy(None);
+        appended
+    }
+
+    fn bring(&mut self, round: &mut Round) -> Result<(), SpoolFault> {
         self.tell_losses()?;
-        let (before, [audit, usage]) = (self.parts.chain.clone(), self.parts.ends.standing.take_lost());
+        self.pass_over_given_up(round);
+        let before = self.parts.chain.clone();
+        let lost = self.parts.ends.standing.take_lost();
+        let noise = if round.head { self.parts.ends.standing.take_noise() } else { Counted::default() };
         let now = self.parts.clock.now();
         let mut lines = Vec::with_capacity(round.entries.len() + 2);
-        if audit + usage > 0 {
-            let since = *self.losing.get_or_insert(now);
-            self.link(&gap(audit, usage, since, now), &mut lines);
+        let [audit, usage] = lost;
+        if audit.entries + usage.entries > 0 {
+            let since = audit.earlier(usage).unwrap_or(now);
+            self.link(&gap(audit.entries, usage.entries, since, now), &mut lines);
+        }
+        if noise.entries > 0 {
+            self.link(&counted(noise.entries, noise.since.unwrap_or(now), now), &mut lines);
+        }
+        for entry in self.late.clone() {
+            self.link(&late(entry, now), &mut lines);
         }
         for waiting in &round.entries {
             self.link(&waiting.entry, &mut lines);
@@ -157,24 +176,32 @@ impl Writer {
         let state = self.parts.chain.ends().to_bytes();
         if let Err(fault) = self.parts.spool.append(lines.iter().map(|line| line.text.as_bytes()), &state) {
             self.parts.chain = before;
-            self.parts.ends.standing.lost("audit", audit);
-            self.parts.ends.standing.lost("usage", usage);
+            self.parts.ends.standing.put_back(lost);
+            self.parts.ends.standing.put_noise_back(noise);
             return Err(fault);
         }
-        self.losing = None;
-        let committed = self.parts.spool.commit();
-        let kept = if committed.is_ok() { Ok(()) } else { Err(Unkept(Loss::SpoolFull)) };
-        for waiting in round.entries.drain(..) {
-            if let Some(done) = waiting.done {
-                // Whoever asked may have left.
-                let _left = done.send(kept);
+        self.late.clear();
+        round.head = false;
+        for Waiting { entry, done } in round.entries.drain(..) {
+            self.unsynced.extend(done.map(|done| (entry.id(), done)));
+        }
+        self.parts.spool.commit()?;
+        for (entry, done) in self.unsynced.drain(..) {
+            if !done.tell(Ok(())) {
+                self.late.push(entry);
             }
         }
-        committed?;
         self.note(None);
         self.parts.appended.send_replace(self.parts.spool.next().saturating_sub(1));
         self.parts.meters.spool.set(i64::try_from(self.parts.spool.used()).unwrap_or(i64::MAX));
         Ok(())
+    }
+
+    /// Takes the entries out of whom nobody waits for any more: their requests were refused, and not for what the entries say.
+    fn pass_over_given_up(&mut self, round: &mut Round) {
+        let given_up = |waiting: &mut Waiting| waiting.done.as_ref().is_some_and(Waiter::has_given_up);
+        let passed: Vec<Waiting> = round.entries.extract_if(.., given_up).collect();
+        passed.into_iter().for_each(|waiting| self.lose(waiting, Loss::SpoolFull));
     }
 
     /// Makes a line of an entry. What an earlier process has written already is passed over.
@@ -219,27 +246,18 @@ impl Writer {
     fn lose(&mut self, waiting: Waiting, loss: Loss) {
         self.count(waiting.entry.kind(), loss);
         if let Some(done) = waiting.done {
-            let _left = done.send(Err(Unkept(loss)));
+            done.tell(Err(Unkept(loss)));
         }
     }
 
     fn count(&mut self, kind: &'static str, loss: Loss) {
-        self.losing.get_or_insert_with(|| self.parts.clock.now());
         self.parts.meters.lost_everywhere(kind, loss);
-        self.parts.ends.standing.lost(kind, 1);
+        self.parts.ends.standing.lost(kind, self.parts.clock.now());
     }
 
-    /// Whether the spool takes entries; a change is logged.
-    fn note(&mut self, fault: Option<&SpoolFault>) {
-        let failing = fault.is_some();
-        let standing: &Arc<Standing> = &self.parts.ends.standing;
-        standing.full.store(failing, Ordering::Release);
-        self.parts.meters.full.set(failing.into());
-        match (fault, std::mem::replace(&mut self.failing, failing)) {
-            (Some(fault), false) => tracing::error!(%fault, "the record takes no entries"),
-            (None, true) => tracing::info!("the record takes entries again"),
-            _ => {}
-        }
+    /// Whether the spool takes entries.
+    fn note(&self, fault: Option<&SpoolFault>) {
+        self.parts.ends.standing.note(Trouble::Spool, fault.map(|fault| fault as _));
     }
 
     fn deadline(&self) -> Option<tokio::time::Instant> {
@@ -255,6 +273,8 @@ impl Round {
             Message::Entry(entry, done) => self.entries.push(Waiting { entry, done }),
             Message::Mark(done) => self.marks.push(done),
             Message::Head => self.head = true,
+            #[cfg(test)]
+            Message::Panic => panic!("as the test wants it"),
         }
     }
 
@@ -288,6 +308,18 @@ fn is_long(entry: &Entry) -> bool {
 /// What says that entries are missing because they were never taken.
 fn gap(audit: u64, usage: u64, since: Timestamp, until: Timestamp) -> Entry {
     gap_about(until, About::Untaken { audit, usage, since, until, reason: "the record took no entries" })
+}
+
+/// What says that entries about nobody were counted and not recorded.
+fn counted(requests: u64, since: Timestamp, until: Timestamp) -> Entry {
+    let event = Event::of_tollgate(until, Happened::Noise, None, About::Noise { requests, since, until });
+    Entry::Event(Box::new(Event { category: Category::Security, severity: Severity::Warning, ..event }))
+}
+
+/// What says that a request was refused because its entry came to the disk too late.
+fn late(entry: Uuid, at: Timestamp) -> Entry {
+    let event = Event::of_tollgate(at, Happened::Late, None, About::Late { entry, status: 503 });
+    Entry::Event(Box::new(Event { severity: Severity::Error, ..event }))
 }
 
 /// What says that a part of the record is missing.

@@ -1,11 +1,15 @@
 //! LibreChat down, slow, broken, and back again.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 use crate::POLICY;
 use crate::fake::Fake;
+use crate::scripted::Scripted;
 use crate::support::{Answer, get, open, post_json};
 use crate::world::{World, free_address};
 
@@ -140,5 +144,49 @@ async fn nonsense_of_librechat_is_never_shown() {
         let world = World::with(POLICY).upstream(&fake.url()).start().await;
         let answer = user(&world).await;
         assert_eq!((answer.status.as_u16(), &answer.json()["rule"]), (502, &json!("upstream.broken")), "{nonsense:?}");
+    }
+}
+
+/// Who looks for refusals and failures in the record finds LibreChat's beside Tollgate's own.
+#[tokio::test]
+async fn what_librechat_refuses_or_fails_at_is_as_grave_in_the_record_as_if_tollgate_did() {
+    let status = Arc::new(AtomicU16::new(200));
+    let says = Arc::clone(&status);
+    let scripted = Scripted::start(move |_| {
+        let status = says.load(Ordering::SeqCst);
+        format!("HTTP/1.1 {status} So\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{{}}").into_bytes()
+    })
+    .await;
+    let mut world = World::with(POLICY).upstream(&scripted.url()).start().await;
+    for (code, category, severity, admin) in [
+        (200, "API", "INFO", ("ADMIN", "INFO")),
+        (404, "API", "INFO", ("ADMIN", "INFO")),
+        (401, "SECURITY", "WARNING", ("SECURITY", "WARNING")),
+        (403, "SECURITY", "WARNING", ("SECURITY", "WARNING")),
+        (500, "SYSTEM", "ERROR", ("SYSTEM", "ERROR")),
+        (503, "SYSTEM", "ERROR", ("SYSTEM", "ERROR")),
+    ] {
+        status.store(code, Ordering::SeqCst);
+        let (bob, ann, agent) = (world.bearer("Bob"), world.bearer("Ann"), format!("says {code}"));
+        let headers = [("authorization", bob.as_str()), ("user-agent", &agent)];
+        let answer = post_json(world.addr, "/api/agents/chat", &headers, &turn()).await;
+        assert_eq!(answer.status, code);
+        let entry = world.entry_from(&agent).await;
+        assert_eq!((&entry["category"], &entry["severity"]), (&json!(category), &json!(severity)), "{code}");
+        assert_eq!((&entry["decision"], &entry["details"]["response"]["status"]), (&json!("allow"), &json!(code)));
+
+        // Written before it was answered; the answer is told by an event.
+        let agent = format!("administers {code}");
+        let headers = [("authorization", ann.as_str()), ("user-agent", &agent)];
+        post_json(world.addr, "/api/admin/config/role/USER", &headers, &json!({})).await;
+        let entry = world.entry_from(&agent).await;
+        assert_eq!((&entry["decision"], &entry["details"]["response"]), (&json!("allow"), &Value::Null), "{entry}");
+        let id = entry["requestId"].clone();
+        let find = |world: &World| world.record().into_iter().find(|event| event["about"]["request"] == id);
+        world.until("what became of it is told", async |world| find(world).is_some()).await;
+        let told = find(&world).expect("it was there just now");
+        assert_eq!((&told["action"], &told["about"]["status"]), (&json!("request.answered"), &json!(code)));
+        assert_eq!((&told["category"], &told["severity"]), (&json!(admin.0), &json!(admin.1)), "{told}");
+        assert_eq!(told["userId"], entry["userId"]);
     }
 }

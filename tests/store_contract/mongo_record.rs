@@ -337,3 +337,32 @@ async fn a_batch_with_many_users_is_added_up_in_steps() {
     })
     .await;
 }
+
+/// A line that is there already is passed over by its `_id`, and by nothing else.
+#[tokio::test]
+async fn what_keeps_a_line_out_for_good_is_no_repetition() {
+    with_mongo(async |bench| {
+        let all = lines(&[refusal(1), refusal(2), refusal(3)]);
+        bench.store.append(&all[..1]).await.unwrap();
+        bench.store.append(&all[..1]).await.unwrap();
+        let audit = bench.own.collection::<Document>("audit");
+        let unique = IndexModel::builder()
+            .keys(doc! {"action": 1})
+            .options(IndexOptions::builder().unique(true).build())
+            .build();
+        audit.create_index(unique).await.unwrap();
+        let refused = bench.store.append(&all[1..2]).await.unwrap_err();
+        assert!(!refused.transient && refused.message.contains("11000"), "{refused}");
+        audit.drop_index("action_1").await.unwrap();
+
+        let rule = doc! {"collMod": "audit", "validator": {"userId": {"$exists": false}}};
+        bench.own.run_command(rule).await.unwrap();
+        let refused = bench.store.append(&all[1..]).await.unwrap_err();
+        assert!(!refused.transient && refused.message.contains("121"), "{refused}");
+        bench.own.run_command(doc! {"collMod": "audit", "validator": {}}).await.unwrap();
+
+        bench.store.append(&all).await.unwrap();
+        assert_eq!(audit.count_documents(doc! {}).await.unwrap(), 3);
+    })
+    .await;
+}

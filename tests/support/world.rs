@@ -288,6 +288,14 @@ impl World {
         self.until("Tollgate is ready", async |world| world.is_up() && world.is_ready().await).await;
     }
 
+    /// Starts Tollgate once more, which does not get far.
+    pub(crate) async fn start_and_end(&mut self) {
+        let (child, (entries, lines), log) = spawn(&mut self.command, &self.odd);
+        let _ = self.lines.replace(lines).map(JoinHandle::join);
+        (self.child, self.entries, self.log) = (child, entries, log);
+        assert!(!self.ended().await.success());
+    }
+
     /// How Tollgate has ended, if it has.
     pub(crate) fn ended_already(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child")
@@ -320,7 +328,7 @@ impl World {
         TcpStream::connect(self.admin).is_ok()
     }
 
-    async fn is_ready(&self) -> bool {
+    pub(crate) async fn is_ready(&self) -> bool {
         get(self.admin, "/readyz", &[]).await.status == 200
     }
 }

@@ -30,7 +30,8 @@ pub fn deed(id: Uuid, at: Timestamp, action: Happened, user: Option<&str>, about
         user_id: user.map(Into::into),
         actor: Some(ACTOR.into()),
         action,
-        category: Category::Admin,
+        // Whose data goes matters more to who looks for it than who did that.
+        category: if action == Happened::Erased { Category::Data } else { Category::Admin },
         severity: Severity::Warning,
         policy_revision: None,
         about,

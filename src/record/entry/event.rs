@@ -20,7 +20,7 @@ pub struct Event {
     pub id: Uuid,
     /// When it happened, UTC.
     pub timestamp: Timestamp,
-    /// LibreChat's id of the user to whom it was done, where it was done to one: when that user is erased, so is this.
+    /// LibreChat's id of the user to whom it was done, or who asked, where it is about one: when that user is erased, so is this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<Box<str>>,
     /// Who did it, where somebody did: `cli` for a command.
@@ -28,7 +28,7 @@ pub struct Event {
     pub actor: Option<Box<str>>,
     /// What happened.
     pub action: Happened,
-    /// Kind of event: `SYSTEM`, or `ADMIN` for what somebody did.
+    /// Kind of event: `SYSTEM`; `ADMIN` or `DATA` for what somebody did; of answers and noise that of such requests.
     pub category: Category,
     /// How grave it is.
     pub severity: Severity,
@@ -58,9 +58,18 @@ pub enum Happened {
     /// Limits count anew, because their windows or time zones were changed with the policy.
     #[serde(rename = "limits.anew")]
     LimitsAnew,
+    /// A request was answered that had its entry before that.
+    #[serde(rename = "request.answered")]
+    Answered,
     /// A part of the record is missing.
     #[serde(rename = "records.gap")]
     Gap,
+    /// A request was answered 503 (`records.full`), because its entry was not on the disk in time; later it was.
+    #[serde(rename = "records.late")]
+    Late,
+    /// Requests without a good token were counted instead of recorded, as there were too many.
+    #[serde(rename = "records.noise")]
+    Noise,
     /// The entries of a user were erased.
     #[serde(rename = "records.erased")]
     Erased,
@@ -159,6 +168,34 @@ pub enum About {
         before: LostBefore,
         /// What was damaged.
         reason: Box<str>,
+    },
+    /// Of `request.answered`.
+    #[serde(rename_all = "camelCase")]
+    Answered {
+        /// The `requestId` of the request, which its entry has.
+        request: Uuid,
+        /// HTTP status of the answer; 499 where the caller left before it.
+        status: u16,
+        /// Milliseconds from arrival to the head of the answer.
+        time: f64,
+    },
+    /// Of `records.late`.
+    #[serde(rename_all = "camelCase")]
+    Late {
+        /// The `_id` of the entry. What it says of the answer, and that the request went on, was not so.
+        entry: Uuid,
+        /// HTTP status of the answer.
+        status: u16,
+    },
+    /// Of `records.noise`.
+    #[serde(rename_all = "camelCase")]
+    Noise {
+        /// How many requests.
+        requests: u64,
+        /// When the first of them came, UTC.
+        since: Timestamp,
+        /// Until when they were counted, UTC.
+        until: Timestamp,
     },
     /// Of `records.erased`.
     #[serde(rename_all = "camelCase")]

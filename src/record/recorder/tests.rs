@@ -23,6 +23,7 @@ struct Store {
     /// Failures that are still to come.
     failures: Mutex<u32>,
     refuses: HashSet<u128>,
+    panics: Mutex<bool>,
     lines: Mutex<Vec<Line>>,
 }
 
@@ -36,6 +37,7 @@ impl Store {
             permits: Semaphore::new(permits),
             failures: Mutex::new(failures),
             refuses: refuses.iter().copied().collect(),
+            panics: Mutex::default(),
             lines: Mutex::default(),
         })
     }
@@ -57,6 +59,13 @@ impl Store {
         lines.iter().filter_map(read).collect()
     }
 
+    /// The events of this kind.
+    fn events(&self, action: &str) -> Vec<serde_json::Value> {
+        let lines = self.lines.lock().unwrap();
+        let read = lines.iter().map(|line| serde_json::from_str::<serde_json::Value>(&line.text).unwrap());
+        read.filter(|entry| entry["action"] == action).collect()
+    }
+
     fn sink(self: &Arc<Self>, name: &'static str) -> Sink {
         Sink::ledger(name, Arc::new(Partial(Arc::clone(self))))
     }
@@ -66,6 +75,7 @@ impl Store {
 impl Part for Store {
     async fn append(&self, lines: &[Line]) -> Result<(), StoreError> {
         self.permits.acquire().await.unwrap().forget();
+        assert!(!*self.panics.lock().unwrap_or_else(std::sync::PoisonError::into_inner), "as the test wants it");
         let failed = |message: &str, transient| StoreError { store: "test", message: message.into(), transient };
         let mut failures = self.failures.lock().unwrap();
         if *failures > 0 {
@@ -193,7 +203,8 @@ async fn an_overflow_of_the_queue_is_counted_and_recorded_as_a_gap() {
     let store = Store::open();
     let meters = Metrics::new().unwrap().recorder();
     let data = tempfile::tempdir().unwrap();
-    let options = RecorderOptions { queue: 4, ..quick() };
+    let options = RecorderOptions { queue: 4, on_full: OnFull::Drop, ..quick() };
+    let before = Clock::system().now();
     let (recorder, worker) =
         Recorder::start(data.path(), vec![store.sink("s")], &Clock::system(), &meters, options).unwrap();
     (0..9).for_each(|n| recorder.record(refusal(n)));
@@ -201,10 +212,67 @@ async fn an_overflow_of_the_queue_is_counted_and_recorded_as_a_gap() {
     assert_eq!(meters.recorded.get(), 4);
     assert_eq!(meters.lost_of("audit", Loss::QueueFull), 5);
     assert_eq!(meters.lost_of("usage", Loss::QueueFull), 1);
+    let lost = Clock::system().now();
+    tokio::time::sleep(Duration::from_millis(20)).await;
     drop(recorder);
     worker.run().await;
     assert_eq!(store.stored(), [0, 1, 2, 3], "what was taken is written");
     assert_eq!(store.gaps(), [(5, 1)]);
+    let gap = store.events("records.gap").remove(0);
+    let time = |member: &str| gap["about"][member].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    assert!((before..=lost).contains(&time("since")), "when the first was lost: {gap}");
+    assert!(time("until") > lost, "when entries were taken again: {gap}");
+}
+
+/// Where nothing goes on that is not written, a queue that is full refuses, and what went on before has its place.
+#[tokio::test]
+async fn a_full_queue_refuses_and_keeps_what_went_on() {
+    let store = Store::open();
+    let meters = Metrics::new().unwrap().recorder();
+    let data = tempfile::tempdir().unwrap();
+    let options = RecorderOptions { queue: 4, ..quick() };
+    let (recorder, worker) =
+        Recorder::start(data.path(), vec![store.sink("s")], &Clock::system(), &meters, options).unwrap();
+    (0..4).for_each(|n| recorder.record(turn(n)));
+    assert_eq!(recorder.open(), Err(Unkept(Loss::QueueFull)));
+    assert!(recorder.health().unwrap_err().contains("faster"));
+    assert_eq!(recorder.record_durably(refusal(4)).await, Err(Unkept(Loss::QueueFull)));
+    recorder.record(refusal(5));
+    (6..206).for_each(|n| recorder.record(turn(n)));
+    assert_eq!((meters.lost_of("audit", Loss::QueueFull), meters.lost_of("usage", Loss::QueueFull)), (2, 0));
+    drop(recorder);
+    worker.run().await;
+    assert_eq!(store.stored(), (0..4).chain(6..206).collect::<Vec<_>>());
+    assert_eq!(store.gaps(), [(2, 0)]);
+}
+
+/// A part of the recorder that ends badly is noticed: nothing goes on as if all were written.
+#[tokio::test]
+async fn a_lane_that_ends_badly_refuses() {
+    let (bad, good) = (Store::with(0, Semaphore::MAX_PERMITS, &[]), Store::open());
+    *bad.panics.lock().unwrap() = true;
+    let run = running(vec![bad.sink("bad"), good.sink("good")], quick());
+    run.recorder.record(turn(1));
+    until("it is noticed", || run.recorder.open() == Err(Unkept(Loss::SpoolFull))).await;
+    assert!(run.recorder.health().unwrap_err().contains("restart"));
+    assert_eq!(run.meters.full.get(), 1);
+    until("the other sink has it", || good.stored() == [1]).await;
+    *bad.panics.lock().unwrap() = false;
+    let data = run.stop().await;
+    let run = running_in(data, vec![bad.sink("bad"), good.sink("good")], quick());
+    run.recorder.flush().await;
+    assert_eq!((bad.stored(), good.stored()), (vec![1], vec![1]), "a restart mends it");
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn a_writer_that_ends_badly_refuses() {
+    let store = Store::open();
+    let run = running(vec![store.sink("s")], quick());
+    run.recorder.shared.queue.send(Message::Panic).await.ok().unwrap();
+    until("it is noticed", || run.recorder.open() == Err(Unkept(Loss::SpoolFull))).await;
+    assert!(run.recorder.health().unwrap_err().contains("restart"));
+    assert_eq!(run.recorder.record_durably(refusal(1)).await, Err(Unkept(Loss::SpoolFull)));
 }
 
 #[tokio::test]
@@ -245,6 +313,39 @@ async fn what_a_sink_refuses_is_set_aside() {
     assert_eq!(store.stored(), [0, 1, 2, 4, 5, 6, 7]);
     assert_eq!(run.meters.aside.with_label_values(&["s"]).get(), 1);
     let data = run.stop().await;
+    let file = data.path().join("records/aside/s.jsonl");
+    assert_eq!(Line::read(&std::fs::read_to_string(&file).unwrap()).unwrap().id.as_u128(), 3);
+    // The next start tries again; when the sink has it, it is not kept twice.
+    for (n, refuses, kept) in [(9, vec![3], vec![3]), (10, vec![], vec![])] {
+        let store = Store::with(0, Semaphore::MAX_PERMITS, &refuses);
+        let run = running_in(Arc::clone(&data), vec![store.sink("s")], quick());
+        run.recorder.record(turn(n));
+        run.recorder.flush().await;
+        assert_eq!(store.stored(), if refuses.is_empty() { vec![3, n] } else { vec![n] });
+        run.stop().await;
+        let text = std::fs::read_to_string(&file).unwrap();
+        let left: Vec<u128> = text.lines().map(|line| Line::read(line).unwrap().id.as_u128()).collect();
+        assert_eq!(left, kept);
+    }
+}
+
+/// What cannot be set aside holds up what is behind it, and is not given up.
+#[tokio::test]
+async fn a_refused_entry_waits_until_it_can_be_set_aside() {
+    let store = Store::with(0, Semaphore::MAX_PERMITS, &[3]);
+    let run = running(vec![store.sink("s")], quick());
+    let file = run.data.path().join("records/aside/s.jsonl");
+    std::fs::create_dir(&file).unwrap();
+    run.recorder.record(turn(3));
+    run.recorder.kept().await;
+    (4..8).for_each(|n| run.recorder.record(turn(n)));
+    run.recorder.kept().await;
+    until("it has been asked", || run.meters.failures.with_label_values(&["s"]).get() > 0).await;
+    assert_eq!(run.meters.aside.with_label_values(&["s"]).get(), 0);
+    std::fs::remove_dir(&file).unwrap();
+    run.recorder.flush().await;
+    assert_eq!((store.stored(), run.meters.aside.with_label_values(&["s"]).get()), (vec![4, 5, 6, 7], 1));
+    let data = run.stop().await;
     let aside = std::fs::read_to_string(data.path().join("records/aside/s.jsonl")).unwrap();
     assert_eq!(Line::read(&aside).unwrap().id.as_u128(), 3);
 }
@@ -267,6 +368,11 @@ async fn requests_of_nobody_cannot_push_out_the_record_of_somebody() {
     let noise = run.meters.lost_of("audit", Loss::Noise);
     assert_eq!(noise + stored.len() as u64, 10_600, "what is missing is counted");
     assert!(store.gaps().is_empty(), "and is no gap");
+    let (meters, _data) = (run.meters.clone(), run.stop().await);
+    let told = store.events("records.noise");
+    assert_eq!(told.len(), 1, "once a minute, and at the end");
+    assert_eq!(told[0]["about"]["requests"].as_u64(), Some(noise));
+    assert_eq!(meters.lost_of("audit", Loss::Noise), noise);
     // The burst, and what a slow machine's second or two add.
     assert!((7_000..=8_000).contains(&noise), "{noise}");
 }

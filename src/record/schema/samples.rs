@@ -25,7 +25,7 @@ pub(super) fn file(name: &str) -> PathBuf {
 }
 
 /// What there is to say of each kind of event.
-pub(super) fn abouts() -> [About; 16] {
+pub(super) fn abouts() -> [About; 19] {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     let rights = |role: &str| Rights { groups: vec!["staff".into()], role: Some(role.into()) };
     [
@@ -70,6 +70,9 @@ pub(super) fn abouts() -> [About; 16] {
             known: ForkedAt { audit: 4, usage: 2, head: 2 },
             kept: ForkedAt { audit: 9, usage: 2, head: 3 },
         },
+        About::Answered { request: id(6), status: 200, time: 34.1 },
+        About::Late { entry: id(6), status: 503 },
+        About::Noise { requests: 3_983, since: at("2026-11-21T08:15:00.123Z"), until: at("2026-11-21T08:15:02.5Z") },
         About::UserSet { changed: vec![Changed::Role], before: Some(rights("USER")), after: rights("ADMIN") },
         About::UserRemoved { before: rights("ADMIN") },
         About::OverrideSet { principal: principal(), before: Some(an_override(6)), after: an_override(7) },

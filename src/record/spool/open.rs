@@ -33,6 +33,8 @@ pub struct Recovered {
     pub next: u64,
     /// Frames that are lost to at least one reader, and are not yet in the record ([`Spool::recorded`]).
     pub damaged: Vec<Lost>,
+    /// Readers of whom nobody knows any more how far they were: they begin at the oldest frame there is.
+    pub begin_anew: Vec<Box<str>>,
     /// Bytes at the end that were being written when the process ended, and were cut off.
     pub torn: u64,
     /// The state as it was given with the last frame before those of `since_head`. None where there is none: the spool is new
@@ -66,7 +68,7 @@ impl Spool {
             Held::Whole { number, blob } => (number, Some(blob)),
             Held::Nothing | Held::Damaged => (0, None),
         };
-        let mut cursors = open_cursors(&cursors, &options.readers)?;
+        let (mut cursors, begin_anew) = open_cursors(&cursors, &options.readers)?;
         let known = cursors.values().map(|cursor| cursor.next).chain([covered, 1]).max().unwrap_or(1);
         let list = shared::list(&segments)?;
         let survey = survey(&segments, &list, known)?;
@@ -84,7 +86,8 @@ impl Spool {
 
         let first = shared.segments(|segments| segments.oldest());
         let since_head = Replay::new(shared.clone(), covered.max(first)..survey.next);
-        let recovered = Recovered { first, next: survey.next, damaged, torn: survey.torn, state, since_head };
+        let recovered =
+            Recovered { first, next: survey.next, damaged, begin_anew, torn: survey.torn, state, since_head };
         let spool = Self {
             shared,
             file,
@@ -108,8 +111,11 @@ impl Spool {
 
 // === helpers ===
 
-/// The cursors of these readers; those of others are removed. A reader whose cursor was never written, or is damaged, is at 0.
-fn open_cursors(directory: &Path, readers: &[Box<str>]) -> Result<BTreeMap<Box<str>, Cursor>, SpoolFault> {
+type Cursors = BTreeMap<Box<str>, Cursor>;
+
+/// The cursors of these readers, and which of them are damaged; those of others are removed. A reader whose cursor was never written, or is
+/// damaged, is at 0.
+fn open_cursors(directory: &Path, readers: &[Box<str>]) -> Result<(Cursors, Vec<Box<str>>), SpoolFault> {
     let fault = |error: std::io::Error| SpoolFault::io(directory, &error);
     for entry in fs::read_dir(directory).map_err(fault)? {
         let path = entry.map_err(fault)?.path();
@@ -117,7 +123,7 @@ fn open_cursors(directory: &Path, readers: &[Box<str>]) -> Result<BTreeMap<Box<s
             fs::remove_file(&path).map_err(|error| SpoolFault::io(&path, &error))?;
         }
     }
-    let mut cursors = BTreeMap::new();
+    let (mut cursors, mut damaged) = (BTreeMap::new(), Vec::new());
     for name in readers {
         let path = directory.join(name.as_ref());
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
@@ -125,10 +131,13 @@ fn open_cursors(directory: &Path, readers: &[Box<str>]) -> Result<BTreeMap<Box<s
             return Err(DiskFault::because(&path, &"a reader's name has letters, digits, - and _ alone", false).into());
         }
         let (file, held) = Slots::open(&path)?;
+        if held == Held::Damaged {
+            damaged.push(name.clone());
+        }
         let next = if let Held::Whole { number, .. } = held { number } else { 0 };
         cursors.insert(name.clone(), Cursor { file, next, synced: 0 });
     }
-    Ok(cursors)
+    Ok((cursors, damaged))
 }
 
 /// The losses that matter to a reader and are not in the record yet.

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::shared::{self, Segment};
 use super::walk::Walk;
 use super::{Loss, Lost, SpoolFault};
+use crate::store::own::DiskFault;
 
 /// What was found.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,8 +24,20 @@ pub(super) struct Survey {
     pub(super) torn: u64,
 }
 
+/// A segment whose number is so far behind all that is known is none of this spool: nobody writes so many frames.
+const LEAP: u64 = 1 << 40;
+
 /// Reads all segments through. `known` is the number after the last frame that somebody is known to have seen.
 pub(super) fn survey(directory: &Path, list: &VecDeque<Segment>, known: u64) -> Result<Survey, SpoolFault> {
+    let mut before = known;
+    for segment in list {
+        if segment.first.saturating_sub(before) > LEAP {
+            let path = shared::file(directory, segment.first);
+            let why = "its name follows no other segment of the record; move it out of this directory";
+            return Err(DiskFault::because(&path, &why, false).into());
+        }
+        before = before.max(segment.first);
+    }
     let first = list.front().map_or(known, |segment| segment.first);
     let mut survey = Survey { first, next: first, lost: Vec::new(), goes_on: None, torn: 0 };
     let ends = list.iter().skip(1).map(|segment| segment.first).chain([u64::MAX]);

@@ -5,6 +5,7 @@ use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, na
 
 use super::charged::{self, Tally};
 use super::daily::{self, Days};
+use super::search;
 use crate::record::{Kind, Line};
 use crate::store::facts::Facts;
 
@@ -45,6 +46,7 @@ pub(super) fn append(connection: &mut Connection, rows: Vec<Row>) -> rusqlite::R
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     {
         let [mut audits, mut usages, mut heads] = inserts(&transaction)?;
+        let gone = search::expired(&transaction, Kind::Usage)?;
         for row in rows {
             let insert = match row.kind {
                 Kind::Audit => &mut audits,
@@ -54,7 +56,8 @@ pub(super) fn append(connection: &mut Connection, rows: Vec<Row>) -> rusqlite::R
             // Microseconds: numbers compare in the order of time, which text with a varying fraction does not.
             let time = row.at.as_microsecond();
             let new = insert.execute(named_params! {":id": row.id, ":time": time, ":body": row.body})? > 0;
-            if let (true, Some(facts)) = (new, row.facts) {
+            // What was let go of and comes again (the spool has lost count of what is here) is in the sums already.
+            if let (true, Some(facts)) = (new && time >= gone, row.facts) {
                 days.add(row.at, &facts);
                 tally.add(facts.charged, facts.settled.unwrap_or(row.at));
             }

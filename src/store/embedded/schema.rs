@@ -14,7 +14,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(10);
 
 /// The steps from an empty file to today's tables. Step n brings `user_version` from n to n + 1. A step that has been
 /// released is never changed: the next change is a step of its own.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     "
 CREATE TABLE users (
     id     TEXT PRIMARY KEY NOT NULL,          -- LibreChat's users._id, 24 hex digits in lower case
@@ -160,6 +160,12 @@ CREATE TABLE override_versions (               -- the counter that versions are 
     one  INTEGER PRIMARY KEY CHECK (one = 1),
     last INTEGER NOT NULL
 );
+",
+    "
+CREATE TABLE expired (                         -- up to when entries were let go of: what comes again from before is in all sums
+    kind   TEXT PRIMARY KEY NOT NULL,          -- the table
+    before INTEGER NOT NULL                    -- microseconds since 1970 (UTC)
+) WITHOUT ROWID;
 ",
 ];
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use rusqlite::types::{Value, ValueRef};
-use rusqlite::{Connection, Row as SqlRow, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row as SqlRow, TransactionBehavior, params_from_iter};
 use uuid::Uuid;
 
 use super::entries::table;
@@ -149,7 +149,18 @@ pub(super) fn expire(connection: &mut Connection, keep: &Keep, at: Timestamp) ->
         let sql = format!(
             "DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE time < ?1 ORDER BY time LIMIT {STEP})"
         );
-        more |= connection.prepare_cached(&sql)?.execute([oldest.as_microsecond()])? >= STEP.unsigned_abs() as usize;
+        let oldest = oldest.as_microsecond();
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let gone = transaction.prepare_cached(&sql)?.execute([oldest])?;
+        if gone > 0 {
+            let mut keep = transaction.prepare_cached(
+                "INSERT INTO expired (kind, before) VALUES (?1, ?2)
+                 ON CONFLICT (kind) DO UPDATE SET before = max(before, excluded.before)",
+            )?;
+            keep.execute((table, oldest))?;
+        }
+        transaction.commit()?;
+        more |= gone >= STEP.unsigned_abs() as usize;
     }
     if let Some(oldest) = keep.daily.and_then(|keep| at.checked_sub(keep).ok()) {
         // A day is as old as its beginning.
@@ -160,6 +171,12 @@ pub(super) fn expire(connection: &mut Connection, keep: &Keep, at: Timestamp) ->
         more |= connection.prepare_cached(&sql)?.execute([oldest.to_string()])? >= STEP.unsigned_abs() as usize;
     }
     Ok(more)
+}
+
+/// Up to when entries of this kind were let go of, in microseconds.
+pub(super) fn expired(connection: &Connection, kind: Kind) -> rusqlite::Result<i64> {
+    let mut asked = connection.prepare_cached("SELECT before FROM expired WHERE kind = ?1")?;
+    Ok(asked.query_row([table(kind)], |row| row.get(0)).optional()?.unwrap_or(i64::MIN))
 }
 
 // === helpers ===

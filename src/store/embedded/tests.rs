@@ -243,6 +243,31 @@ async fn what_is_too_old_goes_in_small_steps() {
     assert_eq!(rows("usage_daily"), 0);
 }
 
+/// A spool that has lost count of what is here ships it again, and some of that has been let go of since.
+#[tokio::test]
+async fn what_was_let_go_of_and_comes_again_is_added_up_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Embedded::open(dir.path()).unwrap();
+    let lines: Vec<Line> = (0..40).map(|n| line(turn(n))).collect();
+    store.append(&lines).await.unwrap();
+    let sums = || -> Vec<String> {
+        let connection = beside(dir.path());
+        let mut asked = connection.prepare("SELECT sums FROM usage_daily ORDER BY key").unwrap();
+        asked.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let before = sums();
+    let day = Duration::from_secs(86_400);
+    let keep = Keep { audit: Some(day), usage: Some(day), daily: None, heads: None };
+    let at = lines[30].at + jiff::SignedDuration::from_hours(24);
+    store.expire(&keep, at).await.unwrap();
+    drop(store);
+    let store = Embedded::open(dir.path()).unwrap();
+    store.append(&lines).await.unwrap();
+    assert_eq!(sums(), before);
+    store.append(&[line(turn(50))]).await.unwrap();
+    assert_ne!(sums(), before, "what is new is added");
+}
+
 #[tokio::test]
 async fn a_search_holds_up_nobody() {
     let dir = tempfile::tempdir().unwrap();

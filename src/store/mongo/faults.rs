@@ -5,11 +5,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mongodb::error::{Error, ErrorKind};
+use mongodb::error::{Error, ErrorKind, IndexedWriteError};
 use mongodb::options::ServerAddress;
 use tokio::time::timeout;
 
 use super::SELECTION;
+use super::ledger::DUPLICATE_KEY;
 use crate::store::StoreError;
 
 /// MongoDB's code for an operation that the user may not do.
@@ -18,6 +19,19 @@ const UNAUTHORIZED: i32 = 13;
 /// MongoDB's codes for a document or a query that is wrong in itself: BadValue, FailedToParse, TypeMismatch,
 /// InvalidNamespace, DocumentValidationFailure, BSONObjectTooLarge.
 const WRONG_FOR_GOOD: [i32; 6] = [2, 9, 14, 73, 121, 10_334];
+
+/// Whether this says no more than that the document is there already. The driver gives the server's words alone: the index is named behind
+/// the collection.
+pub(super) fn is_repeat(refused: &IndexedWriteError) -> bool {
+    let index = refused.message.split_once(" index: ").map(|(_, index)| index);
+    refused.code == DUPLICATE_KEY && index.is_some_and(|index| index.starts_with("_id_ "))
+}
+
+/// Whether the document will never be taken: another one has what it may not share, or it is wrong in itself. Whatever else keeps a
+/// server from writing (writes are blocked, a quorum or room is missing) will be over at some time.
+fn is_for_good(refused: &IndexedWriteError) -> bool {
+    refused.code == DUPLICATE_KEY || WRONG_FOR_GOOD.contains(&refused.code)
+}
 
 /// The servers that were named, for messages: `db1:27017, db2:27017`.
 #[derive(Clone)]
@@ -61,8 +75,10 @@ impl Hosts {
             ),
             ErrorKind::InsertMany(failure) => match (&failure.write_concern_error, failure.write_errors.as_deref()) {
                 (Some(_), _) => self.because(&"the write did not reach a majority of the servers", true),
-                (None, Some([first, ..])) => {
-                    self.because(&format_args!("a document was refused with code {}", first.code), false)
+                (None, Some(refused)) if let Some(first) = refused.iter().find(|refused| !is_repeat(refused)) => {
+                    // One that may be taken later is not given up for others that will not.
+                    let for_good = refused.iter().all(|refused| is_repeat(refused) || is_for_good(refused));
+                    self.because(&format_args!("a document was refused with code {}", first.code), !for_good)
                 }
                 (None, _) => self.because(&"a write failed", true),
             },
@@ -124,5 +140,44 @@ pub(super) fn own_database(name: &str) -> StoreError {
             "tollgate's own database cannot be {name:?}; name one that is not LibreChat's, which is only read"
         ),
         transient: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::{Document, deserialize_from_document, doc};
+    use mongodb::error::InsertManyError;
+
+    use super::*;
+
+    fn of(refusals: &[Document]) -> StoreError {
+        let failure: InsertManyError = deserialize_from_document(doc! {"writeErrors": refusals.to_vec()}).unwrap();
+        Hosts("db:27017".into()).fault(&ErrorKind::InsertMany(failure).into())
+    }
+
+    /// As MongoDB 6.0 and 8.0 word them.
+    #[test]
+    fn what_lasts_is_told_from_what_will_be_over() {
+        let refusal = |code: i32, message: &str| doc! {"index": 0, "code": code, "errmsg": message};
+        let repeat = refusal(11_000, "E11000 duplicate key error collection: t.audit index: _id_ dup key: { _id: 1 }");
+        let other = refusal(
+            11_000,
+            "E11000 duplicate key error collection: t.audit index: a_1 dup key: { a: \" index: _id_ \" }",
+        );
+        let rule = refusal(121, "Document failed validation");
+        let blocked = refusal(371, "User writes blocked");
+        let no_room = refusal(14_031, "Cannot take a lock, not enough disk space");
+        for (refusals, code, transient) in [
+            (vec![repeat.clone(), blocked.clone()], "371", true),
+            (vec![no_room], "14031", true),
+            (vec![rule.clone(), blocked], "121", true),
+            (vec![rule.clone()], "121", false),
+            (vec![repeat, rule], "121", false),
+            (vec![other], "11000", false),
+        ] {
+            let fault = of(&refusals);
+            assert_eq!(fault.transient, transient, "{fault} {refusals:?}");
+            assert!(fault.message.contains(&format!("code {code}")), "{fault}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use mongodb::options::IndexOptions;
 use mongodb::{Collection, Database, IndexModel};
 
 use super::daily::DAILY;
-use super::lines;
+use super::{faults, lines};
 use crate::record::{Kind, Line};
 use crate::store::daily::day;
 
@@ -172,5 +172,5 @@ pub(super) async fn append(own: &Database, documents: &Documents) -> Result<(), 
 fn only_repeats(error: &Error) -> bool {
     let ErrorKind::InsertMany(failure) = error.kind.as_ref() else { return false };
     let mut errors = failure.write_errors.iter().flatten().peekable();
-    failure.write_concern_error.is_none() && errors.peek().is_some() && errors.all(|error| error.code == DUPLICATE_KEY)
+    failure.write_concern_error.is_none() && errors.peek().is_some() && errors.all(faults::is_repeat)
 }

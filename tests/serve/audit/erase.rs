@@ -29,7 +29,7 @@ async fn nothing_of_the_user_is_left_and_the_record_verifies() {
         export.lines().for_each(|line| schema::hold(&serde_json::from_str(line).unwrap()));
         let event = export.lines().find(|line| line.contains("records.erased")).unwrap();
         let event: Value = serde_json::from_str(event).unwrap();
-        assert_eq!((&event["_id"], &event["actor"], &event["category"]), (&told["erasure"], &json!("cli"), &json!("ADMIN")));
+        assert_eq!((&event["_id"], &event["actor"], &event["category"]), (&told["erasure"], &json!("cli"), &json!("DATA")));
         let about = json!({"count": 21, "root": event["about"]["root"], "removed": 1, "days": event["about"]["days"], "reason": "asked for it"});
         assert_eq!(event["about"], about);
         let verified = scene.run(&["audit", "verify", "--format", "json"]);

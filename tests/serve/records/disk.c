@@ -1,6 +1,8 @@
 /* A disk that is full, read-only or slow, for one program: loaded before its C library (LD_PRELOAD).
  *
- * The first byte of the file that DISK_MODE names says how the disk is at this moment: `n` well, `f` full, `r` read-only, `s` slow.
+ * The first byte of the file that DISK_MODE names says how the disk is at this moment: `n` well, `f` full, `r` read-only, `s` slow,
+ * `h` hanging: what is to be brought to it waits until it is something else, `e` failing once: the next entries that are to be brought
+ * to it are not.
  * It is about files below a directory `records` alone. A full disk takes a part of a write first, as a real one does. */
 
 #define _GNU_SOURCE
@@ -67,6 +69,15 @@ ssize_t pwrite64(int file, const void *bytes, size_t count, off64_t at) {
 
 static int synced(int file, int (*sync)(int)) {
     char mode = mode_of(file);
+    static volatile int has_failed;
+    struct timespec moment = {0, 5 * 1000 * 1000};
+    if (mode != 'e') has_failed = 0;
+    while (mode == 'h' && *told == 'h') nanosleep(&moment, NULL);
+    if (mode == 'e' && !has_failed) {
+        has_failed = 1;
+        errno = EIO;
+        return -1;
+    }
     if (mode == 's') {
         struct timespec pause = {0, 300 * 1000 * 1000};
         nanosleep(&pause, NULL);

@@ -22,6 +22,9 @@ use crate::world::{Plan, World};
 /// How long the slow disk takes: see `disk.c`.
 const SLOW: Duration = Duration::from_millis(300);
 
+/// How long somebody waits for the disk.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// The disk of one Tollgate.
 struct Disk {
     mode: File,
@@ -35,6 +38,8 @@ enum Mode {
     Full = b'f' as isize,
     ReadOnly = b'r' as isize,
     Slow = b's' as isize,
+    Hanging = b'h' as isize,
+    FailsOnce = b'e' as isize,
 }
 
 /// What is loaded before the C library of a Tollgate.
@@ -149,6 +154,27 @@ impl Story {
         missing
     }
 
+    /// The entry of a decision about this request, once it is in the store.
+    async fn until_kept(&mut self, request: &str) -> Value {
+        self.find(|entry| entry["requestId"] == request).await
+    }
+
+    /// An event, once it is there.
+    async fn event(&mut self, action: &str) -> Value {
+        self.find(|entry| entry["action"] == action).await
+    }
+
+    async fn find(&self, fits: impl Fn(&Value) -> bool) -> Value {
+        let begun = Instant::now();
+        loop {
+            let kept = Kept::embedded(&self.world).await;
+            if let Some(entry) = kept.entries.iter().find(|entry| fits(entry)) {
+                return entry.clone();
+            }
+            assert!(begun.elapsed() < Duration::from_secs(20), "it does not come: {:?}", kept.entries);
+        }
+    }
+
     /// How many were refused by the policy, and told so.
     fn refused(&self) -> usize {
         self.told.iter().filter(|(_, status)| *status == 403).count()
@@ -242,4 +268,125 @@ async fn on_a_slow_disk_refusals_wait_together_and_nobody_else_waits() {
     story.told.extend(refused);
     disk.is(Mode::Well);
     assert_eq!(story.end().await, 0);
+}
+
+/// A disk that does not answer for a while: nothing goes on that would have to be written, nobody waits for it without end, and what
+/// was told stands in the record.
+#[tokio::test]
+async fn while_the_disk_does_not_answer_what_is_decided_is_refused_in_time() {
+    let (disk, plan) = Disk::of(World::with(POLICY));
+    let mut story = Story::begin(plan, true).await;
+    assert_eq!(story.ask(Ask::Refused).await.status, 403);
+    disk.is(Mode::Hanging);
+    let asked = Instant::now();
+    let first = story.ask(Ask::Refused).await;
+    assert_eq!((first.status, first.rule().as_str()), (503, "records.full"));
+    assert!(PATIENCE <= asked.elapsed() && asked.elapsed() < PATIENCE * 3, "{:?}", asked.elapsed());
+    story.until_full().await;
+    story.world.stand_in.forget();
+    for ask in [Ask::Refused, Ask::Turn, Ask::Models] {
+        let asked = Instant::now();
+        let told = story.ask(ask).await;
+        assert_eq!((told.status, told.rule().as_str()), (503, "records.full"), "{ask:?}");
+        assert!(asked.elapsed() < PATIENCE, "at once: {:?}", asked.elapsed());
+    }
+    assert!(story.world.reached().is_empty(), "{:?}", story.world.reached());
+    assert_eq!(story.ask(Ask::Page).await.status, 200);
+    assert!(!story.world.is_ready().await, "no more requests should come here");
+    disk.is(Mode::Well);
+    story.until_well().await;
+    for (ask, status) in [(Ask::Refused, 403), (Ask::Turn, 200), (Ask::Models, 200)] {
+        assert_eq!(story.ask(ask).await.status, status, "{ask:?}");
+    }
+    let log = story.world.log();
+    assert_eq!(log.matches("the disk has not answered for 2s").count(), 1, "{log}");
+    let kept = story.until_kept(&first.request()).await;
+    // The entry was with the disk when its request was refused: it cannot be taken back, and the record says what became of it.
+    assert_eq!(kept["details"]["response"]["status"], 403);
+    let late = story.event("records.late").await;
+    assert_eq!((&late["about"]["entry"], &late["about"]["status"]), (&kept["_id"], &503.into()));
+    story.end().await;
+}
+
+/// The queue is short, and the disk does not answer: nothing that went on is missing.
+#[tokio::test]
+async fn a_full_queue_refuses_and_loses_nothing_that_went_on() {
+    let (disk, plan) = Disk::of(World::with(POLICY).settings("records: { queue: 100, durable: [admin] }"));
+    let mut story = Story::begin(plan, true).await;
+    story.ask(Ask::Models).await;
+    disk.is(Mode::Hanging);
+    let mut asking = JoinSet::new();
+    for asker in 0..20 {
+        let mut bob = Asker::new(story.world.addr, &story.world.bearer("Bob"));
+        asking.spawn(async move {
+            let mut told = Vec::new();
+            for n in 0..30 {
+                let ask = if n % 2 == 0 { Ask::Turn } else { Ask::Refused };
+                told.push(bob.ask(ask, &format!("queue {asker} {n}")).await.expect("an answer").status);
+            }
+            told
+        });
+    }
+    let told: Vec<u16> = asking.join_all().await.concat();
+    assert!(told.iter().all(|status| [200, 403, 503].contains(status)), "{told:?}");
+    let went_on = told.iter().filter(|status| **status == 200).count();
+    assert!(told.contains(&503) && went_on > 0, "{told:?}");
+    disk.is(Mode::Well);
+    story.until_well().await;
+    story.world.signal("TERM");
+    assert!(story.world.ended().await.success(), "{}", story.world.log());
+    let kept = Kept::embedded(&story.world).await;
+    assert!(kept.report.is_good(), "{:?}", kept.report.findings);
+    let turns = kept.decisions().filter(|entry| is_turn(entry)).count();
+    assert_eq!(turns, went_on, "each turn that went on is there");
+    assert_eq!(kept.used().len(), went_on);
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_a_disk_that_does_not_answer() {
+    let (disk, plan) = Disk::of(World::with(POLICY));
+    let mut story = Story::begin(plan, true).await;
+    assert_eq!(story.ask(Ask::Turn).await.status, 200);
+    disk.is(Mode::Hanging);
+    assert_eq!(story.ask(Ask::Refused).await.status, 503);
+    let asked = Instant::now();
+    story.world.signal("TERM");
+    story.world.ended().await;
+    assert!(asked.elapsed() < Duration::from_secs(28), "{:?}", asked.elapsed());
+    assert!(story.world.log().contains("the disk does not answer"), "{}", story.world.log());
+}
+
+/// What was appended and could not be brought to the disk is brought there by the next attempt: who waits is told what the record says.
+#[tokio::test]
+async fn a_disk_that_fails_once_tells_the_caller_what_the_record_says() {
+    let (disk, plan) = Disk::of(World::with(POLICY).settings("records: { durable: [refusals, admin, turns] }"));
+    let mut story = Story::begin(plan, true).await;
+    story.ask(Ask::Models).await;
+    for (ask, status) in [(Ask::Refused, 403), (Ask::Turn, 200)] {
+        disk.is(Mode::FailsOnce);
+        assert_eq!(story.ask(ask).await.status, status, "{ask:?}");
+        disk.is(Mode::Well);
+        // On the disk, which is well by then.
+        assert_eq!(story.ask(Ask::Refused).await.status, 403);
+    }
+    let log = story.world.log();
+    assert_eq!(log.matches("the record takes no entries").count(), 2, "{log}");
+    assert_eq!(story.end().await, 0);
+}
+
+/// A file that is no segment of the spool is not taken for one.
+#[tokio::test]
+async fn a_segment_that_follows_no_other_keeps_tollgate_from_starting() {
+    let mut world = World::with(POLICY).variable("TOLLGATE_RECORDS", "embedded").start().await;
+    world.signal("TERM");
+    assert!(world.ended().await.success(), "{}", world.log());
+    for number in [u64::MAX - 1, u64::MAX] {
+        let stray = super::kept::data(&world).join(format!("records/spool/{number:020}.seg"));
+        fs::write(&stray, "").expect("a file");
+        world.start_and_end().await;
+        let log = world.log();
+        assert!(log.contains(&format!("{number:020}.seg")) && log.contains("follows no other segment"), "{log}");
+        fs::remove_file(stray).expect("a file");
+    }
+    world.start_again().await;
 }

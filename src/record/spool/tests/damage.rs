@@ -207,6 +207,7 @@ fn a_damaged_cursor_gives_again_and_loses_nothing() {
     fs::write(bench.directory.path().join("cursors/one"), [3; 8192]).unwrap();
     let (spool, recovered) = open(bench.directory.path(), &["one"]);
     assert!(recovered.damaged.is_empty(), "{:?}", recovered.damaged);
+    assert_eq!(recovered.begin_anew, [Box::<str>::from("one")]);
     assert_eq!(drain(&mut spool.reader("one").unwrap()).frames, bench.frames[first as usize - 1..]);
 }
 

@@ -40,6 +40,7 @@ mod follow;
 mod found;
 mod open;
 mod over;
+mod pace;
 mod pending;
 mod progress;
 mod rows;
@@ -52,8 +53,8 @@ pub(super) use alone::{Alone, RUNNING, terms_of_place};
 use book::Book;
 pub(super) use claim::{Claim, Estimate, Spent};
 pub use follow::Follower;
-pub use open::Pace;
 use open::{Receipts, Turn};
+pub use pace::Pace;
 pub(super) use pending::Pending;
 pub(super) use tap::Tap;
 

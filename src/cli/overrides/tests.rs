@@ -73,7 +73,9 @@ impl Shell {
         let filter = Filter { kinds: vec![Lines::Audit], ..Filter::default() };
         let kept = house.wait_for(store.find(&filter, None, 99)).unwrap();
         house.close();
-        let mut events: Vec<Value> = kept.iter().map(|line| serde_json::from_str(&line.text).unwrap()).collect();
+        let mut events: Vec<Value> = kept.lines.iter().map(|line| serde_json::from_str(&line.text).unwrap()).collect();
+        // Each command names what the record has before it tells.
+        events.retain(|event| event["action"] != "records.linked");
         events.sort_by_key(|event| event["_id"].to_string());
         events
     }

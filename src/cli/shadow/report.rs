@@ -126,7 +126,7 @@ pub async fn run(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
 fn rows(tally: &Tally, shadow: Option<&Shadow>, quiet: u16, until: Timestamp) -> Vec<Row> {
     let watched = shadow.map_or(&[][..], |shadow| &shadow.rules);
     let others = tally.rules.iter().filter(|(rule, told)| told.would_refuse > 0 && !watched.contains(rule));
-    let row = |rule: &Box<str>, known: bool| {
+    let row = |rule: &str, known: bool| {
         let mut told = tally.rules.get(rule).cloned().unwrap_or_default();
         if is_limit(rule) {
             told.of = tally.turns;
@@ -137,7 +137,7 @@ fn rows(tally: &Tally, shadow: Option<&Shadow>, quiet: u16, until: Timestamp) ->
             Some(shadow) => advice(&told, tally.revisions.get(shadow.policy.revision()).copied(), quiet, until),
             None => Advice::Gone,
         };
-        Row { rule: rule.clone(), told, advice }
+        Row { rule: rule.into(), told, advice }
     };
     let mut rows: Vec<Row> =
         watched.iter().map(|rule| row(rule, true)).chain(others.map(|(rule, _)| row(rule, false))).collect();

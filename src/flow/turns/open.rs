@@ -9,26 +9,15 @@ use uuid::Uuid;
 
 use super::claim::Spent;
 use super::diary::{Begun, Billed, Started};
+use super::pace::Pace;
 use super::progress::Progress;
+use super::rows::RowsOf;
 use super::rule::{End, Seen};
 use crate::identity::Bearer;
 use crate::meter::{Meter, Receipt};
 use crate::policy::{Caller, Snapshot, Target};
 use crate::record::entry::TurnOutcome;
 use crate::store::counters::LATE;
-
-/// The times of a turn.
-#[derive(Clone, Copy, Debug)]
-pub struct Pace {
-    /// How long nobody reads a turn's stream before LibreChat is asked how far it is, and again between two questions. The first
-    /// three questions come sooner ([`Pace::pause`]).
-    pub look: Duration,
-    /// How long LibreChat's rows are waited for when a turn has ended.
-    pub rows: Duration,
-    /// How long a turn stays open of which nothing is heard: nobody reads it, and LibreChat does not say that it runs. It is settled
-    /// then by what is known; what was taken for it lives longer ([`super::LIVES`]).
-    pub open: Duration,
-}
 
 /// An open turn.
 pub(super) struct Turn {
@@ -148,23 +137,6 @@ pub(super) enum Next {
     Settle(Billed),
 }
 
-/// What LibreChat's rows say about a turn.
-#[derive(Debug, Default)]
-pub(super) struct RowsOf {
-    /// What the answer used by them.
-    pub(super) spent: Vec<Spent>,
-    /// What the title of the conversation used by them.
-    pub(super) titles: Vec<Spent>,
-    /// Their ids.
-    pub(super) ids: Vec<Box<str>>,
-    /// Whether no call of the answer lacks one of its two rows, and there are any.
-    pub(super) complete: bool,
-    /// Whether these are as many calls as the turn was seen to make.
-    pub(super) all: bool,
-    /// Whether there is nothing of a title to wait for.
-    pub(super) titled: bool,
-}
-
 /// The pauses between two looks for rows: of a turn that has ended, the first and the longest; of one that runs.
 const ROWS: (Duration, Duration, Duration) =
     (Duration::from_millis(150), Duration::from_secs(2), Duration::from_secs(5));
@@ -174,16 +146,6 @@ const LONGEST: Duration = LATE;
 
 /// The pauses between two tries to put a charge on the counters.
 const TRIES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
-
-// === impl Pace ===
-
-impl Pace {
-    /// The pause before LibreChat is asked about a turn that nobody reads, after so many questions: of what is over soon, nobody may
-    /// ever read a word, and its caller may delete the answer. So the first pauses are a twelfth, a sixth and a third of the usual one.
-    fn pause(&self, asked: u32) -> Duration {
-        self.look / (12_u32 >> asked.min(4)).max(1)
-    }
-}
 
 // === impl State ===
 

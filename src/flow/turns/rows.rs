@@ -6,7 +6,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::claim::Spent;
-use super::open::RowsOf;
 use super::{Turn, Turns};
 use crate::librechat::transactions::{Call, Context, Ledger, is_complete};
 use crate::store::Fields;
@@ -21,6 +20,23 @@ const APART: SignedDuration = SignedDuration::from_secs(2);
 
 /// The same where an id tells it: rows older than that are not looked for.
 const FAR: SignedDuration = SignedDuration::from_hours(2);
+
+/// What LibreChat's rows say about a turn.
+#[derive(Debug, Default)]
+pub(super) struct RowsOf {
+    /// What the answer used by them.
+    pub(super) spent: Vec<Spent>,
+    /// What the title of the conversation used by them.
+    pub(super) titles: Vec<Spent>,
+    /// Their ids.
+    pub(super) ids: Vec<Box<str>>,
+    /// Whether no call of the answer lacks one of its two rows, and there are any.
+    pub(super) complete: bool,
+    /// Whether these are as many calls as the turn was seen to make.
+    pub(super) all: bool,
+    /// Whether there is nothing of a title to wait for.
+    pub(super) titled: bool,
+}
 
 /// A row, as far as it says whose it is.
 struct Row<'a> {

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::claim::{Estimate, Spent};
 use super::diary::{self, Billed};
-use super::open::{Receipts, RowsOf};
+use super::open::Receipts;
+use super::rows::RowsOf;
 use super::rule::{Bill, End, Known, bill, joined};
 use super::{Turn, Turns};
 use crate::librechat::balance::{self, CREDIT};

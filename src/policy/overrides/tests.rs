@@ -365,8 +365,8 @@ fn the_revision_is_that_of_the_files_and_says_which_documents_are_in_force() {
     assert_eq!(with(&[Document { version: 9, ..one.clone() }, two.clone()]).revision(), both.revision());
     assert_eq!(both.files_revision(), files.revision());
     let others = [
-        with(&[one.clone()]),
-        with(&[two.clone()]),
+        with(std::slice::from_ref(&one)),
+        with(std::slice::from_ref(&two)),
         with(&[Document { priority: 31, ..one.clone() }, two.clone()]),
         with(&[Document { text: "{unrestricted: false}".into(), ..one.clone() }, two.clone()]),
         with(&[document(Kind::User, BOB, "{unrestricted: true}"), two]),

@@ -27,7 +27,7 @@ fn told(first: Option<i64>, last: Option<i64>) -> Told {
 fn what_only_records_is_watched() {
     let limits = "roles: { USER: { endpoints: { openAI: { models: [a] } }, limits: [{ id: day, requests: 1, per: user, window: day, mode: shadow }, { id: hour, requests: 1, per: user, window: hour }] } }";
     let day: Box<str> = "roles.USER.limits.day".into();
-    assert_eq!(shadow(limits).rules, [day.clone()]);
+    assert_eq!(shadow(limits).rules, std::slice::from_ref(&day));
     let whole = shadow(&format!("mode: shadow\n{limits}"));
     let expected: [Box<str>; 3] = [LIST.into(), day, "roles.USER.limits.hour".into()];
     assert_eq!(*whole.rules, expected, "and what can only allow is not");

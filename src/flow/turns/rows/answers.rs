@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{FAR, spent};
-use crate::flow::turns::open::RowsOf;
+use super::{FAR, RowsOf, spent};
 use crate::flow::turns::{Turn, Turns};
 use crate::librechat::transactions::{Call, Ledger, is_complete};
 use crate::store::accounts::MOST_CONVERSATIONS;

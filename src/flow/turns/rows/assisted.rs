@@ -7,8 +7,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::{APART, Row, spent};
-use crate::flow::turns::open::RowsOf;
+use super::{APART, Row, RowsOf, spent};
 use crate::flow::turns::{Turn, Turns};
 use crate::librechat::transactions::{Call, Ledger, is_complete};
 

@@ -370,6 +370,7 @@ async fn no_secret_is_in_anything_that_is_written() {
 }
 
 /// A collector of logs that takes everything: where it listens, and what it was sent.
+#[expect(clippy::disallowed_methods, reason = "it listens until the test ends, and nobody waits for it")]
 async fn collector() -> (SocketAddr, Arc<Mutex<String>>) {
     let taken = Arc::new(Mutex::new(String::new()));
     let take = {

@@ -294,7 +294,9 @@ async fn the_admin_plane_tells_health_and_counts() {
     assert_eq!((&policy["mode"], &policy["stale"]), (&json!("enforce"), &json!(null)), "{policy}");
     assert_eq!(
         ready,
-        json!({"ready": true, "serving": true, "directory": "ok", "limits": "ok", "healthyUpstreams": 1})
+        json!({
+            "ready": true, "serving": true, "directory": "ok", "limits": "ok", "record": "ok", "healthyUpstreams": 1,
+        })
     );
     let bob = world.bearer("Bob");
     let turn = |model: &str| json!({"endpoint": "openAI", "model": model, "text": "Hello"});

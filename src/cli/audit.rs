@@ -3,8 +3,7 @@
 use clap::Subcommand;
 
 use super::exit::Exit;
-use super::record::{Desk, Failure, end};
-use crate::lifecycle::House;
+use super::record::{Desk, end, on_threads};
 
 pub mod erase;
 pub mod export;
@@ -44,11 +43,7 @@ pub enum Command {
 
 /// Runs the command.
 pub fn run(args: &Args, desk: &mut Desk<'_>) -> Exit {
-    let house = match House::open() {
-        Ok(house) => house,
-        Err(error) => return end(Err(Failure::Failed(format!("no thread can be started: {error}"))), desk),
-    };
-    let result = house.wait_for(async {
+    let result = on_threads(async {
         match &args.command {
             Command::Tail(args) => tail::run(args, desk).await,
             Command::Export(args) => export::run(args, desk).await,
@@ -56,6 +51,5 @@ pub fn run(args: &Args, desk: &mut Desk<'_>) -> Exit {
             Command::Erase(args) => erase::run(args, desk).await,
         }
     });
-    house.close();
     end(result, desk)
 }

@@ -10,11 +10,10 @@ use super::exit::Exit;
 use super::overrides;
 use super::record::files::FileArgs;
 use super::record::place::PlaceArgs;
-use super::record::{Desk, Failure, end};
+use super::record::{Desk, Failure, end, on_threads};
 use super::serve::user_defaults;
 use crate::config::{Flags, Settings};
 use crate::identity::WrittenClaims;
-use crate::lifecycle::House;
 use crate::policy::explain::{ModelAnswer, explain, explain_model};
 use crate::policy::{Caller, Snapshot};
 use crate::reload;
@@ -114,15 +113,12 @@ fn work(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
         let caller = described(args, &policy).map_err(Failure::Asked)?;
         return Ok(print(args, &policy, &caller, desk.out)?);
     }
-    let house = House::open().map_err(|error| Failure::Failed(format!("no thread can be started: {error}")))?;
-    let result = house.wait_for(async {
+    on_threads(async {
         match &changed {
             Some(changed) => what_if::run(args, &policy, changed, desk).await,
             None => known::run(args, &policy, desk).await,
         }
-    });
-    house.close();
-    result
+    })
 }
 
 /// Reads a policy. Its faults end the command.

@@ -13,11 +13,10 @@ use super::record::book::Book;
 use super::record::moments::{Edge, moment};
 use super::record::names::{Named, named};
 use super::record::place::{Place, PlaceArgs, StoreName};
-use super::record::{Desk, Failure, end};
+use super::record::{Desk, Failure, end, on_threads};
 use super::serve::user_defaults;
 use crate::clock::Clock;
 use crate::config::{Environment, Flags, Settings};
-use crate::lifecycle::House;
 use crate::overrides::{self, Change, Kept, Refused, Witness};
 use crate::policy::Snapshot;
 use crate::policy::overrides::{Kind, Principal};
@@ -175,12 +174,7 @@ pub struct Check {
 
 /// Runs the command.
 pub fn run(args: &Args, desk: &mut Desk<'_>) -> Exit {
-    let house = match House::open() {
-        Ok(house) => house,
-        Err(error) => return end(Err(Failure::Failed(format!("no thread can be started: {error}"))), desk),
-    };
-    let result = house.wait_for(work(args, desk));
-    house.close();
+    let result = on_threads(work(args, desk));
     end(result, desk)
 }
 
@@ -194,13 +188,10 @@ pub fn beside(
     data: Option<PathBuf>,
     environment: &Environment,
 ) -> Result<Snapshot, Failure> {
-    let house = House::open().map_err(|error| Failure::Failed(format!("no thread can be started: {error}")))?;
-    let read = house.wait_for(async {
+    on_threads(async {
         let store = Place::named(&PlaceArgs { config, sink: None, data }, environment)?.overrides(false).await?;
         Ok(Kept::read(&*store).await?.over(files, Clock::system().now()).0)
-    });
-    house.close();
-    read
+    })
 }
 
 async fn work(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use super::exit::Exit;
 use crate::clock::Clock;
 use crate::config::Environment;
+use crate::lifecycle::House;
 use crate::report::Report;
 use crate::store::StoreError;
 
@@ -75,6 +76,17 @@ pub enum Failure {
     /// Nobody takes the output.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
+}
+
+/// Does the work of a command that waits for stores, on threads that end with it.
+///
+/// # Errors
+/// [`Failure`] of the work, or where no thread can be started.
+pub(super) fn on_threads<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let house = House::open().map_err(|error| Failure::Failed(format!("no thread can be started: {error}")))?;
+    let result = house.wait_for(work);
+    house.close();
+    result
 }
 
 /// Ends a command: a failure is told on standard error. Whoever reads and has heard enough (`| head`) is no failure.

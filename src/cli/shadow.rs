@@ -3,8 +3,7 @@
 use clap::Subcommand;
 
 use super::exit::Exit;
-use super::record::{Desk, Failure, end};
-use crate::lifecycle::House;
+use super::record::{Desk, end, on_threads};
 
 pub mod report;
 mod tally;
@@ -31,12 +30,7 @@ pub enum Command {
 
 /// Runs the command.
 pub fn run(args: &Args, desk: &mut Desk<'_>) -> Exit {
-    let house = match House::open() {
-        Ok(house) => house,
-        Err(error) => return end(Err(Failure::Failed(format!("no thread can be started: {error}"))), desk),
-    };
     let Command::Report(args) = &args.command;
-    let result = house.wait_for(report::run(args, desk));
-    house.close();
+    let result = on_threads(report::run(args, desk));
     end(result, desk)
 }

@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 
 use super::exit::Exit;
 use super::record::place::{Place, PlaceArgs, StoreName};
-use super::record::{Desk, Failure, end};
-use crate::lifecycle::House;
+use super::record::{Desk, Failure, end, on_threads};
 use crate::store::embedded::{Account, Embedded, FILE};
 use crate::store::{Person, normal_issuer, object_id};
 
@@ -113,12 +112,7 @@ pub struct Set {
 
 /// Runs the command.
 pub fn run(args: &Args, desk: &mut Desk<'_>) -> Exit {
-    let house = match House::open() {
-        Ok(house) => house,
-        Err(error) => return end(Err(Failure::Failed(format!("no thread can be started: {error}"))), desk),
-    };
-    let result = house.wait_for(work(args, desk));
-    house.close();
+    let result = on_threads(work(args, desk));
     end(result, desk)
 }
 

@@ -382,10 +382,17 @@ fn collect_lines(
     let entries = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&entries);
     let reading = thread::spawn(move || {
-        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            let entry = serde_json::from_str(&line).unwrap_or_else(|fault| panic!("not an entry: {line:?}: {fault}"));
-            lock(&odd).extend(schema::fault(&entry));
-            lock(&kept).push(entry);
+        let (mut pipe, mut line) = (BufReader::new(pipe), String::new());
+        // Who is killed breaks off within a line.
+        while pipe.read_line(&mut line).is_ok_and(|_| line.ends_with('\n')) {
+            match serde_json::from_str(&line) {
+                Ok(entry) => {
+                    lock(&odd).extend(schema::fault(&entry));
+                    lock(&kept).push(entry);
+                }
+                Err(fault) => lock(&odd).push(format!("not an entry: {line:?}: {fault}")),
+            }
+            line.clear();
         }
     });
     (entries, reading)

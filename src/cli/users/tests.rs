@@ -6,6 +6,7 @@ use super::*;
 use crate::cli::record::Terminal;
 use crate::clock::Clock;
 use crate::config::Environment;
+use crate::lifecycle::House;
 use crate::record::Kind;
 use crate::store::{Filter, Ledger};
 

@@ -36,11 +36,12 @@ pub(super) enum Event {
     Erased { count: u64, root: Hash },
 }
 
+/// What an event tells: its action, and what there is to say about it.
 #[derive(Deserialize)]
-struct Telling {
-    action: Box<str>,
+pub(super) struct Telling {
+    pub(super) action: Box<str>,
     #[serde(default)]
-    about: serde_json::Value,
+    pub(super) about: serde_json::Value,
 }
 
 #[derive(Deserialize)]

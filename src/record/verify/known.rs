@@ -8,6 +8,7 @@ use super::super::entry::LinkedEnd;
 use super::super::line::{Kind, Line};
 use super::super::link::{Hash, Link};
 use super::finding::{Finding, What};
+use super::item::Telling;
 use super::{Expiry, Facts};
 
 /// A head that an entry names.
@@ -23,13 +24,6 @@ pub struct Known {
     pub at: Timestamp,
     /// The entry that names it.
     pub by: Uuid,
-}
-
-#[derive(Deserialize)]
-struct Telling {
-    action: Box<str>,
-    #[serde(default)]
-    about: serde_json::Value,
 }
 
 #[derive(Deserialize)]

@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 use crate::clock::Clock;
 use crate::identity::{Bearer, Identity, TokenFault, Unknown};
 use crate::librechat::path::{Area, CanonicalPath, PathFault};
-use crate::librechat::routes::{self, Access, Class, Route, Unrouted, classify};
+use crate::librechat::routes::{self, Access, Class, Noted, Route, Unrouted, classify};
 use crate::librechat::running::stream_of;
 use crate::librechat::status::STOP;
 use crate::meter::Meter;
@@ -47,6 +47,7 @@ mod headers;
 mod kept;
 mod malformed;
 mod mine;
+mod noted;
 mod passage;
 mod quota;
 mod refusal;
@@ -196,8 +197,10 @@ impl<U: Upstream> Spine<U> {
         // The rare ways are boxed, so that a request on a common way does not carry their room.
         match (route.class, bearer) {
             (Class::Closed, _) => Err(Refusal::Closed),
-            (Class::Pass | Class::Stream | Class::Upload, bearer) => self.pass(visit, head, body, bearer).await,
+            (Class::Pass | Class::Stream, bearer) => self.pass(visit, head, body, bearer).await,
             (Class::Turn, Some(bearer)) => self.turn(visit, head, body, &bearer).await,
+            (Class::Noted(noted), bearer) => Box::pin(self.noted(visit, head, body, noted, bearer)).await,
+            (Class::Upload, bearer) => Box::pin(self.noted(visit, head, body, Noted::Uploads, bearer)).await,
             (Class::Balance, bearer) => Box::pin(self.shown_balance(visit, head, body, bearer)).await,
             (Class::Catalog(kind), bearer) => Box::pin(self.catalog(visit, head, kind, bearer)).await,
             (Class::Remote(part), _) => Box::pin(self.remote(visit, head, body, part)).await,

@@ -22,6 +22,7 @@ mod keys;
 mod known;
 mod oidc;
 mod secret;
+mod session;
 mod strict;
 mod token;
 mod told;
@@ -32,6 +33,7 @@ pub use federation::Federation;
 pub use keys::{KeyFault, KeyHolder, Keys};
 pub use known::{Known, Unknown, caller_of};
 pub use oidc::{Algorithm, Documents, FetchFault, Login, Oidc, Pace, Trust};
+pub use session::begun_for;
 pub use token::{Bearer, Federated, TokenFault, Tokens};
 pub use told::{Kind, Told};
 

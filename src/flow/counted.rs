@@ -105,7 +105,7 @@ impl Counted {
         let [pass, stream, upload, catalog, turn, tool, agent, remote, assistants, admin, closed, my_limits, none] =
             &self.classes;
         match class {
-            Some(Class::Pass | Class::Balance | Class::Feature(_)) => pass,
+            Some(Class::Pass | Class::Noted(_) | Class::Balance | Class::Feature(_)) => pass,
             Some(Class::Stream) => stream,
             Some(Class::Upload) => upload,
             Some(Class::Catalog(_)) => catalog,

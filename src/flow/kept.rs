@@ -8,9 +8,9 @@ use crate::librechat::routes::Class;
 use crate::record::Entry;
 
 impl<U: Upstream> Spine<U> {
-    /// Whether a request on this route, which is going to be decided, can be written down.
+    /// Whether what a request on this route is going to leave can be written down.
     pub(super) fn can_be_kept(&self, class: Class) -> Result<(), Refusal> {
-        if is_decided(class) { self.parts.recorder.open().map_err(Refusal::Unrecorded) } else { Ok(()) }
+        if leaves_an_entry(class) { self.parts.recorder.open().map_err(Refusal::Unrecorded) } else { Ok(()) }
     }
 
     /// The decision about this visit is on the disk before the request goes to LibreChat. What LibreChat answers is not in it.
@@ -34,8 +34,8 @@ impl<U: Upstream> Spine<U> {
     }
 }
 
-/// Whether requests on routes of this class are decided by the policy, so that they leave an entry also when they go on.
-fn is_decided(class: Class) -> bool {
+/// Whether requests on routes of this class leave an entry also when they go on.
+fn leaves_an_entry(class: Class) -> bool {
     match class {
         Class::Turn
         | Class::Tool
@@ -44,7 +44,9 @@ fn is_decided(class: Class) -> bool {
         | Class::Agent(_)
         | Class::Assistants(_)
         | Class::Feature(_)
-        | Class::Admin => true,
-        Class::Pass | Class::Stream | Class::Upload | Class::Balance | Class::MyLimits | Class::Closed => false,
+        | Class::Admin
+        | Class::Noted(_)
+        | Class::Upload => true,
+        Class::Pass | Class::Stream | Class::Balance | Class::MyLimits | Class::Closed => false,
     }
 }

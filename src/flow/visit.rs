@@ -16,7 +16,7 @@ use super::headers::Client;
 use super::refusal::Answer;
 use crate::clock::Clock;
 use crate::identity::Bearer;
-use crate::librechat::routes::{Catalog, Class, Remote};
+use crate::librechat::routes::{Catalog, Class, Concern, Noted, Remote};
 use crate::librechat::selection::TurnRequest;
 use crate::librechat::veil::{veiled, without_ids};
 use crate::policy::{Caller, Feature, Outcome, Part, RuleId, Snapshot, Target, Verdict};
@@ -53,6 +53,8 @@ pub(super) struct Visit<'a> {
     pub key: Option<Arc<str>>,
     /// Who that is, once looked up.
     pub caller: Option<Arc<Caller>>,
+    /// The id of the user whom LibreChat has let in with its answer.
+    pub let_in: Option<Box<str>>,
     decided: Option<Decided>,
     /// The conversation that the request names.
     conversation: Option<Arc<str>>,
@@ -111,6 +113,7 @@ impl<'a> Visit<'a> {
             bearer: None,
             key: None,
             caller: None,
+            let_in: None,
             decided: None,
             conversation: None,
             told: false,
@@ -216,7 +219,7 @@ impl<'a> Visit<'a> {
     pub(super) fn ahead(&mut self) -> Option<Entry> {
         let decided = self.decided.take()?;
         self.told = true;
-        self.awaited = self.class == Some(Class::Admin);
+        self.awaited = self.category() == Category::Admin;
         let severity = if decided.decision == Decision::Shadow { Severity::Warning } else { Severity::Info };
         Some(self.audit(decided, self.category(), severity, None, None))
     }
@@ -226,14 +229,30 @@ impl<'a> Visit<'a> {
         match status {
             401 | 403 => (Category::Security, Severity::Warning),
             500.. => (Category::System, Severity::Error),
-            _ if decision == Decision::Shadow => (self.category(), Severity::Warning),
+            _ if decision == Decision::Shadow || self.came_to_nothing(status) => (self.category(), Severity::Warning),
             _ => (self.category(), Severity::Info),
         }
     }
 
     /// Of a request that went on.
     fn category(&self) -> Category {
-        if self.class == Some(Class::Admin) { Category::Admin } else { Category::Api }
+        if self.class == Some(Class::Admin) {
+            return Category::Admin;
+        }
+        match self.class.and_then(Class::noted).map(Noted::concern) {
+            Some(Concern::Access) => Category::Auth,
+            Some(Concern::Running) => Category::Admin,
+            Some(Concern::Data) => Category::Data,
+            None => Category::Api,
+        }
+    }
+
+    /// Whether LibreChat turned away what was shown to it. It says so with 404, 422 and 429, too, or sends the browser of somebody who
+    /// comes from an identity provider back to its own page of signing in, without a session (CONTRACT.md A.2).
+    fn came_to_nothing(&self, status: u16) -> bool {
+        let Some(noted) = self.class.and_then(Class::noted) else { return false };
+        let sent_back = noted == Noted::SignIn && (300..400).contains(&status) && self.let_in.is_none();
+        noted.concern() == Concern::Access && (status >= 400 || sent_back)
     }
 
     /// A refusal goes to the caller: its entry, unless the decision has one already.
@@ -277,7 +296,11 @@ impl<'a> Visit<'a> {
             id: self.id,
             request_id: self.id,
             timestamp: self.at,
-            user_id: self.bearer.as_ref().map(|bearer| bearer.user.clone()),
+            user_id: self
+                .bearer
+                .as_ref()
+                .map(|bearer| bearer.user.clone())
+                .or_else(|| self.let_in.as_deref().map(Arc::from)),
             role: self.caller.as_ref().map(|caller| caller.role.clone()),
             groups: self.caller.as_ref().map(|caller| Arc::clone(&caller.groups)),
             key_id: self.key.clone(),
@@ -379,7 +402,7 @@ impl Drop for Visit<'_> {
         if let Some(decided) = self.decided.take() {
             let response = Response { status: LEFT, message: None, time };
             let error = Some("the caller left".into());
-            self.recorder.record(self.audit(decided, Category::Api, Severity::Info, Some(response), error));
+            self.recorder.record(self.audit(decided, self.category(), Severity::Info, Some(response), error));
         }
         self.tell_answer(LEFT, time);
     }
@@ -477,7 +500,27 @@ fn action(class: Option<Class>) -> Action {
         Some(Class::Feature(Feature::Speech)) => Action::Speech,
         Some(Class::Admin) => Action::Admin,
         Some(Class::MyLimits) => Action::MyLimits,
-        Some(Class::Pass | Class::Balance | Class::Stream | Class::Upload | Class::Closed) | None => Action::Request,
+        Some(Class::Noted(noted)) => noted_as(noted),
+        Some(Class::Upload) => Action::Uploads,
+        Some(Class::Pass | Class::Balance | Class::Stream | Class::Closed) | None => Action::Request,
+    }
+}
+
+fn noted_as(noted: Noted) -> Action {
+    match noted {
+        Noted::SignIn => Action::SignIn,
+        Noted::SignOut => Action::SignOut,
+        Noted::Register => Action::Register,
+        Noted::Password => Action::Password,
+        Noted::SecondFactor => Action::SecondFactor,
+        Noted::ApiKeys => Action::ApiKeys,
+        Noted::Roles => Action::Roles,
+        Noted::Account => Action::Account,
+        Noted::Shares => Action::Shares,
+        Noted::Conversations => Action::Conversations,
+        Noted::Files => Action::Files,
+        Noted::Permissions => Action::Permissions,
+        Noted::Uploads => Action::Uploads,
     }
 }
 

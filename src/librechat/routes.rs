@@ -6,6 +6,7 @@
 //!
 //! The table itself is plain data, in `routes/table.rs`.
 
+mod noted;
 mod table;
 
 use http::Method;
@@ -13,6 +14,8 @@ use http::Method;
 use super::assistants::Part;
 use super::path::{Area, CanonicalPath};
 use crate::policy::words::Feature;
+
+pub use noted::{Concern, Noted};
 
 /// A row of the table.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,9 +41,11 @@ pub struct Methods(u8);
 pub enum Class {
     /// Neither chooses nor reveals a model: passes both ways unread.
     Pass,
+    /// The same, and leaves an entry in the record.
+    Noted(Noted),
     /// Server-sent events: passes unread, without buffering and without a time limit (CONTRACT.md G.2).
     Stream,
-    /// A large body that is passed on as it arrives.
+    /// A large body that is passed on as it arrives. Leaves an entry, as [`Noted::Uploads`].
     Upload,
     /// The answer reveals models and is filtered.
     Catalog(Catalog),
@@ -208,6 +213,19 @@ fn router(path: &CanonicalPath) -> (&'static [Route], usize) {
             let found =
                 found.or_else(|| table::OWN.iter().find(|(router, _)| router.as_bytes().eq_ignore_ascii_case(name)));
             found.map(|(router, routes)| (*routes, API + router.len())).unwrap_or_default()
+        }
+    }
+}
+
+// === impl Class ===
+
+impl Class {
+    /// What is noted of a request that passes unread.
+    pub const fn noted(self) -> Option<Noted> {
+        match self {
+            Self::Noted(noted) => Some(noted),
+            Self::Upload => Some(Noted::Uploads),
+            _ => None,
         }
     }
 }

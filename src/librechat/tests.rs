@@ -129,8 +129,10 @@ fn every_request_of_the_web_client_has_a_route_that_a_restricted_caller_may_use(
         let (method, target) = line.split_once(' ').unwrap();
         let path = CanonicalPath::read(target).unwrap();
         let route = classify(&method.parse().unwrap(), &path).unwrap_or_else(|fault| panic!("{line}: {fault:?}"));
-        let open =
-            matches!(route.class, Class::Pass | Class::Balance | Class::Stream | Class::Catalog(_) | Class::Turn);
+        let open = matches!(
+            route.class,
+            Class::Pass | Class::Noted(_) | Class::Balance | Class::Stream | Class::Catalog(_) | Class::Turn
+        );
         assert!(open, "{line}: {route:?}");
         assert_eq!(route.target(&path), target, "the client's own spelling is canonical");
     }

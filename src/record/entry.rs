@@ -241,7 +241,7 @@ pub enum Decision {
 #[serde(rename_all = "UPPERCASE")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Category {
-    /// Signing in and tokens: no line has it yet, as what passes without a decision leaves none, and refusals there are `SECURITY`.
+    /// Signing in and out, accounts, passwords and keys, as far as LibreChat is the one who decides. Refusals are `SECURITY`.
     Auth,
     /// Ordinary use, and refusals by limits.
     Api,
@@ -249,7 +249,7 @@ pub enum Category {
     Admin,
     /// Refusals of identity, policy and form.
     Security,
-    /// Data of users: that the entries of one were erased.
+    /// Data of users: opened to others, brought in, fetched or deleted; and that the entries of one were erased.
     Data,
     /// Tollgate itself, and failures behind it.
     System,

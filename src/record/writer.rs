@@ -186,12 +186,13 @@ impl Writer {
             self.unsynced.extend(done.map(|done| (entry.id(), done)));
         }
         self.parts.spool.commit()?;
+        // Before those who wait are told: who hears that an entry is written down may go on at once.
+        self.note(None);
         for (entry, done) in self.unsynced.drain(..) {
             if !done.tell(Ok(())) {
                 self.late.push(entry);
             }
         }
-        self.note(None);
         self.parts.appended.send_replace(self.parts.spool.next().saturating_sub(1));
         self.parts.meters.spool.set(i64::try_from(self.parts.spool.used()).unwrap_or(i64::MAX));
         Ok(())

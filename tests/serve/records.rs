@@ -15,6 +15,7 @@ mod erased;
 mod kept;
 mod killed;
 mod masked;
+mod noted;
 mod otlp;
 mod poison;
 

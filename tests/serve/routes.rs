@@ -42,7 +42,9 @@ fn wanted(row: &Route) -> [Want; 3] {
     match row.class {
         Class::MyLimits => panic!("{row:?} is no route of LibreChat"),
         Class::Closed => [Refused(404, "route.closed"); 3],
-        Class::Pass | Class::Balance | Class::Stream | Class::Upload | Class::Catalog(_) => [nobody, Passes, Passes],
+        Class::Pass | Class::Noted(_) | Class::Balance | Class::Stream | Class::Upload | Class::Catalog(_) => {
+            [nobody, Passes, Passes]
+        }
         // This policy says nothing about tools.
         Class::Tool => [nobody, Passes, Passes],
         // The dear model, that is: the cheap one is tried beside it.
@@ -172,8 +174,9 @@ test fails where the page is not what the table says.
 | class | what Tollgate does |
 |---|---|
 | Pass | neither chooses nor reveals a model: passes unread |
+| Noted | the same, and leaves an entry in the record |
 | Stream | passes unread, without buffering and without a time limit |
-| Upload | passes as it arrives, whatever its size |
+| Upload | passes as it arrives, whatever its size, and leaves an entry in the record |
 | Catalog | the answer is filtered |
 | Turn | the body is read and judged; LibreChat receives what was judged |
 | Tool | calls a tool by itself: judged by its name, where the policy says anything about tools; passes unread |

@@ -77,15 +77,13 @@ impl Watch for Assisted {
 impl Drop for Assisted {
     fn drop(&mut self) {
         let Self { turns, turn, progress, whole, .. } = self;
-        let parts = turns.parts();
-        let now = parts.clock.tick();
-        turn.unread(progress, now, &parts.pace);
         if *whole {
             // Without a last event it was stopped.
-            return turns.over(turn, End::Cut);
+            return turns.over_unread(turn, progress, End::Cut);
         }
         // Nobody reads on, and LibreChat ends it some seconds later: until it is settled it keeps its place among those that run.
-        turn.ended(End::Cut, now);
+        let parts = turns.parts();
+        turn.unread(progress, Some(End::Cut), parts.clock.tick(), &parts.pace);
         turns.wake();
     }
 }

@@ -160,6 +160,22 @@ impl State {
     fn askable(&self) -> bool {
         !self.silent && !self.mute && !self.superseded
     }
+
+    /// It is over. Whether that is news.
+    fn ended(&mut self, end: End, now: Instant) -> bool {
+        match &mut self.phase {
+            Phase::Running { .. } => {
+                let rows = Rows { next: now, pause: ROWS.0, found: 0 };
+                self.phase = Phase::Ended { end, since: now, rows };
+                true
+            }
+            Phase::Ended { end: earlier, .. } if *earlier == End::Gone && end != End::Gone => {
+                *earlier = end;
+                true
+            }
+            Phase::Ended { .. } | Phase::Dropped | Phase::Billed { .. } | Phase::Over => false,
+        }
+    }
 }
 
 // === impl Turn ===
@@ -300,13 +316,15 @@ impl Turn {
         state.look = now;
     }
 
-    /// Somebody has stopped reading.
-    pub(super) fn unread(&self, reader: &Arc<Mutex<Progress>>, now: Instant, pace: &Pace) {
+    /// Somebody has stopped reading, who has seen it end so, or has ended it with that. Both in one step: what nobody reads and nobody
+    /// can be asked about would be taken for lost in between. Whether the end is news, as in [`Turn::ended`].
+    pub(super) fn unread(&self, reader: &Arc<Mutex<Progress>>, end: Option<End>, now: Instant, pace: &Pace) -> bool {
         let mut state = self.state.lock();
         state.readers.retain(|other| !Arc::ptr_eq(other, reader));
         let progress = std::mem::take(&mut *reader.lock());
         state.furthest.or_further(progress);
         (state.alive, state.asked, state.look) = (now, 0, now + pace.pause(0));
+        end.is_some_and(|end| state.ended(end, now))
     }
 
     /// LibreChat has said how far it is.
@@ -382,19 +400,7 @@ impl Turn {
 
     /// It is over. Only the first one to say so is believed, unless he did not know how it ended. Whether that is news.
     pub(super) fn ended(&self, end: End, now: Instant) -> bool {
-        let mut state = self.state.lock();
-        match &mut state.phase {
-            Phase::Running { .. } => {
-                let rows = Rows { next: now, pause: ROWS.0, found: 0 };
-                state.phase = Phase::Ended { end, since: now, rows };
-                true
-            }
-            Phase::Ended { end: earlier, .. } if *earlier == End::Gone && end != End::Gone => {
-                *earlier = end;
-                true
-            }
-            Phase::Ended { .. } | Phase::Dropped | Phase::Billed { .. } | Phase::Over => false,
-        }
+        self.state.lock().ended(end, now)
     }
 
     /// Its places are given back, in the background; the rest of what was taken stays taken until it is settled.

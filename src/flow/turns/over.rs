@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
+use parking_lot::Mutex;
 
 use super::ask::Asker;
 use super::progress::Progress;
@@ -19,6 +20,15 @@ impl Turns {
     /// A turn has ended so.
     pub(super) fn over(&self, turn: &Turn, end: End) {
         if turn.ended(end, self.parts().clock.tick()) {
+            self.free(turn, end);
+        }
+        self.wake();
+    }
+
+    /// A turn has ended so with its only reader.
+    pub(super) fn over_unread(&self, turn: &Turn, reader: &Arc<Mutex<Progress>>, end: End) {
+        let parts = self.parts();
+        if turn.unread(reader, Some(end), parts.clock.tick(), &parts.pace) {
             self.free(turn, end);
         }
         self.wake();

@@ -77,8 +77,6 @@ impl Watch for Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        let parts = self.turns.parts();
-        let now = parts.clock.tick();
         if let Some(usage) = self.usage {
             self.progress.lock().input = Some(usage.input);
             // It is the sum over all models that ran. Which used how much, nobody says: it may all be of the dearest.
@@ -88,14 +86,13 @@ impl Drop for Run {
                 self.turn.was_told(vec![dearest]);
             }
         }
-        self.turn.unread(&self.progress, now, &parts.pace);
         let end = match (self.whole, self.failed) {
             (true, false) => End::Finished,
             (true, true) => End::Failed,
             // LibreChat ends the run when its caller leaves (CONTRACT.md G.2).
             (false, _) => End::Aborted,
         };
-        self.turns.over(&self.turn, end);
+        self.turns.over_unread(&self.turn, &self.progress, end);
     }
 }
 

@@ -58,7 +58,7 @@ impl Watch for Tap {
 impl Drop for Tap {
     fn drop(&mut self) {
         let parts = self.turns.parts();
-        self.turn.unread(&self.progress, parts.clock.tick(), &parts.pace);
+        self.turn.unread(&self.progress, None, parts.clock.tick(), &parts.pace);
     }
 }
 

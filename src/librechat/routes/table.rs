@@ -2,7 +2,7 @@
 
 use super::Access::{Anonymous, Key, Optional, Token};
 use super::Class::{Admin, Balance, Closed, Pass, Stream, Tool, Turn, Upload};
-use super::{Access, Body, Catalog, Class, Deed, Methods, Remote, Route};
+use super::{Access, Body, Catalog, Class, Deed, Methods, Noted, Remote, Route};
 use crate::librechat::assistants::Part;
 use crate::policy::words::Feature;
 
@@ -15,6 +15,13 @@ const ALL: Methods = Methods::ALL;
 
 const USER_KEYS: Class = Class::Feature(Feature::UserKeys);
 const SPEECH: Class = Class::Feature(Feature::Speech);
+
+const SIGN_IN: Class = Class::Noted(Noted::SignIn);
+const SECOND_FACTOR: Class = Class::Noted(Noted::SecondFactor);
+const PASSWORD: Class = Class::Noted(Noted::Password);
+const API_KEYS: Class = Class::Noted(Noted::ApiKeys);
+const CONVERSATIONS: Class = Class::Noted(Noted::Conversations);
+const KEPT_FILES: Class = Class::Noted(Noted::Files);
 
 /// A row that needs no body for GET and reads JSON otherwise.
 const fn row(pattern: &'static str, methods: Methods, class: Class, access: Access) -> Route {
@@ -58,21 +65,21 @@ pub(super) static IMAGES: &[Route] = &[row("/images/*", GET, Pass, Anonymous)];
 pub(super) static OAUTH: &[Route] = &[
     row("/oauth/error", GET, Pass, Anonymous),
     row("/oauth/google", GET, Pass, Anonymous),
-    row("/oauth/google/callback", GET, Pass, Anonymous),
+    row("/oauth/google/callback", GET, SIGN_IN, Anonymous),
     row("/oauth/facebook", GET, Pass, Anonymous),
-    row("/oauth/facebook/callback", GET, Pass, Anonymous),
+    row("/oauth/facebook/callback", GET, SIGN_IN, Anonymous),
     row("/oauth/openid", GET, Pass, Anonymous),
-    row("/oauth/openid/callback", GET, Pass, Anonymous),
+    row("/oauth/openid/callback", GET, SIGN_IN, Anonymous),
     row("/oauth/github", GET, Pass, Anonymous),
-    row("/oauth/github/callback", GET, Pass, Anonymous),
+    row("/oauth/github/callback", GET, SIGN_IN, Anonymous),
     row("/oauth/discord", GET, Pass, Anonymous),
-    row("/oauth/discord/callback", GET, Pass, Anonymous),
+    row("/oauth/discord/callback", GET, SIGN_IN, Anonymous),
     row("/oauth/apple", GET, Pass, Anonymous),
-    row("/oauth/apple/callback", GET, Pass, Anonymous),
-    form("/oauth/apple/callback", Pass),
+    row("/oauth/apple/callback", GET, SIGN_IN, Anonymous),
+    form("/oauth/apple/callback", SIGN_IN),
     row("/oauth/saml", GET, Pass, Anonymous),
-    row("/oauth/saml/callback", GET, Pass, Anonymous),
-    form("/oauth/saml/callback", Pass),
+    row("/oauth/saml/callback", GET, SIGN_IN, Anonymous),
+    form("/oauth/saml/callback", SIGN_IN),
 ];
 
 /// What Tollgate answers itself, under a name that LibreChat has no router for.
@@ -89,7 +96,13 @@ pub(super) static API: &[(&str, &[Route])] = &[
     ("endpoints", &[row("/api/endpoints", GET, Class::Catalog(Catalog::Endpoints), Token)]),
     ("models", &[row("/api/models", GET, Class::Catalog(Catalog::Models), Token)]),
     ("user", USER),
-    ("roles", &[row("/api/roles/:name", GET, Pass, Token), row("/api/roles/:name/:feature", PUT, Pass, Token)]),
+    (
+        "roles",
+        &[
+            row("/api/roles/:name", GET, Pass, Token),
+            row("/api/roles/:name/:feature", PUT, Class::Noted(Noted::Roles), Token),
+        ],
+    ),
     ("balance", &[row("/api/balance", GET, Balance, Token)]),
     ("banner", &[row("/api/banner", GET, Pass, Optional)]),
     ("search", &[row("/api/search/enable", GET, Pass, Token)]),
@@ -103,7 +116,12 @@ pub(super) static API: &[(&str, &[Route])] = &[
     ),
     (
         "api-keys",
-        &[row("/api/api-keys", GET.and(POST), Pass, Token), row("/api/api-keys/:id", GET.and(DELETE), Pass, Token)],
+        &[
+            row("/api/api-keys", GET, Pass, Token),
+            row("/api/api-keys", POST, API_KEYS, Token),
+            row("/api/api-keys/:id", GET, Pass, Token),
+            row("/api/api-keys/:id", DELETE, API_KEYS, Token),
+        ],
     ),
     ("presets", &[row("/api/presets", GET.and(POST), Pass, Token), row("/api/presets/delete", POST, Pass, Token)]),
     ("prompts", &[row("/api/prompts/*", ALL, Pass, Token)]),
@@ -119,7 +137,13 @@ pub(super) static API: &[(&str, &[Route])] = &[
         ],
     ),
     ("share", SHARE),
-    ("permissions", &[row("/api/permissions/*", GET.and(PUT), Pass, Token)]),
+    (
+        "permissions",
+        &[
+            row("/api/permissions/*", GET, Pass, Token),
+            row("/api/permissions/*", PUT, Class::Noted(Noted::Permissions), Token),
+        ],
+    ),
     (
         "mcp",
         &[
@@ -140,19 +164,19 @@ pub(super) static API: &[(&str, &[Route])] = &[
 ];
 
 static AUTH: &[Route] = &[
-    row("/api/auth/login", POST, Pass, Anonymous),
-    row("/api/auth/register", POST, Pass, Anonymous),
-    row("/api/auth/requestPasswordReset", POST, Pass, Anonymous),
-    row("/api/auth/resetPassword", POST, Pass, Anonymous),
+    row("/api/auth/login", POST, SIGN_IN, Anonymous),
+    row("/api/auth/register", POST, Class::Noted(Noted::Register), Anonymous),
+    row("/api/auth/requestPasswordReset", POST, PASSWORD, Anonymous),
+    row("/api/auth/resetPassword", POST, PASSWORD, Anonymous),
     row("/api/auth/refresh", POST, Pass, Anonymous),
-    row("/api/auth/2fa/verify-temp", POST, Pass, Anonymous),
-    row("/api/auth/logout", POST, Pass, Token),
+    row("/api/auth/2fa/verify-temp", POST, SIGN_IN, Anonymous),
+    row("/api/auth/logout", POST, Class::Noted(Noted::SignOut), Token),
     row("/api/auth/cloudfront/refresh", POST, Pass, Token),
-    row("/api/auth/2fa/enable", GET.and(POST), Pass, Token),
-    row("/api/auth/2fa/verify", POST, Pass, Token),
-    row("/api/auth/2fa/confirm", POST, Pass, Token),
-    row("/api/auth/2fa/disable", POST, Pass, Token),
-    row("/api/auth/2fa/backup/regenerate", POST, Pass, Token),
+    row("/api/auth/2fa/enable", GET.and(POST), SECOND_FACTOR, Token),
+    row("/api/auth/2fa/verify", POST, SECOND_FACTOR, Token),
+    row("/api/auth/2fa/confirm", POST, SECOND_FACTOR, Token),
+    row("/api/auth/2fa/disable", POST, SECOND_FACTOR, Token),
+    row("/api/auth/2fa/backup/regenerate", POST, SECOND_FACTOR, Token),
     row("/api/auth/graph-token", GET, Pass, Token),
 ];
 
@@ -161,7 +185,7 @@ static USER: &[Route] = &[
     row("/api/user/terms", GET, Pass, Token),
     row("/api/user/terms/accept", POST, Pass, Token),
     row("/api/user/plugins", POST, USER_KEYS, Token),
-    row("/api/user/delete", DELETE, Pass, Token),
+    row("/api/user/delete", DELETE, Class::Noted(Noted::Account), Token),
     row("/api/user/verify", POST, Pass, Anonymous),
     row("/api/user/verify/resend", POST, Pass, Anonymous),
     row("/api/user/settings/favorites", GET.and(POST), Pass, Token),
@@ -173,14 +197,16 @@ static MESSAGES: &[Route] = &[
     row("/api/messages/branch", POST, Pass, Token),
     row("/api/messages/artifact/:id", POST, Pass, Token),
     row("/api/messages/:conversationId", GET.and(POST), Pass, Token),
-    row("/api/messages/:conversationId/:messageId", GET.and(PUT).and(DELETE), Pass, Token),
+    row("/api/messages/:conversationId/:messageId", GET.and(PUT), Pass, Token),
+    row("/api/messages/:conversationId/:messageId", DELETE, CONVERSATIONS, Token),
     row("/api/messages/:conversationId/:messageId/feedback", PUT, Pass, Token),
 ];
 
 static CONVOS: &[Route] = &[
-    row("/api/convos", GET.and(DELETE), Pass, Token),
+    row("/api/convos", GET, Pass, Token),
+    row("/api/convos", DELETE, CONVERSATIONS, Token),
     row("/api/convos/gen_title/:id", GET, Pass, Token),
-    row("/api/convos/all", DELETE, Pass, Token),
+    row("/api/convos/all", DELETE, CONVERSATIONS, Token),
     row("/api/convos/archive", POST, Pass, Token),
     row("/api/convos/update", POST, Pass, Token),
     row("/api/convos/fork", POST, Pass, Token),
@@ -194,16 +220,17 @@ static SHARE: &[Route] = &[
     row("/api/share/link/:id", GET, Pass, Token),
     // Public or not by LibreChat's own settings (CONTRACT.md A.4).
     row("/api/share/:id", GET, Pass, Optional),
-    row("/api/share/:id", POST.and(PATCH).and(DELETE), Pass, Token),
+    row("/api/share/:id", POST.and(PATCH).and(DELETE), Class::Noted(Noted::Shares), Token),
 ];
 
 static FILES: &[Route] = &[
-    row("/api/files", GET.and(DELETE), Pass, Token),
+    row("/api/files", GET, Pass, Token),
+    row("/api/files", DELETE, KEPT_FILES, Token),
     files("/api/files", Upload),
     row("/api/files/config", GET, Pass, Token),
     row("/api/files/agent/:id", GET, Pass, Token),
-    row("/api/files/download/*", GET, Pass, Token),
-    row("/api/files/code/download/*", GET, Pass, Token),
+    row("/api/files/download/*", GET, KEPT_FILES, Token),
+    row("/api/files/code/download/*", GET, KEPT_FILES, Token),
     files("/api/files/images", Upload),
     files("/api/files/images/avatar", Upload),
     // Both answer with the whole agent or assistant, models included (CONTRACT.md C.1).

@@ -161,13 +161,40 @@ const APPENDIX: &[(&str, &[&str], Class, Access, Body)] = &[
     ("DELETE", &["/api/assistants/v2/actions/a/b/gpt-4o"], assistants(Part::RemoveAction), Token, Body::Json),
 ];
 
+/// What of them leaves an entry although it passes.
+const NOTED: &[(&str, &[&str], Noted)] = &[
+    ("POST", &["/api/auth/login", "/api/auth/2fa/verify-temp"], Noted::SignIn),
+    ("GET", &["/oauth/google/callback", "/oauth/openid/callback", "/oauth/saml/callback"], Noted::SignIn),
+    ("POST", &["/oauth/apple/callback", "/oauth/saml/callback"], Noted::SignIn),
+    ("POST", &["/api/auth/logout"], Noted::SignOut),
+    ("POST", &["/api/auth/register"], Noted::Register),
+    ("POST", &["/api/auth/requestPasswordReset", "/api/auth/resetPassword"], Noted::Password),
+    ("POST", &["/api/auth/2fa/enable", "/api/auth/2fa/verify", "/api/auth/2fa/confirm"], Noted::SecondFactor),
+    ("POST", &["/api/auth/2fa/disable", "/api/auth/2fa/backup/regenerate"], Noted::SecondFactor),
+    ("POST", &["/api/api-keys"], Noted::ApiKeys),
+    ("DELETE", &["/api/api-keys/x"], Noted::ApiKeys),
+    ("PUT", &["/api/roles/USER/prompts"], Noted::Roles),
+    ("DELETE", &["/api/user/delete"], Noted::Account),
+    ("POST PATCH DELETE", &["/api/share/x"], Noted::Shares),
+    ("DELETE", &["/api/convos", "/api/convos/all", "/api/messages/c/m"], Noted::Conversations),
+    ("DELETE", &["/api/files"], Noted::Files),
+    ("GET", &["/api/files/download/u/f", "/api/files/code/download/s/f"], Noted::Files),
+    ("PUT", &["/api/permissions/agent/x", "/api/permissions/agent/effective/all"], Noted::Permissions),
+];
+
 #[test]
 fn every_route_of_the_appendix_is_in_the_table() {
     for (methods, paths, class, access, body) in APPENDIX {
         for path in *paths {
             for method in methods.split(' ') {
                 let route = find(method, path).unwrap_or_else(|fault| panic!("{method} {path}: {fault:?}"));
-                assert_eq!((route.class, route.access, route.body), (*class, *access, *body), "{method} {path}");
+                let kept = NOTED
+                    .iter()
+                    .find(|(methods, paths, _)| methods.split(' ').any(|one| one == method) && paths.contains(path));
+                let class = kept.map_or(*class, |(.., noted)| Class::Noted(*noted));
+                // Where GET has a row of its own, it needs no body.
+                let body = if method == "GET" && route.methods == Methods::GET { Body::None } else { *body };
+                assert_eq!((route.class, route.access, route.body), (class, *access, body), "{method} {path}");
                 assert_eq!(route.target(&CanonicalPath::read(path).unwrap()), *path, "{method}");
             }
         }
@@ -290,12 +317,13 @@ proptest! {
         seed in prop::collection::vec(prop_oneof![8 => 6u8..16, 1 => 0u8..16], 1..12),
         tail in "(/{0,3}|;x=1|#x|\\?x=1|%20|\\.)",
     ) {
-        let (methods, paths, class, ..) = APPENDIX[row];
+        let (methods, paths, ..) = APPENDIX[row];
         let governed = paths[0];
         let target = trick(governed, &seed) + &tail;
         let method: Method = methods.split(' ').next().unwrap().parse().unwrap();
         if governed.starts_with("/api/") && let Ok(path) = CanonicalPath::read(&target) {
             prop_assert_eq!(path.area(), Area::Api);
+            let class = classify(&method, &CanonicalPath::read(governed).unwrap()).unwrap().class;
             if let Ok(route) = classify(&method, &path) {
                 let changed = tail == "%20" || tail == ".";
                 prop_assert!(changed || route.class == class, "{} became {:?}", target, route);

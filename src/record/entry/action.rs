@@ -54,6 +54,45 @@ pub enum Action {
     /// LibreChat's administration, used by an administrator or refused to others.
     #[serde(rename = "admin")]
     Admin,
+    /// Signing in, also where LibreChat did not let anybody in.
+    #[serde(rename = "sign-in")]
+    SignIn,
+    /// Signing out.
+    #[serde(rename = "sign-out")]
+    SignOut,
+    /// A new account.
+    #[serde(rename = "register")]
+    Register,
+    /// A password that was forgotten, or set anew.
+    #[serde(rename = "password")]
+    Password,
+    /// A second factor, set up, tried or taken away.
+    #[serde(rename = "second-factor")]
+    SecondFactor,
+    /// Keys of the remote-agent API, made or withdrawn.
+    #[serde(rename = "api-keys")]
+    ApiKeys,
+    /// What a role may do in LibreChat, changed.
+    #[serde(rename = "roles")]
+    Roles,
+    /// One's own account, deleted.
+    #[serde(rename = "account")]
+    Account,
+    /// Links that open a conversation to others.
+    #[serde(rename = "shares")]
+    Shares,
+    /// Conversations or messages, deleted.
+    #[serde(rename = "conversations")]
+    Conversations,
+    /// Files, fetched or deleted.
+    #[serde(rename = "files")]
+    Files,
+    /// What others may do with something of one's own, changed.
+    #[serde(rename = "permissions")]
+    Permissions,
+    /// Files, pictures, skills or conversations, brought in.
+    #[serde(rename = "uploads")]
+    Uploads,
     /// What was refused before it had a name.
     #[serde(rename = "request")]
     Request,

@@ -9,8 +9,8 @@ const PACE: Pace =
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A turn that has taken something, opened at this moment, and answered by LibreChat where `named`.
-fn turn(now: Instant, named: bool) -> Turn {
+/// A turn that has taken something, opened at this moment. LibreChat cannot be asked about it.
+fn silent(now: Instant) -> Turn {
     let id = "01a1ff8b-478e-76b5-951d-5fa00dd71e80";
     let at = "2026-11-21T17:00:00Z";
     let begun = json!({
@@ -35,7 +35,12 @@ fn turn(now: Instant, named: bool) -> Turn {
         bearer: None,
         arrived: Some(now),
     };
-    let turn = Turn::new(facts, Receipts::default(), now);
+    Turn::new(facts, Receipts::default(), now)
+}
+
+/// The same, answered by LibreChat where `named`.
+fn turn(now: Instant, named: bool) -> Turn {
+    let turn = silent(now);
     // Its caller has shown a token.
     turn.may_be_asked();
     if named {
@@ -61,7 +66,7 @@ fn a_turn_that_is_read_or_said_to_run_is_not_charged_for_however_long_it_takes()
         let reader = read.read();
         assert!(!is_lost(&read, start + 300 * MINUTE, books), "somebody reads it");
         let left = start + 301 * MINUTE;
-        read.unread(&reader, left, &PACE);
+        read.unread(&reader, None, left, &PACE);
         assert!(!is_lost(&read, left + 27 * MINUTE, books));
         assert!(is_lost(&read, left + 28 * MINUTE, books));
 
@@ -78,6 +83,21 @@ fn a_turn_that_is_read_or_said_to_run_is_not_charged_for_however_long_it_takes()
         let _reader = endless.read();
         assert!(!is_lost(&endless, start + LONGEST - MINUTE, books));
         assert!(is_lost(&endless, start + LONGEST, books));
+    }
+}
+
+#[test]
+fn what_only_its_reader_could_tell_of_has_ended_as_they_say_and_is_never_lost_on_the_way() {
+    let now = Clock::system().tick();
+    for (end, expected) in [(Some(End::Finished), End::Finished), (Some(End::Aborted), End::Aborted), (None, End::Lost)]
+    {
+        let turn = silent(now);
+        let reader = turn.read();
+        assert_eq!(turn.unread(&reader, end, now, &PACE), end.is_some());
+        match turn.next(now, &PACE, false, false) {
+            Next::Bill(end) => assert_eq!(end, expected),
+            next => panic!("{next:?}"),
+        }
     }
 }
 
@@ -102,7 +122,7 @@ fn a_turn_that_nobody_reads_is_asked_about_soon_and_then_less_often() {
     assert_eq!(pauses, [250, 500, 1000, 3000, 3000, 3000]);
     let reader = turn.read();
     assert!(!turn.is_to_be_asked(now + MINUTE), "somebody reads it");
-    turn.unread(&reader, now, &PACE);
+    turn.unread(&reader, None, now, &PACE);
     assert_eq!(asked(&turn, now).0, pauses, "whoever read it has left");
 }
 

@@ -19,7 +19,7 @@ pub mod verify;
   tollgate audit verify --config /etc/tollgate/tollgate.yaml
 
 Each has a --help of its own. The record is read where `tollgate serve` writes it: give the same
---config and environment, or name a store with --sink or --data.
+--config and environment, or name a store with --sink.
 
 Exit codes: 0 done, 1 failed, 64 bad usage or settings.")]
 pub struct Args {

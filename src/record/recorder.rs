@@ -200,6 +200,7 @@ impl Recorder {
         if self.shared.standing.is_full() {
             Err(Loss::SpoolFull)
         } else if self.is_crowded() {
+            self.shared.standing.is_crowded();
             Err(Loss::QueueFull)
         } else {
             Ok(())
@@ -268,6 +269,9 @@ impl Recorder {
     }
 
     fn lose(&self, kind: &'static str, loss: Loss) {
+        if loss == Loss::QueueFull {
+            self.shared.standing.is_crowded();
+        }
         self.shared.meters.lost_everywhere(kind, loss);
         self.shared.standing.lost(kind, self.shared.clock.now());
     }

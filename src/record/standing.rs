@@ -13,8 +13,10 @@ use super::meters::RecorderMeters;
 
 /// How the record stands.
 pub(super) struct Standing {
-    /// Nothing is taken at the moment: there is a trouble.
+    /// Nothing is taken at the moment: there is a trouble other than a full queue, which each entry finds out by itself.
     full: AtomicBool,
+    /// The queue was full, and is not yet well.
+    crowded: AtomicBool,
     /// Which ones, a bit for each.
     troubles: Mutex<u8>,
     gauge: IntGauge,
@@ -38,6 +40,8 @@ pub(super) enum Trouble {
     Stuck = 2,
     /// A part of the recorder has ended that should not.
     Ended = 4,
+    /// Entries come faster than the disk takes them.
+    Queue = 8,
 }
 
 /// So many entries, and when the first of them was.
@@ -60,6 +64,7 @@ impl Standing {
     pub(super) fn new(meters: &RecorderMeters) -> Self {
         Self {
             full: AtomicBool::new(false),
+            crowded: AtomicBool::new(false),
             troubles: Mutex::new(0),
             gauge: meters.full.clone(),
             busy: Mutex::new(None),
@@ -91,12 +96,28 @@ impl Standing {
         if *troubles == before {
             return;
         }
-        self.full.store(*troubles != 0, Ordering::Release);
+        let queue = Trouble::Queue as u8;
+        self.full.store(*troubles & !queue != 0, Ordering::Release);
+        self.crowded.store(*troubles & queue != 0, Ordering::Release);
         self.gauge.set((*troubles != 0).into());
         match why {
             Some(fault) => tracing::error!(%fault, "the record takes no entries"),
             None if *troubles == 0 => tracing::info!("the record takes entries again"),
             None => {}
+        }
+    }
+
+    /// An entry found no place in the queue.
+    pub(super) fn is_crowded(&self) {
+        if !self.crowded.load(Ordering::Acquire) {
+            self.note(Trouble::Queue, Some(&"entries come faster than the disk takes them"));
+        }
+    }
+
+    /// There is room in the queue again, and not only for a moment.
+    pub(super) fn has_room(&self) {
+        if self.crowded.load(Ordering::Acquire) {
+            self.note(Trouble::Queue, None);
         }
     }
 

@@ -100,6 +100,9 @@ impl Writer {
             messages.drain(..).for_each(|message| round.add(message));
             round.fill(&mut self.parts.ends.queue, MOST);
             self.write(round);
+            if self.parts.ends.queue.len() <= self.parts.capacity / 2 {
+                self.parts.ends.standing.has_room();
+            }
             // Whoever stops the recorder sends a message after saying so: one round later at the most this sees it.
             if self.deadline().is_some() {
                 // No more from now on; what is in the queue still comes out of it.

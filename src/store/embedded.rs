@@ -228,6 +228,8 @@ impl Ledger for Embedded {
                 after = last;
             }
         }
+        let name = user.to_owned();
+        erased.named = self.with(&self.searcher, move |connection| erasing::named(connection, &name)).await?;
         let user = user.to_owned();
         erased.days = self.with(&self.writer, move |connection| erasing::forget(connection, &user)).await?;
         Ok(erased)

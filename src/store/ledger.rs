@@ -136,6 +136,8 @@ pub struct Erased {
     pub why: Option<String>,
     /// Days of [`Daily`] that have no user any more.
     pub days: u64,
+    /// Audit entries that are not the user's and name the user nevertheless: what others did with the user's account or files.
+    pub named: u64,
 }
 
 /// For how long lines and sums are kept, by their time; forever where there is none.

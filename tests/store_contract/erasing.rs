@@ -14,6 +14,7 @@ use crate::kept::{line, link};
 
 for_each_store![
     a_users_entries_become_tombstones,
+    what_others_did_is_counted_and_stays,
     many_entries_are_erased_in_steps,
     what_broke_off_is_begun_again,
     an_entry_that_may_not_be_erased_stays,
@@ -55,7 +56,7 @@ async fn a_users_entries_become_tombstones(bench: &dyn Bench) {
     let own = [of(Kind::Audit, 1, USER), of(Kind::Usage, 2, USER)];
     ledger.append(&[own.as_slice(), &others, std::slice::from_ref(&unchained)].concat()).await.unwrap();
     let erased = ledger.erase(USER, tomb(erasure())).await.unwrap();
-    assert_eq!((erased.tombstones, erased.removed, erased.kept, erased.why), (2, 1, 0, None));
+    assert_eq!((erased.tombstones, erased.removed, erased.kept, erased.named, erased.why), (2, 1, 0, 0, None));
     let tombstones: Vec<Line> = own.iter().map(|line| tombstone(line, erasure()).unwrap()).collect();
     assert_eq!(found(bench, Filter { erased: Some(erasure()), ..Filter::default() }).await, tombstones);
     assert_eq!(found(bench, Filter::default()).await, [tombstones.as_slice(), &others].concat());
@@ -71,6 +72,20 @@ async fn a_users_entries_become_tombstones(bench: &dyn Bench) {
     assert_eq!(found(bench, Filter::default()).await.len(), 5);
     let raw = bench.raw().await;
     assert!(raw.contains(VIEWER) && !raw.contains(USER), "{raw}");
+}
+
+/// Entries that name the user and are not the user's.
+async fn what_others_did_is_counted_and_stays(bench: &dyn Bench) {
+    let ledger = bench.ledger();
+    let path = format!(r#","userId":"{VIEWER}","details":{{"path":"/api/admin/users/{USER}"}}{}"#, link(7, 2));
+    let changed = format!(r#","about":{{"changed":[{{"principal":{{"type":"user","id":"{USER}"}}}}]}}{}"#, link(7, 3));
+    let others = [line(Kind::Audit, 2, &path), line(Kind::Audit, 3, &changed), of(Kind::Audit, 4, VIEWER)];
+    ledger.append(&[&[of(Kind::Audit, 1, USER)], others.as_slice()].concat()).await.unwrap();
+    let erased = ledger.erase(USER, tomb(erasure())).await.unwrap();
+    assert_eq!((erased.tombstones, erased.named), (1, 2));
+    let stays: Vec<Line> = found(bench, Filter::default()).await.into_iter().skip(1).collect();
+    assert_eq!(stays, others);
+    assert_eq!(ledger.erase(VIEWER, tomb(Uuid::from_u128(0xf))).await.unwrap().named, 0);
 }
 
 async fn many_entries_are_erased_in_steps(bench: &dyn Bench) {

@@ -36,13 +36,15 @@ const ACTION: &str = "records.erased";
 
 Each entry of the user becomes a tombstone: its place in the chain, and nothing of the user.
 Sums by day keep their numbers without the name. An event tells how many entries were erased and
-why, and not whose they were: do not name the user in --reason. That is done in each store among
+why, and not whose they were: do not name the user in --reason. Entries of others stay: those that name the user
+(paths of LibreChat's administration and of files, overrides that came into force) are counted, and
+tell what others did; `records: { mask: { path: ids } }` keeps ids out of paths. That is done in each store among
 records.sinks, or in the one that is named. Files of this machine that still have entries of the
 user are named, and the command ends with 1: the file of the sink `file` and those beside it,
 records/spool (entries on their way to a sink, and the last ones that went), and records/aside.
 Erase again when entries that were on their way have come. Other copies are not touched: standard
-output and OTLP that somebody collected, exports, backups, LibreChat's own database, and the stores,
-spools and files of other replicas.
+output and OTLP that somebody collected, exports, backups, LibreChat's own database, an override of
+the user (tollgate overrides remove), and the stores, spools and files of other replicas.
 
 Exit codes: 0 done, 1 failed (or entries were left), 64 bad usage or settings.")]
 pub struct Args {
@@ -76,7 +78,7 @@ pub enum Format {
     /// Sentences
     #[default]
     Human,
-    /// A JSON object
+    /// A JSON object for each store, one after the other
     Json,
 }
 
@@ -249,8 +251,8 @@ fn told(
     desk: &mut Desk<'_>,
 ) -> Result<(), Failure> {
     if format == Format::Json {
-        let Erased { removed, kept, why, days, .. } = erased;
-        let object = json!({"store": store, "erasure": id, "tombstones": count, "removed": removed, "days": days, "kept": kept, "why": why});
+        let Erased { removed, kept, why, days, named, .. } = erased;
+        let object = json!({"store": store, "erasure": id, "tombstones": count, "removed": removed, "days": days, "named": named, "kept": kept, "why": why});
         return Ok(writeln!(desk.out, "{object:#}")?);
     }
     let count = grouped(u64::try_from(count).unwrap_or(u64::MAX));
@@ -260,6 +262,13 @@ fn told(
     }
     if erased.days > 0 {
         writeln!(desk.out, "sums of a day that have no name any more: {}", grouped(erased.days))?;
+    }
+    if erased.named > 0 {
+        let (count, name) = (
+            grouped(erased.named),
+            "entries of others name the user: paths of LibreChat's administration and files, overrides that came into force",
+        );
+        writeln!(desk.err, "note: {count} {name}: they tell what others did, and stay (--help)")?;
     }
     if let Some(why) = &erased.why {
         writeln!(desk.err, "{} entries were left as they are: {why}", grouped(erased.kept))?;

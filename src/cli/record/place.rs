@@ -23,7 +23,7 @@ pub struct PlaceArgs {
     /// The store to read [default: the first store among the settings' records.sinks]
     #[arg(long, value_enum, value_name = "STORE")]
     pub sink: Option<StoreName>,
-    /// Directory of the embedded store; the record in it is read unless --sink says otherwise
+    /// Directory of the embedded store and of the record's keys; the store in it is read where the settings name none
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 }
@@ -66,9 +66,11 @@ impl Place {
     pub fn named(args: &PlaceArgs, environment: &Environment) -> Result<Self, Failure> {
         let flags = Flags { config: args.config.clone(), data: args.data.clone(), ..Flags::default() };
         let settings = Settings::record(&flags, environment).map_err(Failure::Settings)?;
-        let named = args.sink.or(args.data.as_ref().map(|_| StoreName::Embedded));
-        let store = named.or_else(|| settings.sinks.iter().find_map(|sink| StoreName::of(*sink)));
-        Ok(Self { settings, store, named: named.is_some(), mongo: None, embedded: None })
+        let first = settings.sinks.iter().find_map(|sink| StoreName::of(*sink));
+        // A directory says where the embedded store is, and not that the other one is not meant.
+        let alone = args.data.as_ref().map(|_| StoreName::Embedded);
+        let store = args.sink.or(first).or(alone);
+        Ok(Self { settings, store, named: args.sink.is_some() || first.is_none(), mongo: None, embedded: None })
     }
 
     /// The directory of the embedded store, which also has the record's keys.

@@ -49,6 +49,13 @@ pub(super) fn step(
     Ok((lines.last().map(Place::of).filter(|_| lines.len() == STEP), erased))
 }
 
+/// How many audit entries of others name the user.
+pub(super) fn named(connection: &Connection, user: &str) -> rusqlite::Result<u64> {
+    let sql = "SELECT count(*) FROM audit WHERE (user IS NULL OR user <> ?1) AND instr(body, ?1) > 0";
+    let count: i64 = connection.query_row(sql, [user], |row| row.get(0))?;
+    Ok(u64::try_from(count).unwrap_or_default())
+}
+
 /// The last step: the user's name goes out of the sums. How many days that were.
 pub(super) fn forget(connection: &mut Connection, user: &str) -> rusqlite::Result<u64> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -47,6 +47,21 @@ pub(super) async fn step(
     Ok((lines.last().map(Place::of).filter(|_| lines.len() == STEP), erased))
 }
 
+/// How many audit entries of others name the user: in the path, or as the one about whom an event is.
+pub(super) async fn named(own: &Database, user: &str) -> Result<u64, Error> {
+    let path = doc! {"$ifNull": ["$details.path", ""]};
+    let of = doc! {
+        "userId": {"$ne": user},
+        "$or": [
+            {"$expr": {"$gte": [{"$indexOfBytes": [path, user]}, 0]}},
+            {"about.principal.id": {"$eq": user}},
+            {"about.changed.principal.id": {"$eq": user}},
+            {"about.faulty.principal.id": {"$eq": user}},
+        ],
+    };
+    collection(own, Kind::Audit).count_documents(of).await
+}
+
 /// The last step: the user's name goes out of the sums. How many days that were.
 pub(super) async fn forget(own: &Database, user: &str) -> Result<u64, Error> {
     // The document's own id tells nothing about anybody.

@@ -77,6 +77,7 @@ impl Ledger for Mongo {
                 after = last;
             }
         }
+        erased.named = self.ask(SEARCH, erasing::named(&self.own, user)).await?;
         erased.days = self.ask(SEARCH, erasing::forget(&self.own, user)).await?;
         Ok(erased)
     }

@@ -138,7 +138,12 @@ async fn a_user_is_erased_in_all_stores_that_entries_go_to() {
         if scene.sink == "mongo" {
             fs::write(scene.settings(), settings.replace(&one, "[mongo, embedded]")).unwrap();
         }
-        let ended = scene.run(&["audit", "erase", USER, "--reason", "asked", "--yes"]);
+        // The directory beside the settings, as `serve` takes both, does not say that the other store is not meant.
+        let data = scene.dir.path().join("data");
+        let settings = scene.settings();
+        let place = ["--config", settings.to_str().unwrap(), "--data", data.to_str().unwrap()];
+        let words = ["audit", "erase", USER, "--reason", "asked", "--yes"];
+        let ended = scene.run(&[words.as_slice(), &place].concat());
         assert_eq!(ended.status.code(), Some(0), "{}", err(&ended));
         for ledger in [&beside as &dyn Ledger, scene.ledger.as_ref()] {
             let of = Filter { user: Some(USER.into()), ..Filter::default() };

@@ -331,6 +331,9 @@ async fn a_full_queue_refuses_and_loses_nothing_that_went_on() {
     assert!(told.iter().all(|status| [200, 403, 503].contains(status)), "{told:?}");
     let went_on = told.iter().filter(|status| **status == 200).count();
     assert!(told.contains(&503) && went_on > 0, "{told:?}");
+    assert_eq!(story.world.metric("tollgate_record_full").await, "1");
+    let log = story.world.log();
+    assert_eq!(log.matches("entries come faster than the disk takes them").count(), 1, "{log}");
     disk.is(Mode::Well);
     story.until_well().await;
     story.world.signal("TERM");

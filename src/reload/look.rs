@@ -4,6 +4,8 @@ use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::files;
+
 /// How long the times of changed files are too coarse to tell a second change from the first.
 const COARSE: Duration = Duration::from_secs(2);
 
@@ -55,12 +57,12 @@ impl Seen {
 
 fn paths(policies: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(policies) else {
-        let mut paths = super::beside(policies);
+        let mut paths = files::beside(policies);
         paths.push(policies.to_owned());
         return paths;
     };
     let is_yaml = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-    entries.flatten().map(|entry| entry.path()).filter(|path| is_yaml(path) && !super::is_hidden(path)).collect()
+    entries.flatten().map(|entry| entry.path()).filter(|path| is_yaml(path) && !files::is_hidden(path)).collect()
 }
 
 #[cfg(unix)]

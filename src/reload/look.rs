@@ -61,6 +61,11 @@ impl Look {
         let settled = files.0.iter().filter_map(|seen| seen.found.as_ref().ok()).all(old);
         Self { files, settled }
     }
+
+    /// Whether both saw the same, however old it was.
+    pub(super) fn saw_the_files_of(&self, other: &Self) -> bool {
+        self.files == other.files
+    }
 }
 
 // === impl Files ===

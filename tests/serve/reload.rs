@@ -1,5 +1,7 @@
 //! The policy in force follows its files while requests run, as a whole or not at all.
 
+mod unread;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

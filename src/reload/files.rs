@@ -1,26 +1,35 @@
-//! Which files belong to a policy, and what all of them say.
+//! Which files belong to a policy, and what all of them said at one moment.
+//!
+//! Files are read one after another. Where one of them is another one by the time that all are read, as when a mounted ConfigMap is swapped
+//! meanwhile, what was read is no policy that anybody wrote: it is thrown away, and all are read again.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::look::Files;
 use super::text;
 use crate::policy::{Source, codes};
 use crate::report::{Fault, Place, Report};
 
-/// Reads the policy files of a directory (or the single file given), sorted by name.
+/// How often files are read that change while they are read.
+const ATTEMPTS: usize = 20;
+
+/// Reads the policy files of a directory (or the single file given), sorted by name, as they were at one moment.
 ///
 /// What cannot be read is a fault in the report; the sources are then not the whole policy.
 pub fn read(policies: &Path) -> (Vec<Source>, Report) {
-    policy(policies, text::read)
+    at_one_moment(policies, || policy(policies, text::read))
 }
 
-/// [`read`], and the case files beside them.
+/// [`read`], and the case files beside them, of the same moment.
 pub(super) fn read_with_cases(policies: &Path) -> ((Vec<Source>, Vec<Source>), Report) {
-    let (policy, mut report) = policy(policies, text::read);
-    let (cases, unread) = cases(policies, text::read);
-    report.merge(unread);
-    ((policy, cases), report)
+    at_one_moment(policies, || {
+        let (policy, mut report) = policy(policies, text::read);
+        let (cases, unread) = cases(policies, text::read);
+        report.merge(unread);
+        ((policy, cases), report)
+    })
 }
 
 /// The case files of a policy: those of its directory, or those beside its single file (`school.test.yaml` beside `school.yaml`),
@@ -54,6 +63,25 @@ pub fn is_case_file(name: &str) -> bool {
 }
 
 // === helpers ===
+
+/// Reads until no file has changed meanwhile.
+fn at_one_moment<T>(policies: &Path, mut read: impl FnMut() -> (T, Report)) -> (T, Report) {
+    let mut attempts = 1;
+    loop {
+        let before = Files::at(policies);
+        let (said, mut report) = read();
+        if before == Files::at(policies) {
+            return (said, report);
+        }
+        if attempts == ATTEMPTS {
+            let message = format!("the files were changed while they were read, {ATTEMPTS} times in a row");
+            let fault = Fault::error(codes::UNREADABLE, message).help("try again when they stand still");
+            report.push(fault.at(Place::file(policies)));
+            return (said, report);
+        }
+        attempts += 1;
+    }
+}
 
 fn policy(policies: &Path, text: impl FnMut(&Path) -> io::Result<String>) -> (Vec<Source>, Report) {
     let mut report = Report::new();
@@ -165,3 +193,6 @@ pub(super) fn is_hidden(path: &Path) -> bool {
 pub(super) fn name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,6 +42,7 @@ mod view;
 
 pub use compile::{Source, compile, compile_listed, compile_with};
 pub use snapshot::{Counts, Mode, Snapshot, decide};
+pub(crate) use tree::LARGEST_FILE;
 pub use view::View;
 pub use words::{Ask, Caller, Feature, Outcome, Part, Reason, RuleId, Sight, Surface, Target, Tool, Unjudged, Verdict};
 

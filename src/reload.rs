@@ -7,24 +7,24 @@
 //! Beside the files of a policy may lie its cases (`*.test.yaml`). What is about to be used is loaded with them
 //! ([`load_tested`]): a policy that does not do what its cases say is not taken.
 
+mod files;
 mod in_force;
 mod look;
 mod overrides;
 mod reloader;
+mod text;
 
+pub use files::{case_files, is_case_file, is_policy_file, read};
 pub use in_force::{InForce, InForceParts, OverridesTold, ReloadMeters, Stale, Standing, Told};
 pub use overrides::OverridesFollower;
 pub use reloader::{Reloader, ReloaderParts};
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::cases::{self, Run};
-use crate::policy::codes;
 use crate::policy::defaults::UserDefaults;
-use crate::policy::{Snapshot, Source, compile_listed, compile_with};
-use crate::report::{Fault, Place, Report};
+use crate::policy::{Snapshot, compile_listed, compile_with};
+use crate::report::Report;
 
 /// A policy whose cases all hold.
 #[derive(Debug)]
@@ -87,16 +87,7 @@ pub fn load_with(policies: &Path, defaults: &UserDefaults) -> Result<(Snapshot, 
 ///
 /// All faults of the policy; where it has none, all faults of its case files; where these have none, the cases that fail.
 pub fn load_tested(policies: &Path, defaults: &UserDefaults) -> Result<Tested, Rejected> {
-    let (sources, mut report) = read(policies);
-    let files = match case_files(policies) {
-        Ok(files) => files,
-        Err(error) => {
-            report.push(unreadable(policies, &error));
-            Vec::new()
-        }
-    };
-    let (files, unread) = read_all(files);
-    report.merge(unread);
+    let ((sources, files), mut report) = files::read_with_cases(policies);
     // As above: what cannot be read may define anything.
     let unreadable = report.has_errors();
     let (policy, statements) = match compile_listed(&sources, defaults) {
@@ -119,124 +110,6 @@ pub fn load_tested(policies: &Path, defaults: &UserDefaults) -> Result<Tested, R
     };
     let run = cases::run(&policy, statements, cases, files.len());
     if run.holds() { Ok(Tested { policy, warnings: report, run }) } else { Err(Rejected { report, run }) }
-}
-
-/// The case files of a policy: those of its directory, or those beside its single file (`school.test.yaml` beside `school.yaml`),
-/// sorted by name.
-///
-/// # Errors
-///
-/// Where a directory cannot be listed. That there is no such directory is for who reads the policy to say.
-pub fn case_files(policies: &Path) -> io::Result<Vec<PathBuf>> {
-    if !policies.is_dir() {
-        // What is there and cannot be looked at is for who reads it to say.
-        let there =
-            |path: &PathBuf| !matches!(path.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound);
-        return Ok(beside(policies).into_iter().filter(there).collect());
-    }
-    let entries = fs::read_dir(policies)?.collect::<io::Result<Vec<_>>>()?;
-    let paths = entries.into_iter().map(|entry| entry.path());
-    let mut files: Vec<PathBuf> = paths.filter(|path| is_case_file(&name(path)) && !path.is_dir()).collect();
-    files.sort();
-    Ok(files)
-}
-
-/// The files in which the cases of a single file may be.
-fn beside(policy: &Path) -> Vec<PathBuf> {
-    let name = name(policy);
-    let own = stem(&name).filter(|_| is_policy_file(&name));
-    own.into_iter()
-        .flat_map(|stem| ["yaml", "yml"].map(|end| policy.with_file_name(format!("{stem}.test.{end}"))))
-        .collect()
-}
-
-/// Reads the policy files of a directory (or the single file given), sorted by name.
-///
-/// What cannot be read is a fault in the report; the sources are then not the whole policy.
-pub fn read(policies: &Path) -> (Vec<Source>, Report) {
-    let mut report = Report::new();
-    let files = match fs::metadata(policies) {
-        Ok(metadata) if metadata.is_dir() => files(policies, &mut report),
-        Ok(_) => vec![policies.to_owned()],
-        Err(error) => {
-            report.push(unreadable(policies, &error));
-            Vec::new()
-        }
-    };
-    let (sources, unread) = read_all(files);
-    report.merge(unread);
-    (sources, report)
-}
-
-/// Whether a file of this name belongs to a policy: `*.yaml` and `*.yml`, but no `*.test.yaml` and nothing hidden.
-pub fn is_policy_file(name: &str) -> bool {
-    stem(name).is_some_and(|stem| !stem.is_empty() && !stem.starts_with('.') && !stem.ends_with(".test"))
-}
-
-/// Whether a file of this name has cases of a policy: `*.test.yaml` and `*.test.yml`, nothing hidden.
-pub fn is_case_file(name: &str) -> bool {
-    stem(name).and_then(|stem| stem.strip_suffix(".test")).is_some_and(|of| !of.is_empty() && !of.starts_with('.'))
-}
-
-/// A name without `.yaml` or `.yml`; none where it has neither.
-fn stem(name: &str) -> Option<&str> {
-    name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml"))
-}
-
-fn read_all(files: Vec<PathBuf>) -> (Vec<Source>, Report) {
-    let mut report = Report::new();
-    let mut sources = Vec::with_capacity(files.len());
-    for path in files {
-        match fs::read_to_string(&path) {
-            Ok(text) => sources.push(Source { path, text: text.into() }),
-            Err(error) => report.push(unreadable(&path, &error)),
-        }
-    }
-    (sources, report)
-}
-
-fn files(directory: &Path, report: &mut Report) -> Vec<PathBuf> {
-    let entries = match fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
-        Ok(entries) => entries,
-        Err(error) => {
-            report.push(unreadable(directory, &error));
-            return Vec::new();
-        }
-    };
-    let mut paths: Vec<_> = entries.into_iter().map(|entry| entry.path()).filter(|path| !is_hidden(path)).collect();
-    paths.sort();
-    let (directories, files): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| path.is_dir());
-    let files: Vec<_> = files.into_iter().filter(|path| is_policy_file(&name(path))).collect();
-    let unread: Vec<_> = directories.into_iter().filter(|directory| has_policy_file(directory)).collect();
-    if files.is_empty() {
-        let help = match unread.first() {
-            Some(directory) => format!("sub-directories are not read; did you mean {}?", directory.display()),
-            None => "put a policy there; \"version: 1\" alone denies everything to everybody".to_owned(),
-        };
-        let fault = Fault::error(codes::NO_FILES, "the directory has no policy file (*.yaml, *.yml)");
-        report.push(fault.help(help).at(Place::file(directory)));
-        return files;
-    }
-    for directory in unread {
-        let fault = Fault::warning(codes::SUB_DIRECTORY, "the policy files in this sub-directory are not read");
-        report.push(fault.help("move them up, or move the directory away").at(Place::file(directory)));
-    }
-    files
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Fault {
-    let help = match error.kind() {
-        io::ErrorKind::NotFound => "check the path; a link may point to nothing",
-        io::ErrorKind::PermissionDenied => "let the user that Tollgate runs as read it",
-        io::ErrorKind::InvalidData => "write it in UTF-8",
-        _ => "check the file and the disk",
-    };
-    let message = match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file or directory".to_owned(),
-        io::ErrorKind::InvalidData => "the file is not text in UTF-8".to_owned(),
-        _ => format!("cannot be read: {error}"),
-    };
-    Fault::error(codes::UNREADABLE, message).help(help).at(Place::file(path))
 }
 
 // === impl Rejected ===
@@ -265,19 +138,6 @@ impl From<Report> for Rejected {
     fn from(report: Report) -> Self {
         Self { report, run: Run::default() }
     }
-}
-
-fn has_policy_file(directory: &Path) -> bool {
-    let Ok(entries) = fs::read_dir(directory) else { return false };
-    entries.flatten().any(|entry| is_policy_file(&name(&entry.path())))
-}
-
-fn is_hidden(path: &Path) -> bool {
-    name(path).starts_with('.')
-}
-
-fn name(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 #[cfg(test)]

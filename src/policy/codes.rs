@@ -10,7 +10,7 @@ macro_rules! codes {
 }
 
 codes! {
-    /// The directory, or a file in it, cannot be read as text.
+    /// The directory, or a file in it, cannot be read as text, is no regular file, or does not stand still.
     UNREADABLE = "unreadable";
     /// The directory has no policy file.
     NO_FILES = "no-files";

@@ -14,7 +14,7 @@ use super::faults::{Faults, Spot};
 use crate::report::{Fault, quoted};
 
 /// The largest file that is read, in bytes. Ten thousand users, each with an entry, take about 700 KiB.
-pub(super) const LARGEST_FILE: usize = 1024 * 1024;
+pub(crate) const LARGEST_FILE: usize = 1024 * 1024;
 
 /// A value and its place.
 pub(super) struct Node {

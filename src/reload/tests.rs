@@ -1,6 +1,11 @@
+use std::fs;
+use std::path::PathBuf;
+
 use tempfile::TempDir;
 
+use super::files::name;
 use super::*;
+use crate::policy::codes;
 
 fn directory(files: &[(&str, &str)]) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
@@ -90,6 +95,31 @@ fn what_cannot_be_read_is_a_fault_and_the_rest_is_still_checked() {
 
     let report = load(&directory.path().join("missing")).unwrap_err();
     assert_eq!(report.faults()[0].message, "there is no such file or directory");
+}
+
+#[test]
+fn a_file_that_is_too_large_is_one_fault_of_that_file() {
+    let directory = directory(&[("b.yaml", "version: 1\nrols: {}\n")]);
+    fs::File::create(directory.path().join("a.yaml")).unwrap().set_len(1 << 30).unwrap();
+    let report = load(directory.path()).unwrap_err();
+    assert_eq!(codes_of(&report), [codes::TOO_LARGE, codes::UNKNOWN_KEY]);
+}
+
+/// Nobody writes into the pipe, and nobody waits for that: neither who checks nor who serves.
+#[cfg(unix)]
+#[test]
+fn a_named_pipe_is_a_fault_wherever_it_lies() {
+    for (pipe, policies) in [("z.yaml", ""), ("z.test.yaml", ""), ("p.test.yaml", "p.yaml"), ("z.yaml", "z.yaml")] {
+        let directory = directory(&[("p.yaml", USERS)]);
+        let made = std::process::Command::new("mkfifo").arg(directory.path().join(pipe)).status();
+        assert!(made.unwrap().success());
+        let policies = directory.path().join(policies);
+        let rejected = tested(&policies).unwrap_err();
+        assert!(rejected.report.faults()[0].message.contains("not a regular file"), "{pipe}: {}", rejected.report);
+        if !is_case_file(pipe) {
+            assert!(codes_of(&load(&policies).unwrap_err()).contains(&codes::UNREADABLE), "{pipe}");
+        }
+    }
 }
 
 #[cfg(unix)]

@@ -1,16 +1,14 @@
 //! The policy in force follows its files while requests run, as a whole or not at all.
 
-use std::collections::HashMap;
+mod load;
+mod unread;
+
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 use tollgate::policy::{Source, compile};
 
 use crate::POLICY;
-use crate::crash::number;
 use crate::support::{get, post_json};
 use crate::world::World;
 
@@ -21,8 +19,14 @@ fn only(model: &str) -> String {
 
 /// The revision under which entries name this policy.
 fn revision(text: &str) -> String {
-    let source = Source { path: "policy.yaml".into(), text: text.into() };
-    compile(&[source]).expect("a good policy").0.revision().to_owned()
+    revision_of(&[("policy.yaml", text)])
+}
+
+/// The revision of a policy of several files, sorted by name.
+fn revision_of(files: &[(&str, &str)]) -> String {
+    let source = |(name, text): &(&str, &str)| Source { path: name.into(), text: (*text).into() };
+    let sources: Vec<_> = files.iter().map(source).collect();
+    compile(&sources).expect("a good policy").0.revision().to_owned()
 }
 
 fn policy_file(world: &World) -> PathBuf {
@@ -212,79 +216,4 @@ async fn a_mounted_config_map_is_followed_through_its_links() {
     let asked = json!({"endpoint": "openAI", "model": "o1", "text": "Hello"});
     let refused = post_json(world.addr, "/api/agents/chat", &[("authorization", &bob)], &asked).await;
     assert_eq!(refused.json()["message"], "Use gpt-4o.", "both files of one version");
-}
-
-/// While requests come without a pause, the policy changes again and again, now and then to one with faults.
-#[expect(clippy::print_stderr, reason = "how much was tried")]
-#[tokio::test]
-async fn no_reload_fails_a_request_or_tears_a_decision() {
-    let reloads = usize::try_from(number("TOLLGATE_RELOADS", 60)).expect("a number");
-    let text = |round: usize| {
-        let model = if round.is_multiple_of(2) { "[gpt-4o-mini, gpt-4o]" } else { "[gpt-4o-mini]" };
-        format!("version: 1\nroles: {{ USER: {{ endpoints: {{ openAI: {{ models: {model} }} }} }} }}\n# {round}\n")
-    };
-    let mut world = World::with(&text(0)).start().await;
-    let mut rounds = HashMap::from([(revision(&text(0)), 0)]);
-    let over = Arc::new(AtomicBool::new(false));
-    let mut callers = JoinSet::new();
-    for _ in 0..4 {
-        let (over, addr, bob) = (Arc::clone(&over), world.addr, world.bearer("Bob"));
-        callers.spawn(async move {
-            let asked = json!({"endpoint": "openAI", "model": "gpt-4o", "text": "Hello", "conversationId": null});
-            let mut seen = [0, 0];
-            while !over.load(Ordering::Relaxed) {
-                let answer = post_json(addr, "/api/agents/chat", &[("authorization", &bob)], &asked).await;
-                match answer.status.as_u16() {
-                    200 => seen[0] += 1,
-                    403 => seen[1] += 1,
-                    _ => panic!("{}", answer.text()),
-                }
-            }
-            seen
-        });
-    }
-    let file = policy_file(&world);
-    let loads = async |world: &World| {
-        let count = async |result: &str| {
-            world
-                .metric(&format!("tollgate_policy_loads_total{{result=\"{result}\"}}"))
-                .await
-                .parse::<usize>()
-                .expect("a number")
-        };
-        (count("taken").await, count("refused").await)
-    };
-    for round in 1..=reloads {
-        let before = loads(&world).await;
-        if round.is_multiple_of(20) {
-            put(&file, &format!("{}nonsense: true\n", text(round)));
-            world.signal("HUP");
-            world.until("it is refused", async |world| loads(world).await.1 > before.1).await;
-        } else {
-            rounds.insert(revision(&text(round)), round);
-            put(&file, &text(round));
-            world.signal("HUP");
-            world.until("it is taken", async |world| loads(world).await.0 > before.0).await;
-        }
-    }
-    over.store(true, Ordering::Relaxed);
-    let mut answered = [0, 0];
-    while let Some(seen) = callers.join_next().await {
-        let seen: [usize; 2] = seen.expect("no request failed");
-        answered = [answered[0] + seen[0], answered[1] + seen[1]];
-    }
-    let (status, entries) = world.stop().await;
-    assert_eq!(status.code(), Some(0));
-    let decided: Vec<_> = entries.iter().filter(|entry| entry["kind"] == "audit").collect();
-    let mut told = [0, 0];
-    for entry in decided {
-        let round =
-            rounds.get(entry["policyRevision"].as_str().expect("a revision")).expect("a policy that was in force");
-        let allowed = entry["decision"] == "allow";
-        assert_eq!(allowed, round.is_multiple_of(2), "the policy that is named did not decide so: {entry}");
-        told[usize::from(!allowed)] += 1;
-    }
-    assert_eq!(told, answered, "each request has its entry");
-    assert!(answered.iter().all(|count| *count > 0), "{answered:?}: both policies were asked");
-    eprintln!("{reloads} reloads, {answered:?} allowed and denied");
 }

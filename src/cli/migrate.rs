@@ -97,7 +97,7 @@ fn tried(fork: &Fork) -> Result<(Files, usize), Failure> {
     let source = |path: &str, text: &str| Source { path: path.into(), text: text.into() };
     let (snapshot, statements, _) =
         compile_listed(&[source("policy.yaml", &policy)], &Default::default()).map_err(Failure::Settings)?;
-    let listed = policy::cases::read(&[source("policy.test.yaml", &tests)], &snapshot, &statements)
+    let (listed, _) = policy::cases::read(&[source("policy.test.yaml", &tests)], &snapshot, &statements)
         .map_err(Failure::Settings)?;
     let run = cases::run(&snapshot, statements, listed, 1);
     if let Some(tried) = run.failures().next() {

@@ -482,6 +482,7 @@ fn every_code_is_unique_kebab_case_and_has_a_case() {
         codes::TOO_MANY_LIMITS,
         codes::MANY_LIMITS,
         codes::OVERRIDE_LIMIT,
+        codes::NOT_NAMED,
     ];
     let mut seen = std::collections::HashSet::new();
     for (code, description) in codes::ALL {

@@ -101,7 +101,10 @@ pub fn load_tested(policies: &Path, defaults: &UserDefaults) -> Result<Tested, R
         }
     };
     let cases = match crate::policy::cases::read(&files, &policy, &statements) {
-        Ok(cases) if !unreadable => cases,
+        Ok((cases, warnings)) if !unreadable => {
+            report.merge(warnings);
+            cases
+        }
         Ok(_) => return Err(report.into()),
         Err(faults) => {
             report.merge(faults);

@@ -14,8 +14,12 @@ use crate::policy::{self, Source, compile_listed};
 use crate::report::{Place, counted};
 use crate::store::mongo::Mongo;
 
+use pinned::Pinned;
+
+mod balance;
 mod made;
 mod others;
+mod pinned;
 #[cfg(test)]
 mod tests;
 
@@ -71,9 +75,9 @@ fn work(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
         )));
     }
     let database = if args.mongo { others::in_mongo(&mongo(args, desk)?)? } else { Vec::new() };
-    let (files, cells) = tried(&fork)?;
+    let (files, pinned) = tried(&fork)?;
     write(&args.to, &files).map_err(|error| Failure::Failed(format!("{}: {error}", args.to.display())))?;
-    report(args, &fork, cells, &database, desk.out)?;
+    report(args, &fork, &pinned, &database, desk.out)?;
     Ok(Exit::Ok)
 }
 
@@ -91,13 +95,13 @@ fn mongo(args: &Args, desk: &Desk<'_>) -> Result<(House, Mongo), Failure> {
     Ok((house, mongo))
 }
 
-/// The files, once the policy has no fault and each case holds; and how many cells the cases have.
-fn tried(fork: &Fork) -> Result<(Files, usize), Failure> {
-    let (policy, (tests, cells)) = (made::policy(fork), made::cases(fork));
+/// The files, once the policy has no fault and each case holds; and what the cases pin.
+fn tried(fork: &Fork) -> Result<(Files, Pinned), Failure> {
+    let (policy, pinned) = (made::policy(fork), pinned::cases(fork));
     let source = |path: &str, text: &str| Source { path: path.into(), text: text.into() };
     let (snapshot, statements, _) =
         compile_listed(&[source("policy.yaml", &policy)], &Default::default()).map_err(Failure::Settings)?;
-    let listed = policy::cases::read(&[source("policy.test.yaml", &tests)], &snapshot, &statements)
+    let (listed, _) = policy::cases::read(&[source("policy.test.yaml", &pinned.text)], &snapshot, &statements)
         .map_err(Failure::Settings)?;
     let run = cases::run(&snapshot, statements, listed, 1);
     if let Some(tried) = run.failures().next() {
@@ -106,11 +110,11 @@ fn tried(fork: &Fork) -> Result<(Files, usize), Failure> {
     }
     let files = vec![
         ("policy.yaml", policy),
-        ("policy.test.yaml", tests),
+        ("policy.test.yaml", pinned.text.clone()),
         ("policy.schema.json", include_str!("../../policies/policy.schema.json").to_owned()),
         ("cases.schema.json", include_str!("../../policies/cases.schema.json").to_owned()),
     ];
-    Ok((files, cells))
+    Ok((files, pinned))
 }
 
 fn write(directory: &Path, files: &Files) -> io::Result<()> {
@@ -122,7 +126,7 @@ fn write(directory: &Path, files: &Files) -> io::Result<()> {
     files.iter().try_for_each(|(name, text)| fs::write(directory.join(name), text))
 }
 
-fn report(args: &Args, fork: &Fork, cells: usize, database: &[String], out: &mut dyn Write) -> io::Result<()> {
+fn report(args: &Args, fork: &Fork, pinned: &Pinned, database: &[String], out: &mut dyn Write) -> io::Result<()> {
     let shown = args.to.display();
     writeln!(out, "written: {shown}/policy.yaml, {shown}/policy.test.yaml and the schemas for editors")?;
     writeln!(
@@ -130,8 +134,9 @@ fn report(args: &Args, fork: &Fork, cells: usize, database: &[String], out: &mut
         "taken over: {}, {}; {} pin what the fork allows, and hold",
         counted(fork.roles.len(), "role"),
         counted(fork.groups.len(), "group"),
-        counted(cells, "case"),
+        counted(pinned.cells, "case"),
     )?;
+    section("pinned by no case", pinned.left_out.clone(), out)?;
     section("not taken over as it stands", fork.notes.iter().map(line).collect(), out)?;
     section("what Tollgate judges and the fork does not", others::beyond(), out)?;
     section("what LibreChat goes on doing by its file", others::in_file(fork).iter().map(line).collect(), out)?;

@@ -9,6 +9,7 @@ mod callers;
 mod expects;
 mod known;
 mod matrix;
+mod named;
 mod plain;
 mod read;
 
@@ -110,19 +111,19 @@ pub enum ExpectedRules {
     Exactly(Vec<RuleId>),
 }
 
-/// Reads the case files of a policy.
+/// Reads the case files of a policy. The report beside the cases has warnings only.
 ///
 /// # Errors
 ///
 /// All faults of all files.
-pub fn read(sources: &[Source], policy: &Snapshot, statements: &[Statement]) -> Result<Vec<Case>, Report> {
+pub fn read(sources: &[Source], policy: &Snapshot, statements: &[Statement]) -> Result<(Vec<Case>, Report), Report> {
     let mut faults = Faults::new(sources);
     let known = known::Known::new(policy, statements);
     let mut cases = read::Cases::default();
     for (index, source) in sources.iter().enumerate() {
         read::file(index, &source.text, &known, &mut cases, &mut faults);
     }
-    if faults.has_errors() { Err(faults.into_report()) } else { Ok(cases.list) }
+    if faults.has_errors() { Err(faults.into_report()) } else { Ok((cases.list, faults.into_report())) }
 }
 
 // === impl Expected ===

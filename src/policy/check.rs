@@ -146,11 +146,17 @@ fn exact_name(name: &Spotted<String>, noun: &str, faults: &mut Faults<'_>) -> bo
 
 fn user_key(name: &Spotted<String>, faults: &mut Faults<'_>) {
     let is_id = name.value.len() == 24 && name.value.chars().all(|c| c.is_ascii_hexdigit());
-    if !is_id && !name.value.contains('@') {
+    if !is_id && !is_address(&name.value) {
         let message = format!("{} is neither an e-mail address nor a user id", quoted(&name.value));
         let help = "users are named by their e-mail address or by LibreChat's user id (24 hexadecimal digits)";
         faults.push(name.spot, Fault::error(codes::USER_KEY, message).help(help));
     }
+}
+
+/// Whether this is an address alone: not one with a name before it, as mail programs write it, and not several.
+fn is_address(text: &str) -> bool {
+    let holds = |part: &str| !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || "@<>".contains(c));
+    text.split_once('@').is_some_and(|(mailbox, domain)| holds(mailbox) && holds(domain))
 }
 
 fn endpoint_name(endpoint: &Endpoint, faults: &mut Faults<'_>) {

@@ -40,11 +40,11 @@ codes! {
     EMPTY_NAME = "empty-name";
     /// A name has white space around it, or characters that cannot be seen.
     BAD_NAME = "bad-name";
-    /// A `*` in the name of a role, group, user, endpoint or parameter, or in the value of a claim, where it has no meaning.
+    /// A `*` in the name of a role, group, user, endpoint or parameter, in the value of a claim, or in what a case asks for, where it has no meaning.
     WILDCARD_IN_NAME = "wildcard-in-name";
     /// The key of a user is neither an e-mail address nor a user id.
     USER_KEY = "user-key";
-    /// LibreChat has no built-in endpoint of this name.
+    /// LibreChat has no built-in endpoint of this name; or a case asks for one that nothing names, and that is like one there is.
     UNKNOWN_ENDPOINT = "unknown-endpoint";
     /// A built-in endpoint stands under `custom:`.
     BUILTIN_UNDER_CUSTOM = "builtin-under-custom";
@@ -120,6 +120,8 @@ codes! {
     NO_CASES = "no-cases";
     /// A case names a caller that its file, or its matrix, does not have.
     UNKNOWN_CALLER = "unknown-caller";
+    /// Warning: a case has a role or a group that the policy does not name.
+    NOT_NAMED = "not-named";
     /// A case names a limit that the policy does not have.
     UNKNOWN_LIMIT = "unknown-limit";
     /// A case names a rule that the policy does not have.

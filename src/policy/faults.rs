@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::compile::Source;
-use crate::report::{Fault, Place, Report};
+use crate::report::{Fault, Place, Report, Severity};
 
 /// Where something is written: a place without its file's name, so that every word of a policy can carry one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Spot {
 pub(super) struct Faults<'a> {
     sources: &'a [Source],
     report: Report,
+    /// How many faults are no warnings.
+    errors: usize,
     /// Whether a file could not be read at all, so that what is missing may stand in it.
     pub(super) incomplete: bool,
 }
@@ -36,7 +38,7 @@ impl<'a> Faults<'a> {
         for source in sources {
             report.add_source(source.path.clone(), Arc::clone(&source.text));
         }
-        Self { sources, report, incomplete: false }
+        Self { sources, report, errors: 0, incomplete: false }
     }
 
     /// Adds a fault at a place.
@@ -45,11 +47,12 @@ impl<'a> Faults<'a> {
             Some(place) => fault.at(place),
             None => fault,
         };
-        self.report.push(fault);
+        self.push_anywhere(fault);
     }
 
     /// Adds a fault of something that is written in no file.
     pub(super) fn push_anywhere(&mut self, fault: Fault) {
+        self.errors += usize::from(fault.severity == Severity::Error);
         self.report.push(fault);
     }
 
@@ -67,9 +70,14 @@ impl<'a> Faults<'a> {
         self.push(second, fault);
     }
 
-    /// How many faults there are.
+    /// How many faults there are, warnings among them.
     pub(super) fn count(&self) -> usize {
         self.report.count()
+    }
+
+    /// How many faults there are that are no warnings.
+    pub(super) fn errors(&self) -> usize {
+        self.errors
     }
 
     pub(super) fn has_errors(&self) -> bool {

@@ -13,6 +13,10 @@ use super::tree::{self, Key, Node, Value};
 use super::written::read::{mapping, text, wrong_type};
 use crate::report::{Fault, Place, Report, quoted};
 
+mod balance;
+
+pub use balance::{Balance, Credits};
+
 /// What the sections say.
 #[derive(Clone, Debug, Default)]
 pub struct Fork {
@@ -24,6 +28,8 @@ pub struct Fork {
     pub others: Vec<(Box<str>, Option<Place>)>,
     /// The names below `endpoints.custom`.
     pub custom: Vec<Box<str>>,
+    /// `balance:`
+    pub balance: Option<Balance>,
     /// What is not taken as it stands, and why.
     pub notes: Vec<Note>,
 }
@@ -80,8 +86,10 @@ pub fn read(source: &Source) -> Result<Fork, Report> {
             "roles" => fork.roles = reading.section(node, "role"),
             "groups" => fork.groups = reading.section(node, "group"),
             name => {
-                if name == "endpoints" {
-                    fork.custom = custom(node);
+                match name {
+                    "endpoints" => fork.custom = custom(node),
+                    "balance" => fork.balance = Some(balance::read(node)),
+                    _ => {}
                 }
                 fork.others.push((name.into(), reading.faults.place(key.spot)));
             }

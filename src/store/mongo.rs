@@ -35,7 +35,7 @@ mod search;
 
 use faults::Hosts;
 pub use own_word::OwnWord;
-pub use probe::{ConfigOverride, Overrides, Probe};
+pub use probe::{BrokenConfig, ConfigOverride, Overrides, Probe};
 
 /// Name of Tollgate's own database unless the settings name another (DESIGN.md 6).
 pub const OWN_DATABASE: &str = "tollgate";

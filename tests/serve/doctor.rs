@@ -223,7 +223,8 @@ async fn mongodb_is_looked_into_and_migrate_tells_what_it_overrides() {
             doc! {"principalType": "role", "principalId": whom, "priority": 10, "isActive": active,
             "overrides": {"interface": {"agents": false}, "modelSpecs": {"list": []}}}
         };
-        configs.insert_many([override_of("USER", true), override_of("STAFF", false)]).await.expect("configs");
+        let broken = doc! {"_id": "half", "principalType": "user", "overrides": "interface", "isActive": true};
+        configs.insert_many([override_of("USER", true), override_of("STAFF", false), broken]).await.expect("configs");
         let file = world.dir.path().join("librechat.yaml");
         fs::write(&file, "roles: { USER: { endpoints: { openAI: { models: [gpt-4o-mini] } } } }\n").expect("a file");
         let to = world.dir.path().join("made");
@@ -238,6 +239,7 @@ async fn mongodb_is_looked_into_and_migrate_tells_what_it_overrides() {
         for line in [
             "configs: role USER overrides interface, modelSpecs",
             "configs: role STAFF overrides interface, modelSpecs (not active)",
+            "configs: the document with the _id half is broken: \"principalId\" is no text and no id, \"overrides\" is no object; mend or remove it",
             "balances: 0 have one",
         ] {
             assert!(told.contains(line), "{line}: {told}");

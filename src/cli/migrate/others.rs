@@ -1,16 +1,12 @@
 //! What is not a matter of roles and groups, and stays LibreChat's: told, so that nobody takes it for taken over.
 
-use super::Failure;
+use super::{Failure, balance};
 use crate::lifecycle::House;
 use crate::policy::fork::{Fork, Note};
-use crate::store::mongo::Mongo;
+use crate::store::mongo::{BrokenConfig, ConfigOverride, Mongo};
 
 /// Sections of `librechat.yaml` that matter for who may use what, and what becomes of them.
-const SECTIONS: [(&str, &str); 6] = [
-    (
-        "balance",
-        "LibreChat goes on keeping balances; Tollgate checks them before a turn (setting balance). Limits of money are a policy's own: limits with cost",
-    ),
+const SECTIONS: [(&str, &str); 5] = [
     ("modelSpecs", "LibreChat goes on offering model specs; Tollgate hides those whose models a caller may not use"),
     ("interface", "LibreChat goes on showing and hiding parts of its pages, and giving permissions to roles"),
     (
@@ -67,6 +63,11 @@ pub(super) fn in_file(fork: &Fork) -> Vec<Note> {
     let mut notes = Vec::new();
     for (name, place) in &fork.others {
         let known = SECTIONS.iter().find(|(section, _)| **section == **name).map(|(_, told)| (*told).to_owned());
+        if let ("balance", Some(balance)) = (&**name, &fork.balance) {
+            let lines = balance::told(balance);
+            notes.extend(lines.iter().map(|told| Note { place: place.clone(), told: format!("{name}: {told}") }));
+            continue;
+        }
         let told = match known {
             Some(told) => format!("{name}: {told}"),
             None if QUIET.contains(&&**name) => continue,
@@ -93,15 +94,7 @@ pub(super) fn in_file(fork: &Fork) -> Vec<Note> {
 /// What the database says.
 pub(super) fn in_mongo((house, mongo): &(House, Mongo)) -> Result<Vec<String>, Failure> {
     let found = house.wait_for(mongo.overrides())?;
-    let mut lines: Vec<String> = found
-        .configs
-        .iter()
-        .map(|config| {
-            let state = if config.active { "" } else { " (not active)" };
-            let sections = if config.sections.is_empty() { "nothing".to_owned() } else { config.sections.join(", ") };
-            format!("configs: {} {} overrides {sections}{state}", config.kind, config.whom)
-        })
-        .collect();
+    let mut lines: Vec<String> = found.configs.iter().map(config).collect();
     if lines.is_empty() {
         lines.push("configs: none".to_owned());
     }
@@ -110,4 +103,18 @@ pub(super) fn in_mongo((house, mongo): &(House, Mongo)) -> Result<Vec<String>, F
     }
     lines.push(format!("balances: {} have one, which LibreChat goes on keeping", found.balances));
     Ok(lines)
+}
+
+/// An override of LibreChat's, or why nobody can say what it does.
+fn config(config: &Result<ConfigOverride, BrokenConfig>) -> String {
+    match config {
+        Ok(ConfigOverride { kind, whom, sections, active }) => {
+            let state = if *active { "" } else { " (not active)" };
+            let sections = if sections.is_empty() { "nothing".to_owned() } else { sections.join(", ") };
+            format!("configs: {kind} {whom} overrides {sections}{state}")
+        }
+        Err(BrokenConfig { id, faults }) => {
+            format!("configs: the document with the _id {id} is broken: {}; mend or remove it", faults.join(", "))
+        }
+    }
 }

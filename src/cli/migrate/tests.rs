@@ -116,8 +116,89 @@ fn the_policy_answers_as_the_fork_does() {
         assert_eq!(fork.allows(role, groups, endpoint, model), *wanted, "the fork: {told}");
         assert_eq!(policy_allows(&policy, role, groups, endpoint, model), *wanted, "the policy: {told}");
     }
-    let (_, cells) = tried(&fork).map_err(|_| "a case fails").unwrap();
-    assert!(cells > 200, "{cells} cells");
+    let (_, pinned) = tried(&fork).map_err(|_| "a case fails").unwrap();
+    assert!(pinned.cells > 200, "{} cells", pinned.cells);
+    assert!(pinned.left_out.is_empty(), "{:?}", pinned.left_out);
+    assert_eq!(pinned.text.matches("\n  - name: ").count(), 1, "one table is enough");
+}
+
+/// A fork of so many groups, each with three models of its own.
+fn teams(count: usize) -> Fork {
+    let mut text = "roles: { USER: { endpoints: { openAI: { models: [base] } } } }\ngroups:\n".to_owned();
+    for team in 0..count {
+        text.push_str(&format!(
+            "  team{team}: {{ endpoints: {{ openAI: {{ models: [m{team}-a, m{team}-b, m{team}-c] }} }} }}\n"
+        ));
+    }
+    read(&text).unwrap_or_else(|report| panic!("{report}"))
+}
+
+/// The names of the cases that fail once the policy says something else.
+fn failing(fork: &Fork, from: &str, to: &str) -> Vec<String> {
+    let text = made::policy(fork);
+    assert_eq!(text.matches(from).count(), 1, "{from} in {text}");
+    let source = |path: &str, text: &str| Source { path: path.into(), text: text.into() };
+    let (policy, statements, _) =
+        compile_listed(&[source("policy.yaml", &text.replace(from, to))], &Default::default()).unwrap();
+    let cases = [source("policy.test.yaml", &pinned::cases(fork).text)];
+    let (listed, warnings) =
+        policy::cases::read(&cases, &policy, &statements).unwrap_or_else(|report| panic!("{report}"));
+    assert!(warnings.is_empty(), "{warnings}");
+    let run = cases::run(&policy, statements, listed, 1);
+    run.failures().map(|tried| tried.case.name.to_string()).collect()
+}
+
+#[test]
+fn every_group_is_pinned_alone_however_many_there_are() {
+    let fork = teams(30);
+    let (_, pinned) = tried(&fork).map_err(|_| "a case fails").unwrap();
+    for team in 0..30 {
+        let alone = format!("\n  \"group team{team}\": {{ role: USER, groups: [team{team}] }}\n");
+        assert_eq!(pinned.text.matches(&alone).count(), 1, "{alone}");
+    }
+    for two in ["groups team0 and team1", "groups team28 and team29"] {
+        assert!(pinned.text.contains(&format!("\n  \"{two}\": {{ role: USER")), "{two}");
+    }
+    assert_eq!(pinned.left_out, Vec::<String>::new());
+    // What the last one has more or less is seen, and so is what everybody has.
+    for (from, to, seen) in [
+        ("[m29-a, m29-b, m29-c]", "[m29-a, m29-b, m29-c, m3-a]", "What the fork allows: group team29, openAI|m3-a"),
+        ("[m29-a, m29-b, m29-c]", "[m29-a, m29-b]", "What the fork allows: group team29, openAI|m29-c"),
+        ("[base]", "[base, m29-c]", "What the fork allows: role USER, openAI|m29-c"),
+    ] {
+        let failing = failing(&fork, from, to);
+        assert!(failing.iter().any(|name| name == seen), "{to}: {failing:#?}");
+    }
+}
+
+#[test]
+fn what_no_case_pins_is_told() {
+    let fork = teams(250);
+    let (files, pinned) = tried(&fork).map_err(|_| "a case fails").unwrap();
+    assert!(files.iter().all(|(_, text)| text.len() < 1024 * 1024), "what is written can be read");
+    for team in [0, 137, 249] {
+        assert!(pinned.text.contains(&format!("\n  \"group team{team}\": {{ role: USER, groups: [team{team}] }}\n")));
+    }
+    let [others, pairs] = pinned.left_out.as_slice() else { panic!("{:#?}", pinned.left_out) };
+    assert!(others.starts_with("what other lists name: 753 models for each of 252 roles and groups"), "{others}");
+    assert!(pairs.contains(" of 31125 pairs of groups, from groups team"), "{pairs}");
+    let args = Args { file: "librechat.yaml".into(), to: "made".into(), mongo: false, config: None };
+    let mut out = Vec::new();
+    report(&args, &fork, &pinned, &[], &mut out).unwrap();
+    let out = String::from_utf8(out).unwrap();
+    assert!(out.contains(&format!("\npinned by no case:\n  {others}\n  {pairs}\n")), "{out}");
+    // What its own list loses is seen all the same.
+    let failing = failing(&fork, "[m249-a, m249-b, m249-c]", "[m249-a, m249-b]");
+    assert_eq!(failing[0], "What the fork allows to group team249: group team249, openAI|m249-c");
+}
+
+#[test]
+fn groups_that_are_called_as_two_groups_are_stay_apart() {
+    let fork = read("groups: { a: {}, b and c: {}, a and b: {}, c: {} }").unwrap_or_else(|report| panic!("{report}"));
+    let (_, pinned) = tried(&fork).map_err(|_| "a case fails").unwrap();
+    for name in ["\"groups a and b and c\":", "\"groups a and b and c!\":"] {
+        assert!(pinned.text.contains(&format!("\n  {name}")), "{name} in {}", pinned.text);
+    }
 }
 
 #[test]
@@ -162,6 +243,63 @@ fn other_sections_are_told_and_unknown_ones_too() {
         assert!(told.iter().any(|line| line.starts_with(start) && line.contains(part)), "{start}: {told:#?}");
     }
     assert!(!told.iter().any(|line| line.contains("version")), "{told:#?}");
+}
+
+#[test]
+fn balances_are_told_as_the_file_has_them() {
+    for (balance, lines) in [
+        (
+            "{ enabled: true, startBalance: 20000, autoRefillEnabled: true, refillIntervalValue: 30, refillIntervalUnit: days, refillAmount: 10000.5 }",
+            &[
+                "LibreChat goes on keeping balances: who has none begins with 20000 credits (0.02 USD), and who has used up theirs gets \
+               10000.5 credits (0.0100005 USD) more, at most every 30 days. Tollgate checks them before a turn",
+            ][..],
+        ),
+        // Whoever takes this for balances that are kept looks for money that nobody counts.
+        (
+            "{ enabled: false, startBalance: 20000 }",
+            &["not enabled: LibreChat checks no balances, and neither does Tollgate"],
+        ),
+        (
+            "{}",
+            &[
+                "does not say \"enabled\", so that CHECK_BALANCE in LibreChat's environment decides. Where that is true, what somebody",
+            ],
+        ),
+        (
+            "{ enabled: true, autoRefillEnabled: false, refillAmount: 5 }",
+            &[
+                "LibreChat goes on keeping balances: what somebody begins with (startBalance) is not written here, and nothing is refilled",
+            ],
+        ),
+        (
+            "{ enabled: true, startBalance: 0, autoRefillEnabled: true, refillAmount: 5 }",
+            &[
+                "LibreChat goes on keeping balances: who has none begins with 0 credits (0 USD), and balances are refilled, but \
+               refillIntervalValue, refillIntervalUnit is not written here",
+            ],
+        ),
+        (
+            "{ enabled: 'yes', startBalance: sk-lots, refillIntervalUnit: day, refilAmount: 5 }",
+            &[
+                "does not say \"enabled\"",
+                "\"enabled\" is not true or false: with this LibreChat does not start",
+                "\"startBalance\" is not a number: with this LibreChat does not start",
+                "\"refillIntervalUnit\" is not seconds, minutes, hours, days, weeks, months: with this",
+                "\"refilAmount\" means nothing to LibreChat there",
+            ],
+        ),
+        ("true", &["does not say \"enabled\"", "it is no mapping: with this LibreChat does not start"]),
+    ] {
+        let fork =
+            read(&format!("roles: {{ USER: {{}} }}\nbalance: {balance}\n")).unwrap_or_else(|report| panic!("{report}"));
+        let told: Vec<String> = others::in_file(&fork).iter().map(line).collect();
+        assert_eq!(told.len(), lines.len(), "{told:#?}");
+        for (line, start) in told.iter().zip(lines) {
+            assert!(line.starts_with(&format!("librechat.yaml:2: balance: {start}")), "{line}\n{start}");
+            assert!(!line.contains("sk-lots"), "{line}");
+        }
+    }
 }
 
 #[test]

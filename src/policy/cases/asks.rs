@@ -1,5 +1,7 @@
 //! What is asked for, as a case writes it: everything that a [`Target`] can be.
 
+use super::known::Known;
+use super::named::plain;
 use super::read::list_of_texts;
 use crate::policy::codes;
 use crate::policy::faults::{Faults, Spot};
@@ -48,17 +50,27 @@ struct Keys {
 }
 
 /// `asks:`: one thing, or a list of them.
-pub(super) fn asks(key: &Key, node: &Node, faults: &mut Faults<'_>) -> Vec<Target> {
+pub(super) fn asks(key: &Key, node: &Node, known: &Known<'_>, faults: &mut Faults<'_>) -> Vec<Target> {
     match &node.value {
-        Value::List(items) if !items.is_empty() => items.iter().flat_map(|item| one(item, item.spot, faults)).collect(),
-        _ => one(node, node.spot_or(key), faults),
+        Value::List(items) if !items.is_empty() => {
+            items.iter().flat_map(|item| one(item, item.spot, known, faults)).collect()
+        }
+        _ => one(node, node.spot_or(key), known, faults),
     }
 }
 
 /// A model of an endpoint: `openAI|gpt-4o`. The same word that prices and records have for it.
-pub(super) fn pair(written: &Spotted<String>, faults: &mut Faults<'_>) -> Option<(Box<str>, Box<str>)> {
+pub(super) fn pair(
+    written: &Spotted<String>,
+    known: &Known<'_>,
+    faults: &mut Faults<'_>,
+) -> Option<(Box<str>, Box<str>)> {
     match written.value.split_once('|') {
-        Some((endpoint, model)) if !endpoint.is_empty() && !model.is_empty() => Some((endpoint.into(), model.into())),
+        Some((endpoint, model)) if !endpoint.is_empty() && !model.is_empty() => {
+            known.named.endpoint(endpoint, written.spot, faults);
+            plain(model, "a model", written.spot, faults);
+            Some((endpoint.into(), model.into()))
+        }
         _ => {
             let message = format!("{} is no model of an endpoint", quoted(&written.value));
             faults.push(written.spot, Fault::error(codes::BAD_VALUE, message).help(PAIR));
@@ -75,20 +87,20 @@ pub(super) fn model(endpoint: Box<str>, model: Box<str>) -> Target {
     }
 }
 
-fn one(node: &Node, spot: Spot, faults: &mut Faults<'_>) -> Vec<Target> {
+fn one(node: &Node, spot: Spot, known: &Known<'_>, faults: &mut Faults<'_>) -> Vec<Target> {
     if let Value::Text(written) = &node.value {
-        let pair = pair(&Spotted { value: written.clone(), spot }, faults);
+        let pair = pair(&Spotted { value: written.clone(), spot }, known, faults);
         return pair.and_then(|(endpoint, of)| named(endpoint, of, spot, faults)).into_iter().collect();
     }
-    let before = faults.count();
-    let keys = keys(node, faults);
-    if faults.count() > before {
+    let before = faults.errors();
+    let keys = keys(node, known, faults);
+    if faults.errors() > before {
         return Vec::new();
     }
     targets(keys, spot, faults)
 }
 
-fn keys(node: &Node, faults: &mut Faults<'_>) -> Keys {
+fn keys(node: &Node, known: &Known<'_>, faults: &mut Faults<'_>) -> Keys {
     let mut keys = Keys::default();
     for (key, node) in mapping(node, "what is asked for", faults).unwrap_or_default() {
         match key.name.as_str() {
@@ -97,17 +109,25 @@ fn keys(node: &Node, faults: &mut Faults<'_>) -> Keys {
             "agent" => keys.agent = text(node, "the id of an agent", faults),
             "models" => {
                 let written = list_of_texts(key, node, "a model", "[openAI|gpt-4o]", faults).unwrap_or_default();
-                keys.models = written.iter().filter_map(|name| pair(name, faults)).collect();
+                keys.models = written.iter().filter_map(|name| pair(name, known, faults)).collect();
             }
             "tools" => {
                 let written = list_of_texts(key, node, "a tool", "[web_search]", faults).unwrap_or_default();
-                keys.tools = written.iter().map(|name| tool(&name.value)).collect();
+                keys.tools = written.iter().map(|name| tool(name, faults)).collect();
             }
             "unjudged" => keys.unjudged = unjudged(node, faults),
             "tool" => keys.tool = text(node, "a tool", faults),
             "feature" => keys.feature = word(key, node, &FEATURES, faults).map(|word| word.value),
             "surface" => keys.surface = word(key, node, &SURFACES, faults).map(|word| word.value),
             _ => stray(key, KEYS, faults),
+        }
+    }
+    if let Some(endpoint) = &keys.endpoint {
+        known.named.endpoint(&endpoint.value, endpoint.spot, faults);
+    }
+    for (name, what) in [(&keys.model, "a model"), (&keys.agent, "an agent")] {
+        if let Some(name) = name {
+            plain(&name.value, what, name.spot, faults);
         }
     }
     keys
@@ -130,7 +150,7 @@ fn targets(keys: Keys, spot: Spot, faults: &mut Faults<'_>) -> Vec<Target> {
         Keys { tool: Some(name), endpoint: None, model: None, agent: None, feature: None, surface: None, .. }
             if !has_parts =>
         {
-            vec![Target::Tool(tool(&name.value))]
+            vec![Target::Tool(tool(&name, faults))]
         }
         Keys {
             feature: Some(feature), endpoint: None, model: None, agent: None, tool: None, surface: None, ..
@@ -169,10 +189,12 @@ fn agent(id: Box<str>, models: Vec<(Box<str>, Box<str>)>, tools: Vec<Tool>, why:
 }
 
 /// One tool, or with a star before the rest of the name all tools of a server, as the record writes them.
-fn tool(name: &str) -> Tool {
-    match name.strip_prefix('*') {
+fn tool(name: &Spotted<String>, faults: &mut Faults<'_>) -> Tool {
+    let end = name.value.strip_prefix('*');
+    plain(end.unwrap_or(&name.value), "a tool", name.spot, faults);
+    match end {
         Some(end) => Tool::Ending(end.into()),
-        None => Tool::Named(name.into()),
+        None => Tool::Named(name.value.as_str().into()),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use indexmap::IndexMap;
 
-use super::read::list_of_texts;
+use super::known::Known;
+use super::read::{Common, list_of_texts};
 use super::{Asker, Plain};
 use crate::policy::codes;
 use crate::policy::faults::Faults;
@@ -22,16 +23,16 @@ const ROLE: &str = "USER";
 pub(super) type Callers = IndexMap<String, Option<Asker>>;
 
 /// `callers:`
-pub(super) fn callers(node: &Node, faults: &mut Faults<'_>) -> Callers {
+pub(super) fn callers(node: &Node, known: &Known<'_>, faults: &mut Faults<'_>) -> Callers {
     let entries = mapping(node, "\"callers\"", faults).unwrap_or_default();
-    entries.iter().map(|(key, node)| (key.name.clone(), caller(Some(&key.name), node, faults))).collect()
+    entries.iter().map(|(key, node)| (key.name.clone(), caller(Some(&key.name), node, known, faults))).collect()
 }
 
 /// `caller:` of a case: a name from above, or somebody written here.
-pub(super) fn of_case(key: &Key, node: &Node, callers: &Callers, faults: &mut Faults<'_>) -> Option<Asker> {
+pub(super) fn of_case(key: &Key, node: &Node, common: &Common<'_>, faults: &mut Faults<'_>) -> Option<Asker> {
     match &node.value {
-        Value::Text(name) => named(&Spotted { value: name.clone(), spot: node.spot_or(key) }, callers, faults),
-        _ => caller(None, node, faults),
+        Value::Text(name) => named(&Spotted { value: name.clone(), spot: node.spot_or(key) }, &common.callers, faults),
+        _ => caller(None, node, common.known, faults),
     }
 }
 
@@ -49,8 +50,8 @@ pub(super) fn named(name: &Spotted<String>, callers: &Callers, faults: &mut Faul
     None
 }
 
-fn caller(name: Option<&str>, node: &Node, faults: &mut Faults<'_>) -> Option<Asker> {
-    let before = faults.count();
+fn caller(name: Option<&str>, node: &Node, known: &Known<'_>, faults: &mut Faults<'_>) -> Option<Asker> {
+    let before = faults.errors();
     let (mut role, mut groups, mut email, mut id, mut claims) = (None, Vec::new(), None, None, None);
     // `student:` with nothing behind it is somebody of whom nothing is known.
     let entries = match &node.value {
@@ -67,7 +68,9 @@ fn caller(name: Option<&str>, node: &Node, faults: &mut Faults<'_>) -> Option<As
             _ => stray(key, KEYS, faults),
         }
     }
-    (faults.count() == before).then(|| Asker {
+    role.iter().for_each(|role| known.named.role(role, faults));
+    groups.iter().for_each(|group| known.named.group(group, faults));
+    (faults.errors() == before).then(|| Asker {
         name: name.map(Into::into),
         caller: Caller {
             user: id.unwrap_or_default().into(),

@@ -1,10 +1,11 @@
-//! What a policy has that a case may name: its rules and its limits.
+//! What a policy has that a case may name: its rules, its limits, and whom and what it is about.
 
 use std::collections::HashMap;
 
 use crate::policy::amount;
 use crate::policy::cases::Expected;
 use crate::policy::cases::asks::UNJUDGED;
+use crate::policy::cases::named::Named;
 use crate::policy::codes;
 use crate::policy::faults::Faults;
 use crate::policy::limits::Measure;
@@ -27,12 +28,14 @@ pub(super) struct Known<'a> {
     limits: [bool; 2],
     rules: HashMap<&'a str, (&'a RuleId, &'a Says)>,
     by_id: HashMap<&'a str, (&'a RuleId, &'a Limiting)>,
+    /// Endpoints, roles and groups.
+    pub(super) named: Named<'a>,
 }
 
 // === impl Known ===
 
 impl<'a> Known<'a> {
-    pub(super) fn new(policy: &Snapshot, statements: &'a [Statement]) -> Self {
+    pub(super) fn new(policy: &'a Snapshot, statements: &'a [Statement]) -> Self {
         let limits = statements.iter().filter_map(|statement| match &statement.says {
             Says::Limits(limiting) => Some((&*limiting.id, (&statement.rule, limiting))),
             _ => None,
@@ -45,6 +48,7 @@ impl<'a> Known<'a> {
             limits: [has(Mode::Enforce), has(Mode::Shadow)],
             rules: statements.iter().map(|of| (of.rule.as_str(), (&of.rule, &of.says))).collect(),
             by_id,
+            named: Named::new(policy),
         }
     }
 

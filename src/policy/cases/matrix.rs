@@ -35,14 +35,14 @@ struct Row<'n> {
 
 /// Reads one table: a case for each of its cells.
 pub(super) fn matrix(node: &Node, common: &Common<'_>, cases: &mut Cases, faults: &mut Faults<'_>) {
-    let before = faults.count();
+    let before = faults.errors();
     let keys = keys(node, faults);
     if let Some(name) = &keys.name {
         cases.name(name, faults);
     }
     let askers: Vec<Option<Asker>> =
         keys.callers.iter().map(|name| self::named(name, &common.callers, faults)).collect();
-    let pairs: Vec<_> = keys.models.iter().filter_map(|name| pair(name, faults)).collect();
+    let pairs: Vec<_> = keys.models.iter().filter_map(|name| pair(name, common.known, faults)).collect();
     for (list, what) in [(&keys.callers, "caller"), (&keys.models, "model")] {
         twice(list, what, faults);
     }
@@ -52,7 +52,7 @@ pub(super) fn matrix(node: &Node, common: &Common<'_>, cases: &mut Cases, faults
         return;
     }
     let rows = keys.allow.map(|(key, node)| rows(key, node, &keys, faults)).unwrap_or_default();
-    let (Some(name), true) = (&keys.name, faults.count() == before) else { return };
+    let (Some(name), true) = (&keys.name, faults.errors() == before) else { return };
     for (asker, caller) in askers.into_iter().zip(&keys.callers) {
         let (Some(asker), Some(row)) = (asker, rows.iter().find(|row| row.key.name == caller.value)) else { continue };
         let Some(place) = faults.place(row.key.spot) else { continue };

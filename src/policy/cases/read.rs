@@ -53,7 +53,7 @@ pub(super) fn file(source: usize, text: &str, known: &Known<'_>, cases: &mut Cas
         Value::Null => none,
         _ => mapping(&root, "a case file", faults).unwrap_or(none),
     };
-    let before = faults.count();
+    let before = faults.errors();
     version(source, entries, faults);
     let mut common = Common { callers: Callers::default(), now: None, known };
     // What cases refer to may stand below them.
@@ -61,7 +61,7 @@ pub(super) fn file(source: usize, text: &str, known: &Known<'_>, cases: &mut Cas
         match key.name.as_str() {
             "version" | "cases" | "matrix" => {}
             "now" => common.now = moment(key, node, faults),
-            "callers" => common.callers = callers(node, faults),
+            "callers" => common.callers = callers(node, known, faults),
             _ => stray(key, FILE_KEYS, faults),
         }
     }
@@ -79,7 +79,7 @@ pub(super) fn file(source: usize, text: &str, known: &Known<'_>, cases: &mut Cas
             }
         }
     }
-    if written == 0 && faults.count() == before {
+    if written == 0 && faults.errors() == before {
         let fault = Fault::error(codes::NO_CASES, "the file has no case");
         faults.push_file(source, fault.help(format!("remove the file, or under \"cases\" {EXAMPLE}")));
     }
@@ -87,16 +87,16 @@ pub(super) fn file(source: usize, text: &str, known: &Known<'_>, cases: &mut Cas
 
 fn case(node: &Node, common: &Common<'_>, cases: &mut Cases, faults: &mut Faults<'_>) {
     let Some(entries) = mapping(node, "a case", faults) else { return };
-    let before = faults.count();
+    let before = faults.errors();
     let (mut name, mut caller, mut asked, mut expected) = (None, None, Vec::new(), None);
     let (mut now, mut used, mut needs_clock) = (common.now, Vec::new(), None);
     let mut takes = Takes { messages: 1, tokens: Tokens::default(), says_output: false };
     for (key, node) in entries {
         match key.name.as_str() {
             "name" => name = text(node, "the name of a case", faults),
-            "caller" => caller = of_case(key, node, &common.callers, faults),
+            "caller" => caller = of_case(key, node, common, faults),
             "now" => now = moment(key, node, faults),
-            "asks" => asked = asks(key, node, faults),
+            "asks" => asked = asks(key, node, common.known, faults),
             "messages" => takes.messages = count(key, node, faults).unwrap_or_default(),
             "tokens" => tokens(node, &mut takes, faults),
             "used" => {
@@ -133,7 +133,7 @@ fn case(node: &Node, common: &Common<'_>, cases: &mut Cases, faults: &mut Faults
             fault.help("write \"now: 2026-11-23T09:00:00+01:00\" into the case, or for all cases above them"),
         );
     }
-    if faults.count() > before {
+    if faults.errors() > before {
         return;
     }
     let Some(place) = faults.place(name.spot) else { return };

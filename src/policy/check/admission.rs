@@ -23,7 +23,9 @@ pub(super) fn admission(merged: &Merged, faults: &mut Faults<'_>) {
         once(list, what, faults);
         for name in &list.value {
             match what {
-                "user" if plain_name(name, "a blocked user", faults) => user_key(name, faults),
+                "user" if plain_name(name, "a blocked user", faults) && exact_name(name, "user", faults) => {
+                    user_key(name, faults);
+                }
                 "group" if plain_name(name, "the name of a group", faults) => {
                     exact_name(name, "group", faults);
                 }

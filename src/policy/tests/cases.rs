@@ -24,7 +24,11 @@ fn faults_of(policy: &str, texts: &[&str]) -> Vec<String> {
     let names = ["a.test.yaml", "b.test.yaml"];
     let sources: Vec<_> = names.iter().zip(texts).map(|(name, text)| source(name, text)).collect();
     match read(&sources, &policy, &statements) {
-        Ok(cases) => vec![format!("{} cases", cases.len())],
+        Ok((cases, warnings)) => {
+            let mut told = super::faults::listed(&warnings);
+            told.push(format!("{} cases", cases.len()));
+            told
+        }
         Err(report) => {
             for fault in report.faults() {
                 assert!(fault.place.is_some(), "{report}");
@@ -193,6 +197,76 @@ fn what_is_asked_for_is_one_thing_that_there_is() {
         let codes: Vec<_> = found.iter().map(|fault| fault.split(' ').next().unwrap()).collect();
         assert_eq!(codes, [expected], "{asks}");
     }
+}
+
+/// A case about something that is called otherwise holds, and guards nothing.
+#[test]
+fn names_with_a_slip_in_them_are_told() {
+    let policy = "version: 1
+blocked: { groups: [gone] }
+roles:
+  USER:
+    endpoints: { openAI: { models: [small] }, custom: { MindRoom: { models: [basic] }, Ollama: { models: [llama] } } }
+  ADMIN: { unrestricted: true }
+groups: { staff: { endpoints: { custom: { Campus: { deny: [old] } } } } }
+role_mapping: [{ claim: groups, token: id, has: teachers, role: TEACHER }]
+limits: [{ id: day, tokens: 1k, per: user, window: day, endpoints: [Metered] }]
+unlisted: { role: deny }
+";
+    let case = |caller: &str, asks: &str| {
+        format!("version: 1\ncases: [{{ name: a, caller: {caller},\nasks: {asks}, expect: deny }}]")
+    };
+    for (asks, expected) in [
+        // An endpoint that is like one that there is would be refused as none that anything names.
+        ("openai|small", "unknown-endpoint 3:7"),
+        ("OpenAI|small", "unknown-endpoint 3:7"),
+        ("azureOpenAi|small", "unknown-endpoint 3:7"),
+        ("mindroom|basic", "unknown-endpoint 3:7"),
+        ("Ollama|llama", "unknown-endpoint 3:7"),
+        ("Meterd|x", "unknown-endpoint 3:7"),
+        ("[openAI|small, openai|small]", "unknown-endpoint 3:22"),
+        ("{ endpoint: anthropc, model: x }", "unknown-endpoint 3:19"),
+        ("{ endpoint: anthropc }", "unknown-endpoint 3:19"),
+        ("{ agent: agent_a, models: [openAI|small, goggle|x] }", "unknown-endpoint 3:48"),
+        // What is like nothing may well be an endpoint that nothing names.
+        ("Some other endpoint|small", "1 cases"),
+        ("{ endpoint: Elsewhere, model: x }", "1 cases"),
+        ("ollama|llama", "1 cases"),
+        ("Metered|x", "1 cases"),
+        ("Campus|old", "1 cases"),
+        ("anthropic|x", "1 cases"),
+        // A star is no model: no request has it.
+        ("openAI|gpt-*", "wildcard-in-name 3:7"),
+        ("\"*|small\"", "wildcard-in-name 3:7"),
+        ("{ endpoint: openAI, model: '*' }", "wildcard-in-name 3:34"),
+        ("{ agent: 'agent_*' }", "wildcard-in-name 3:16"),
+        ("{ agent: agent_a, models: ['openAI|gpt-*'] }", "wildcard-in-name 3:34"),
+        ("{ agent: agent_a, tools: ['web_*'] }", "wildcard-in-name 3:33"),
+        ("{ tool: 'web_*' }", "wildcard-in-name 3:15"),
+        ("{ tool: '*_mcp_github' }", "1 cases"),
+    ] {
+        assert_eq!(faults_of(policy, &[&case("{}", asks)]), [expected], "{asks}");
+    }
+    for (caller, expected) in [
+        ("{ role: USR }", &["not-named 2:36", "1 cases"][..]),
+        (
+            "{ role: TEACHR, groups: [staf, staff, nope] }",
+            &["not-named 2:36", "not-named 2:53", "not-named 2:66", "1 cases"],
+        ),
+        ("{ role: TEACHER, groups: [gone, staff] }", &["1 cases"]),
+        ("{ role: ADMIN }", &["1 cases"]),
+        // The policy says what holds for roles that it does not name.
+        ("{ role: Visiting scholar }", &["1 cases"]),
+    ] {
+        assert_eq!(faults_of(policy, &[&case(caller, "openAI|small")]), expected, "{caller}");
+    }
+    let silent = policy.replace("unlisted: { role: deny }\n", "");
+    let visitor = case("{ role: Visiting scholar }", "openAI|small");
+    assert_eq!(faults_of(&silent, &[&visitor]), ["not-named 2:36", "1 cases"]);
+    // In a table, too, and above the cases.
+    let table = "version: 1\ncallers: { a: { role: USR } }\n\
+                 matrix: [{ name: t, callers: [a], models: ['openAI|gpt-*', opnAI|x], allow: { a: [] } }]";
+    assert_eq!(faults_of(policy, &[table]), ["not-named 2:23", "wildcard-in-name 3:44", "unknown-endpoint 3:60"]);
 }
 
 #[test]

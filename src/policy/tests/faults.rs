@@ -53,6 +53,16 @@ const CASES: &[(&str, &[&str])] = &[
     ("blocked: { roles: [USER] }", &["unknown-key 2:12"]),
     ("blocked: { users: ann@example.edu }", &["wrong-type 2:19"]),
     ("blocked: { users: [ann] }", &["user-key 2:20"]),
+    // What looks like somebody and is nobody would block nobody.
+    ("blocked: { users: ['*@example.edu'] }", &["wildcard-in-name 2:20"]),
+    ("blocked: { users: ['65f0c1d2*'] }", &["wildcard-in-name 2:20"]),
+    ("blocked: { users: ['Ann <ann@example.edu>'] }", &["user-key 2:20"]),
+    ("blocked: { users: ['<ann@example.edu>'] }", &["user-key 2:20"]),
+    ("blocked: { users: ['ann@example.edu bob@example.edu'] }", &["user-key 2:20"]),
+    ("blocked: { users: ['ann@example.edu,bob@example.edu'] }", &["user-key 2:20"]),
+    ("blocked: { users: ['@example.edu'] }", &["user-key 2:20"]),
+    ("blocked: { users: ['ann@'] }", &["user-key 2:20"]),
+    ("blocked: { users: [ann@example.edu, 65F0C1D2E3A4B5C6D7E8F901, o'neil+x@a-b.example.edu] }", &[]),
     ("blocked: { users: [ann@example.edu, Ann@Example.edu] }", &["duplicate-model 2:37"]),
     ("blocked: { groups: [a, a] }", &["duplicate-model 2:24"]),
     ("blocked: { groups: ['a*'] }", &["wildcard-in-name 2:21"]),
@@ -160,6 +170,7 @@ const CASES: &[(&str, &[&str])] = &[
     ("groups: { 'team-*': { unrestricted: true } }", &["wildcard-in-name 2:11"]),
     ("users: { '*@b.c': { unrestricted: true } }", &["wildcard-in-name 2:10"]),
     ("users: { ann: { unrestricted: true } }", &["user-key 2:10"]),
+    ("users: { 'Ann <ann@b.c>': { unrestricted: true } }", &["user-key 2:10"]),
     ("users: { A@b.c: { unrestricted: true }, a@b.c: { unrestricted: true } }", &["defined-twice 2:41"]),
     ("roles: { USER: { endpoints: { openai: { models: [a] } } } }", &["unknown-endpoint 2:31"]),
     ("roles: { USER: { endpoints: { MindRoom: { models: [a] } } } }", &["unknown-endpoint 2:31"]),
@@ -471,6 +482,7 @@ fn every_code_is_unique_kebab_case_and_has_a_case() {
         codes::TOO_MANY_LIMITS,
         codes::MANY_LIMITS,
         codes::OVERRIDE_LIMIT,
+        codes::NOT_NAMED,
     ];
     let mut seen = std::collections::HashSet::new();
     for (code, description) in codes::ALL {

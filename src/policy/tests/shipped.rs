@@ -71,7 +71,7 @@ fn no_line_of_a_shipped_policy_can_go_without_a_case_that_fails() {
                 let texts: Vec<_> =
                     cases.iter().map(|path| self::source("cases", &fs::read_to_string(path).unwrap())).collect();
                 tried += 1;
-                let Ok(cases) = crate::policy::cases::read(&texts, &policy, &statements) else { continue };
+                let Ok((cases, _)) = crate::policy::cases::read(&texts, &policy, &statements) else { continue };
                 let run = crate::cases::run(&policy, statements, cases, 1);
                 // Where nothing is denied, refusing what is denied makes no difference that a case could see.
                 if run.holds() && text != "mode: shadow" {
@@ -308,7 +308,8 @@ fn override_of(files: &Snapshot, info: &str, text: &str) {
 
 /// Reads a block of cases, which must hold.
 fn cases_of(policy: &Snapshot, statements: &[statements::Statement], text: &str) -> Result<(), crate::report::Report> {
-    let cases = crate::policy::cases::read(&[source("README.test.yaml", text)], policy, statements)?;
+    let (cases, warnings) = crate::policy::cases::read(&[source("README.test.yaml", text)], policy, statements)?;
+    assert!(warnings.is_empty(), "{warnings}");
     let run = crate::cases::run(policy, statements.to_vec(), cases, 1);
     let failing: Vec<_> =
         run.failures().map(|tried| crate::cases::failure(tried, std::path::Path::new("policies"))).collect();

@@ -352,7 +352,8 @@ async fn every_row_is_inspected_whatever_its_number() {
     let store = Embedded::open(dir.path()).unwrap();
     for (kind, table) in [(Kind::Audit, "audit"), (Kind::Usage, "usage_events"), (Kind::Head, "heads")] {
         for number in [i64::MIN, i64::MIN + 1, -1, 0, i64::MAX] {
-            let sql = format!("INSERT INTO {table} (rowid, id, time, body) VALUES ({number}, 'id {number}', 1, 'none')");
+            let sql =
+                format!("INSERT INTO {table} (rowid, id, time, body) VALUES ({number}, 'id {number}', 1, 'none')");
             beside(dir.path()).execute(&sql, []).unwrap();
         }
         let Inspected { rows, next } = store.inspect(kind, None).await.unwrap();

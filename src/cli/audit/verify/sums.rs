@@ -38,8 +38,9 @@ pub(super) async fn inspect(
     verifier: &mut Verifier,
     progress: &mut Progress<'_>,
 ) -> Result<Rows, Failure> {
-    // Of a day that has begun to expire, entries are missing; and so may be the event of an erasure.
-    let (whole, told) = (first_kept(keep.usage, now), first_kept(keep.audit, now));
+    // Of a day that has begun to expire, entries are missing; and so may be the event of an erasure, or the head that vouches for it.
+    let events = [keep.audit, keep.heads].into_iter().flatten().min();
+    let (whole, told) = (first_kept(keep.usage, now), first_kept(events, now));
     let (mut all, mut alone, mut erased) = (Rows::default(), 0_u64, 0_u64);
     let mut after = None;
     loop {

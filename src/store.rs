@@ -30,7 +30,8 @@ pub mod windows;
 pub use accounts::{Accounts, Page};
 pub use daily::{DayCheck, DayChecked};
 pub use ledger::{
-    Daily, ERASED, Erased, Filter, Found, Inspected, Keep, Ledger, Mark, Order, Place, Row, SLACK, Span, Tomb, Unread,
+    Daily, DayRow, Days, ERASED, Erased, Filter, Found, Inspected, InspectedDays, Keep, Ledger, Mark, Order, Place,
+    Row, SLACK, Span, Tomb, Unread,
 };
 pub use subject::{Holder, Subject, normal_issuer};
 

@@ -11,6 +11,8 @@ pub enum Exit {
     Failed = 1,
     /// `explain`: the policy denies what was asked about.
     Denied = 2,
+    /// `audit verify`: nothing is wrong, and nobody has signed the last entries.
+    Unsigned = 3,
     /// The command line, the settings or the policy have faults (`EX_USAGE` of sysexits.h).
     Usage = 64,
 }
@@ -36,7 +38,7 @@ mod tests {
 
     #[test]
     fn codes_are_the_documented_ones() {
-        let codes = [Exit::Ok, Exit::Failed, Exit::Denied, Exit::Usage].map(|exit| exit as u8);
-        assert_eq!(codes, [0, 1, 2, 64]);
+        let codes = [Exit::Ok, Exit::Failed, Exit::Denied, Exit::Unsigned, Exit::Usage].map(|exit| exit as u8);
+        assert_eq!(codes, [0, 1, 2, 3, 64]);
     }
 }

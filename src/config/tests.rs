@@ -222,6 +222,14 @@ fn records_that_make_no_sense_are_faults() {
 }
 
 #[test]
+fn what_is_verified_is_kept_for_longer_than_an_entry_may_be_late() {
+    let keep = |keep: &str| codes(read(Some(&format!("records: {{ keep: {{ {keep} }} }}\n")), &[], Flags::default()));
+    let blamed = |text: &str| keep(text).iter().filter(|(code, _)| *code == "setting-keep").count();
+    assert_eq!(blamed("audit: 2d, usage: 1d, heads: 2d, daily: 1d"), 3);
+    assert_eq!(blamed("audit: 3d, usage: 3d, heads: 3d, daily: 1d"), 0);
+}
+
+#[test]
 fn all_faults_come_at_once_with_their_lines() {
     let file = "listen: nonsense
 upstream: https://librechat

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::heads::Public;
+use super::heads::{Head, Public};
 use super::line::{Kind, Line};
 use super::link::{Hash, Link};
 
@@ -43,7 +43,7 @@ const DISORDER: SignedDuration = SignedDuration::from_hours(30);
 /// A head is due every minute: an entry that was written longer ago than this has one after it. Clocks may differ by as much.
 const GRACE: SignedDuration = SignedDuration::from_mins(2);
 /// A head is due after 1,000 entries, and comes with the round of at most 1,024 that made them so many.
-const UNSIGNED: u64 = 999 + 1_024;
+pub const UNSIGNED: u64 = 999 + 1_024;
 
 /// What is believed from the start.
 #[derive(Clone, Debug, Default)]
@@ -94,6 +94,8 @@ pub struct Verifier {
     facts: Facts,
     at: Option<Instance>,
     notes: Notes,
+    /// Sums by day without a name, of which events must still tell.
+    nameless: u64,
     report: Report,
 }
 
@@ -104,8 +106,22 @@ struct Notes {
     erasures: Erasures,
     /// Of one instance.
     missing: Missing,
+    /// What has no head that is due, unless that is on its way.
+    overdue: Vec<Overdue>,
+    /// Entries after the last heads.
+    late: u64,
     /// When the first audit entry or head was made that is in a chain.
     began: Option<Timestamp>,
+}
+
+/// The last entries of a chain, whose head is due.
+#[derive(Debug)]
+struct Overdue {
+    instance: Uuid,
+    /// The number of the last good head.
+    head: u64,
+    count: u64,
+    finding: Finding,
 }
 
 /// What stays the same during a verification.
@@ -130,6 +146,7 @@ impl Verifier {
             facts: Facts { keys, seen: trust.seen, known: trust.known, keep, now, read: now },
             at: None,
             notes: Notes::default(),
+            nameless: 0,
             report: Report::default(),
         }
     }
@@ -137,6 +154,31 @@ impl Verifier {
     /// The record was read out at this time, and not now: it lies in files.
     pub fn read_at(&mut self, at: Timestamp) {
         self.facts.read = at.min(self.facts.now);
+    }
+
+    /// A store is read while others write to it: what comes now is read at this time.
+    pub fn goes_on(&mut self, now: Timestamp) {
+        (self.facts.now, self.facts.read) = (now, now);
+    }
+
+    /// The instances whose last entries have no head that is due, when all chains are read.
+    pub fn overdue(&self) -> Vec<Uuid> {
+        let mut instances: Vec<Uuid> = self.notes.overdue.iter().map(|overdue| overdue.instance).collect();
+        instances.dedup();
+        instances
+    }
+
+    /// Takes the head that an instance has now. One that came while the record was read tells that a store is catching up, as after an outage:
+    /// what has no head yet is no finding then.
+    pub fn came(&mut self, line: &Line) {
+        let Ok(head) = Head::read(&line.text) else { return };
+        if !self.facts.keys.get(&head.key).is_some_and(|key| head.is_signed_by(key)) {
+            return;
+        }
+        let on_its_way = |overdue: &mut Overdue| overdue.instance == head.instance && overdue.head < head.number;
+        for Overdue { count, .. } in self.notes.overdue.extract_if(.., on_its_way) {
+            self.report.behind = self.report.behind.saturating_add(count);
+        }
     }
 
     /// Goes on to the next instance: a higher one than all before.
@@ -199,6 +241,11 @@ impl Verifier {
         }
     }
 
+    /// Takes how many sums have no name of which the erasures cannot have expired.
+    pub fn sums_erased(&mut self, count: u64) {
+        self.nameless = self.nameless.saturating_add(count);
+    }
+
     /// Ends the instance that is being read: what comes then is in no chain.
     pub fn chains_read(&mut self) {
         self.close();
@@ -236,7 +283,13 @@ impl Verifier {
             }
         }
         gone.values().for_each(|known| self.notes.findings.push(known.finding(true)));
-        let Notes { findings, erasures, .. } = &mut self.notes;
+        let Notes { findings, erasures, overdue, late, .. } = &mut self.notes;
+        overdue.drain(..).for_each(|overdue| findings.push(overdue.finding));
+        if let Some(told) = erasures.days().filter(|told| *told < self.nameless) {
+            let why = format!("{} are of erased users, and the erasures tell of {told}", self.nameless);
+            findings.push(Finding { order: Timestamp::MAX, ..Finding::new(What::Sums, why) });
+        }
+        self.report.late = *late;
         self.report.erasures = erasures.close(&self.facts, self.report.expired() > 0, findings);
         self.report.take_findings(std::mem::take(findings));
         self.report

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::facts::{Facts, Tokens};
-use super::ledger::{Daily, DayModel, DayTokens, ResponseTime};
+use super::ledger::{Daily, DayModel, DayTokens, ERASED, ResponseTime};
 use crate::record::entry::Usd;
 
 /// What the usage entries of one user and day add up to.
@@ -51,6 +51,20 @@ pub(super) fn day(at: Timestamp) -> Date {
 /// The first moment of a day (UTC).
 pub(super) fn midnight(day: Date) -> Timestamp {
     day.to_zoned(TimeZone::UTC).map_or(Timestamp::MIN, |midnight| midnight.timestamp())
+}
+
+/// The first moment of a day (UTC), and the first after it.
+pub(super) fn span(day: Date) -> (Timestamp, Timestamp) {
+    (midnight(day), day.tomorrow().map_or(Timestamp::MAX, midnight))
+}
+
+/// Whether the key is that of this day and user; of an erased one it begins with both and ends with something that says nothing.
+pub(super) fn fits(daily: &Daily) -> bool {
+    let Daily { key: kept, user_id, day, .. } = daily;
+    match &**user_id {
+        ERASED => kept.strip_prefix(&key(*day, ERASED)).is_some_and(|rest| rest.len() > 1 && rest.starts_with('|')),
+        user => **kept == key(*day, user),
+    }
 }
 
 /// The place of a user's day in the order of [`Daily::key`].

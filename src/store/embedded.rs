@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use super::counters::Draw;
 use super::{
-    Daily, Directory, Erased, Filter, Found, Holder, Inspected, Keep, Ledger, Mark, Person, Place, Span, StoreError,
-    Subject, Tomb, own,
+    Days, Directory, Erased, Filter, Found, Holder, Inspected, InspectedDays, Keep, Ledger, Mark, Person, Place, Span,
+    StoreError, Subject, Tomb, own,
 };
 use crate::record::{Kind, Line};
 
@@ -31,6 +31,7 @@ mod people;
 mod schema;
 mod search;
 
+use daily::kept;
 use faults::fault;
 
 /// The file inside the directory.
@@ -239,9 +240,14 @@ impl Ledger for Embedded {
         self.with(&self.searcher, |connection| search::erasures(connection)).await
     }
 
-    async fn days(&self, span: &Span, after: Option<&str>, most: usize) -> Result<Vec<Daily>, StoreError> {
+    async fn days(&self, span: &Span, after: Option<&str>, most: usize) -> Result<Days, StoreError> {
         let (span, after) = (span.clone(), after.map(str::to_owned));
-        self.with(&self.searcher, move |connection| daily::days(connection, &span, after.as_deref(), most)).await
+        self.with(&self.searcher, move |connection| kept::days(connection, &span, after.as_deref(), most)).await
+    }
+
+    async fn inspect_days(&self, after: Option<&Mark>) -> Result<InspectedDays, StoreError> {
+        let after = after.cloned();
+        self.with(&self.searcher, move |connection| kept::inspect(connection, after.as_ref())).await
     }
 
     async fn add_up(&self, _at: Timestamp) -> Result<bool, StoreError> {

@@ -19,7 +19,7 @@ pub(crate) mod partial;
 
 pub use day::{Daily, DayModel, DayTokens, ERASED, ResponseTime, Span};
 pub use filter::{Filter, Order, Place};
-pub use found::{Found, Inspected, Mark, Row, Unread};
+pub use found::{DayRow, Days, Found, Inspected, InspectedDays, Mark, Row, Unread};
 
 /// Keeps the lines of the record. What comes back is the text that was appended, byte for byte.
 #[async_trait]
@@ -95,11 +95,17 @@ pub trait Ledger: Send + Sync {
     async fn erasures(&self) -> Result<Vec<Uuid>, StoreError>;
 
     /// The sums by user and day, in the order of [`Daily::key`], at most so many; those after this key, where one is given.
-    /// They may be some seconds behind the entries ([`Self::add_up`]).
+    /// They may be some seconds behind the entries ([`Self::add_up`]). What cannot be read is passed over and named.
     ///
     /// # Errors
     /// [`StoreError`] where the store cannot answer; may be repeated.
-    async fn days(&self, span: &Span, after: Option<&str>, most: usize) -> Result<Vec<Daily>, StoreError>;
+    async fn days(&self, span: &Span, after: Option<&str>, most: usize) -> Result<Days, StoreError>;
+
+    /// All that the store has of sums by user and day, whatever it is, one page after the other: after this mark, where one is given.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot answer; may be repeated.
+    async fn inspect_days(&self, after: Option<&Mark>) -> Result<InspectedDays, StoreError>;
 
     /// Brings the sums by day up to date, in one bounded step; whether there is more to do. To be called every few seconds,
     /// and again at once while there is more. `at` is now.

@@ -22,7 +22,9 @@ mod examples;
 mod export;
 mod people;
 mod report;
+mod sums;
 mod tail;
+mod unsigned;
 mod verify;
 
 /// Two people whom both directories know.

@@ -41,6 +41,8 @@ pub(crate) trait Bench: Sync {
     async fn stored(&self) -> (Vec<u128>, Vec<u128>);
     /// Takes all usage entries away, as their age does.
     async fn lose_entries(&self);
+    /// Makes the sums of this key unreadable, and their number of calls no number.
+    async fn spoil_day(&self, key: &str);
     /// All that is kept of the record, as text.
     async fn raw(&self) -> String;
 }

@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use tollgate::record::entry::Usd;
 use tollgate::record::{Kind, Line};
 use tollgate::store::ledger::{DayModel, DayTokens, ResponseTime};
-use tollgate::store::{Daily, ERASED, Ledger, Span};
+use tollgate::store::{Daily, DayRow, Days, ERASED, Ledger, Span, Unread};
 use uuid::Uuid;
 
 use crate::bench::Bench;
@@ -17,6 +17,8 @@ for_each_store![
     appending_again_adds_nothing,
     random_turns_add_up_to_what_they_say,
     sums_stay_when_their_entries_have_gone,
+    sums_that_cannot_be_read_hide_no_others_and_keep_no_entry_out,
+    all_sums_are_inspected_and_fit_themselves,
 ];
 
 /// The n-th turn, at this time, with these members.
@@ -37,7 +39,9 @@ pub(crate) fn span(from: &str, to: &str) -> Span {
 pub(crate) async fn days(ledger: &dyn Ledger, span: &Span) -> Vec<Daily> {
     let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
     while ledger.add_up(now).await.unwrap() {}
-    ledger.days(span, None, 10_000).await.unwrap()
+    let Days { days, unread, next } = ledger.days(span, None, 10_000).await.unwrap();
+    assert_eq!((unread, next), (vec![], None));
+    days
 }
 
 const NOON: &str = "2026-11-21T12:00:00.000001Z";
@@ -139,9 +143,9 @@ async fn days_are_those_of_utc_and_come_in_order(bench: &dyn Bench) {
     let (mut paged, mut after) = (Vec::new(), None::<Box<str>>);
     loop {
         let page = ledger.days(&span("2026-01-01", "2026-12-31"), after.as_deref(), 2).await.unwrap();
-        let Some(last) = page.last() else { break };
-        after = Some(last.key.clone());
-        paged.extend(page);
+        paged.extend(page.days);
+        let Some(next) = page.next else { break };
+        after = Some(next);
     }
     assert_eq!(paged, all);
 }
@@ -225,4 +229,59 @@ async fn sums_stay_when_their_entries_have_gone(bench: &dyn Bench) {
             .len(),
         1
     );
+}
+
+async fn sums_that_cannot_be_read_hide_no_others_and_keep_no_entry_out(bench: &dyn Bench) {
+    let ledger = bench.ledger();
+    let of = |user: &str| {
+        format!(r#""userId":"{user}","role":"USER","outcome":"started","time":1.0,"tokens":{{"input":5}}"#)
+    };
+    let day = span("2026-11-20", "2026-11-30");
+    ledger
+        .append(&(0..9).map(|n| turn(n, NOON, &of(["ann", "bob", "eve"][n as usize % 3]))).collect::<Vec<_>>())
+        .await
+        .unwrap();
+    let before = days(ledger, &day).await;
+    assert_eq!(before.len(), 3);
+    bench.spoil_day("2026-11-21|bob").await;
+    let Days { days: left, unread, .. } = ledger.days(&day, None, 10).await.unwrap();
+    assert_eq!(left, [before[0].clone(), before[2].clone()]);
+    assert!(matches!(&unread[..], [Unread { name, .. }] if name.contains("2026-11-21|bob")), "{unread:?}");
+    // Pages go on behind it.
+    let page = ledger.days(&day, Some("2026-11-21|ann"), 1).await.unwrap();
+    assert_eq!((page.days.len(), page.unread.len(), page.next.as_deref()), (0, 1, Some("2026-11-21|bob")));
+    let rows = ledger.inspect_days(None).await.unwrap().rows;
+    assert_eq!(
+        rows.iter()
+            .filter(|row| matches!(row, DayRow::Unread(unread) if unread.name.contains("2026-11-21|bob")))
+            .count(),
+        1
+    );
+    // The next entry is taken, and the sums are made anew from all of them.
+    ledger.append(&[turn(10, NOON, &of("bob"))]).await.unwrap();
+    let mended = days(ledger, &day).await;
+    assert_eq!((&mended[0], &mended[2]), (&before[0], &before[2]));
+    assert_eq!((mended[1].api_calls, mended[1].token_usage.input, mended[1].day), (4, 20, before[1].day));
+}
+
+async fn all_sums_are_inspected_and_fit_themselves(bench: &dyn Bench) {
+    let ledger = bench.ledger();
+    let of = |n: u32| format!(r#""userId":"u{n:04}","role":"USER","outcome":"started","time":1.0"#);
+    // More than a page has.
+    ledger.append(&(0..2_200).map(|n| turn(n.into(), NOON, &of(n))).collect::<Vec<_>>()).await.unwrap();
+    let told = days(ledger, &span("2026-11-21", "2026-11-21")).await;
+    ledger.erase("u0007", std::sync::Arc::new(|_| Ok(None))).await.unwrap();
+    let (mut seen, mut erased, mut after) = (std::collections::BTreeSet::new(), 0, None);
+    loop {
+        let page = ledger.inspect_days(after.as_ref()).await.unwrap();
+        for row in page.rows {
+            let DayRow::Day { daily, differs } = row else { panic!("{row:?}") };
+            assert_eq!(differs, [] as [&str; 0], "{daily:?}");
+            erased += usize::from(&*daily.user_id == ERASED);
+            assert!(seen.insert(daily.key));
+        }
+        let Some(next) = page.next else { break };
+        after = Some(next);
+    }
+    assert_eq!((told.len(), seen.len(), erased), (2_200, 2_200, 1));
 }

@@ -176,7 +176,7 @@ async fn replicas_that_add_up_at_once_agree() {
             }
         };
         futures_util::future::join_all(stores.iter().enumerate().map(|(at, store)| replica(at, store))).await;
-        let told = stores[0].days(&span("2026-11-21", "2026-11-21"), None, 99).await.unwrap();
+        let told = stores[0].days(&span("2026-11-21", "2026-11-21"), None, 99).await.unwrap().days;
         assert_eq!(told.len(), 3);
         let calls: Vec<(u64, u64)> = told.iter().map(|day| (day.api_calls, day.token_usage.input)).collect();
         let count = |user: u128| {
@@ -220,7 +220,7 @@ async fn what_a_crash_left_is_added_up_after_the_next_start() {
         let told = |days: Vec<tollgate::store::Daily>| {
             days.iter().map(|day| (day.day.to_string(), day.api_calls)).collect::<Vec<_>>()
         };
-        let left = bench.store.days(&span("2026-11-01", "2026-11-30"), None, 99).await.unwrap();
+        let left = bench.store.days(&span("2026-11-01", "2026-11-30"), None, 99).await.unwrap().days;
         assert_eq!(told(left), [("2026-11-20".to_owned(), 1)]);
         // The start is on the 21st, at noon.
         let expected = [("2026-11-14", 1), ("2026-11-20", 2), ("2026-11-21", 1)].map(|(day, n)| (day.to_owned(), n));

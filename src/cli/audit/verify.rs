@@ -1,8 +1,10 @@
 //! `tollgate audit verify`: is the record what was written?
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use jiff::SignedDuration;
@@ -18,6 +20,7 @@ use crate::cli::record::place::{Place, PlaceArgs};
 use crate::cli::record::progress::Progress;
 use crate::cli::record::reading::Reading;
 use crate::cli::record::{Desk, Failure};
+use crate::clock::Clock;
 use crate::record::Kind;
 use crate::record::heads::Public;
 use crate::record::link::{Hash, Link, Unlinked};
@@ -26,6 +29,12 @@ use crate::store::{self, Filter, Inspected, Ledger, Order, Row, Unread};
 
 mod sums;
 mod told;
+
+use told::Verdict;
+
+/// How often it is looked for a head that is due, and the pause between two looks: three seconds.
+const LOOKS: u32 = 30;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What `tollgate audit verify` is told.
 #[derive(Clone, Debug, clap::Args)]
@@ -39,7 +48,9 @@ old ones too. Keep them, and the log lines that tell of heads, where whoever can
 cannot: with --head such a line is held against the record. What cannot be told by this is in
 docs/records.md. Of an export of a part of the record only the end may be missing.
 
-Exit codes: 0 it is what was written, 1 it is not (or could not be read), 64 bad usage or settings.")]
+Exit codes: 0 it is what was written, 1 it is not (or could not be read), 3 what is signed is, and
+there are entries at its end that nobody has signed (in files; in a store, more than one Tollgate
+leaves unsigned, or any with --strict), 64 bad usage or settings.")]
 pub struct Args {
     /// Public keys whose signatures count [default: records/signing.pub in the data directory]
     #[arg(long = "key", value_name = "FILE", num_args = 1..)]
@@ -47,6 +58,9 @@ pub struct Args {
     /// A head that the log told of, which must be there; may be given more than once
     #[arg(long = "head", value_name = "INSTANCE:NUMBER:HASH", value_parser = head)]
     pub heads: Vec<Seen>,
+    /// End with 3 where an entry after the last head is signed by nobody yet; of files that is always so
+    #[arg(long)]
+    pub strict: bool,
     /// Show times in UTC
     #[arg(long)]
     pub utc: bool,
@@ -85,8 +99,10 @@ pub async fn run(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
             let kept_in = place.ledger().await?;
             trust.known = known(&kept_in, place.store_name()).await?;
             let mut verifier = Verifier::new(trust, kept(place.keep()), now);
-            ledger(&kept_in, &mut verifier, &mut progress).await?;
-            sums::verify(&kept_in, place.keep(), now, &mut verifier, &mut progress).await?;
+            let rows = sums::inspect(&kept_in, place.keep(), now, &mut verifier, &mut progress).await?;
+            ledger(&kept_in, &desk.clock, &mut verifier, &mut progress).await?;
+            sums::verify(&kept_in, &rows, place.keep(), desk.clock.now(), &mut verifier, &mut progress).await?;
+            catch_up(&kept_in, &mut verifier).await?;
             verifier.finish()
         }
         paths => {
@@ -99,12 +115,17 @@ pub async fn run(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
         }
     };
     drop(progress);
+    let verdict = Verdict::of(&report, args.strict || !args.files.files.is_empty());
     let zone = if args.utc { TimeZone::UTC } else { desk.zone.clone() };
     match args.format {
-        Format::Human => told::human(&report, &zone, desk.out)?,
-        Format::Json => told::json(&report, desk.out)?,
+        Format::Human => told::human(&report, verdict, &zone, desk.out)?,
+        Format::Json => told::json(&report, verdict, desk.out)?,
     }
-    Ok(if told::is_good(&report) { Exit::Ok } else { Exit::Failed })
+    Ok(match verdict {
+        Verdict::Good => Exit::Ok,
+        Verdict::Unsigned => Exit::Unsigned,
+        Verdict::Wrong => Exit::Failed,
+    })
 }
 
 /// The heads that entries of this ledger name.
@@ -120,15 +141,30 @@ async fn known(ledger: &Arc<dyn Ledger>, store: &str) -> Result<Vec<Known>, Fail
 
 /// Verifies all that a ledger has. Of each instance the heads are read first: what they vouch for is there when they are. Then all
 /// rows are looked at: for entries that are in no chain, for what is no line, and for copies that are not what the text says.
-async fn ledger(ledger: &Arc<dyn Ledger>, verifier: &mut Verifier, progress: &mut Progress<'_>) -> Result<(), Failure> {
+async fn ledger(
+    ledger: &Arc<dyn Ledger>,
+    clock: &Clock,
+    verifier: &mut Verifier,
+    progress: &mut Progress<'_>,
+) -> Result<(), Failure> {
     for instance in ledger.instances().await? {
         verifier.instance(instance);
+        let mut to = HashMap::new();
         for kind in [Kind::Head, Kind::Audit, Kind::Usage] {
             let take = |line: &_| {
                 verifier.take(line);
                 progress.step();
             };
-            chains::each(ledger, instance, kind, take).await?;
+            chains::each(ledger, instance, kind, to.get(&kind).copied().unwrap_or(u64::MAX), take).await?;
+            if kind == Kind::Head {
+                // What is written while chains are read has no head among those that were read.
+                for kind in [Kind::Audit, Kind::Usage] {
+                    let last = ledger.last(instance, kind).await?;
+                    // One with half a link bounds nothing: others could hide behind it.
+                    to.insert(kind, last.map_or(0, |last| Link::read(&last.text).map_or(u64::MAX, |link| link.seq)));
+                }
+                verifier.goes_on(clock.now());
+            }
         }
     }
     verifier.chains_read();
@@ -143,6 +179,25 @@ async fn ledger(ledger: &Arc<dyn Ledger>, verifier: &mut Verifier, progress: &mu
             match next {
                 Some(next) => after = Some(next),
                 None => break,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Looks whether heads that are due come after all: a store that was away gets hours of entries in a moment.
+async fn catch_up(ledger: &Arc<dyn Ledger>, verifier: &mut Verifier) -> Result<(), Failure> {
+    for look in 0..LOOKS {
+        let overdue = verifier.overdue();
+        if overdue.is_empty() {
+            break;
+        }
+        if look > 0 {
+            tokio::time::sleep(PAUSE).await;
+        }
+        for instance in overdue {
+            if let Some(head) = ledger.last(instance, Kind::Head).await? {
+                verifier.came(&head);
             }
         }
     }
@@ -219,6 +274,40 @@ fn head(text: &str) -> Result<Seen, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::record::memory::Memory;
+    use crate::record::chain::Chain;
+    use crate::record::heads::Signer;
+    use crate::record::samples;
+
+    /// A store that was away gets what it missed, the heads behind the entries.
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_catches_up_while_it_is_verified_has_no_findings() {
+        let directory = tempfile::tempdir().unwrap();
+        let signer = Signer::open_or_make(&directory.path().join("signing.key")).unwrap();
+        let mut chain = Chain::new(Uuid::from_u128(1));
+        let entries: Vec<_> = (1..=5).map(|n| chain.link(&samples::refusal(n).line().unwrap()).unwrap()).collect();
+        let head = chain.head(&signer, Uuid::from_u128(99), entries[4].at).unwrap();
+        let clock = Clock::manual(entries[4].at + SignedDuration::from_hours(3));
+        for comes in [false, true] {
+            let kept_in: Arc<dyn Ledger> = Arc::new(Memory::of(entries.clone()));
+            let trust = Trust { keys: vec![signer.public().clone()], ..Trust::default() };
+            let mut verifier = Verifier::new(trust, kept(store::Keep::default()), clock.now());
+            let mut err = Vec::new();
+            let mut progress = Progress::begin(&mut err, false, &clock, "verified");
+            ledger(&kept_in, &clock, &mut verifier, &mut progress).await.unwrap();
+            if comes {
+                kept_in.append(std::slice::from_ref(&head)).await.unwrap();
+            }
+            catch_up(&kept_in, &mut verifier).await.unwrap();
+            let report = verifier.finish();
+            let verdict = if comes { Verdict::Unsigned } else { Verdict::Wrong };
+            assert_eq!(
+                (Verdict::of(&report, false), report.behind),
+                (verdict, if comes { 5 } else { 0 }),
+                "{report:?}"
+            );
+        }
+    }
 
     #[test]
     fn heads_are_read_as_the_log_names_them() {

@@ -11,7 +11,8 @@ use super::filters::Query;
 use crate::record::{Kind, Line};
 use crate::store::counters::Draw;
 use crate::store::{
-    Daily, Erased, Filter, Found, Inspected, Keep, Ledger, Mark, Order, Place, Row, Span, StoreError, Tomb,
+    Days, Erased, Filter, Found, Inspected, InspectedDays, Keep, Ledger, Mark, Order, Place, Row, Span, StoreError,
+    Tomb,
 };
 
 /// Lines, found by reading all of them.
@@ -106,8 +107,12 @@ impl Ledger for Memory {
         Ok(Vec::new())
     }
 
-    async fn days(&self, _: &Span, _: Option<&str>, _: usize) -> Result<Vec<Daily>, StoreError> {
-        Ok(Vec::new())
+    async fn days(&self, _: &Span, _: Option<&str>, _: usize) -> Result<Days, StoreError> {
+        Ok(Days::default())
+    }
+
+    async fn inspect_days(&self, _: Option<&Mark>) -> Result<InspectedDays, StoreError> {
+        Ok(InspectedDays::default())
     }
 
     async fn add_up(&self, _: Timestamp) -> Result<bool, StoreError> {

@@ -13,11 +13,12 @@ use crate::cli::record::filters::{AuditFilters, Filters, Query};
 use crate::cli::record::moments::{day, is_midnight, last_day};
 use crate::cli::record::names::Names;
 use crate::cli::record::place::{Place, PlaceArgs};
+use crate::cli::record::plain::plain;
 use crate::cli::record::progress::Progress;
 use crate::cli::record::reading::Reading;
 use crate::cli::record::{Desk, Failure};
 use crate::record::Kind;
-use crate::store::{Filter, Ledger, Order, Span};
+use crate::store::{Days, Filter, Ledger, Order, Span, Unread};
 
 mod page;
 
@@ -108,13 +109,13 @@ pub async fn run(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
     let query = Query { filter: Filter { kinds: vec![Kind::Usage], ..query.filter }, at_least: None };
     let days = args.days(&by, &query)?;
     let mut progress = Progress::begin(&mut *desk.err, desk.terminal.err, &desk.clock, "added up");
-    let mut sums = Sums::by(&by);
+    let (mut sums, mut passed_over) = (Sums::by(&by), Vec::new());
     match &days {
         Some(span) => {
             let ledger = place.ledger().await?;
             // The sums may be behind the entries where no Tollgate runs.
             while ledger.add_up(desk.clock.now()).await? {}
-            add_days(&ledger, span, &mut sums, &mut progress).await?;
+            passed_over = add_days(&ledger, span, &mut sums, &mut progress).await?;
         }
         None => {
             let reading = match args.files.files.as_slice() {
@@ -125,6 +126,10 @@ pub async fn run(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
         }
     }
     drop(progress);
+    for Unread { name, why } in &passed_over {
+        let told = format!("{name} was passed over: {why}; see `tollgate audit verify`");
+        writeln!(desk.err, "note: {}", plain(&told))?;
+    }
     let names = if args.names { Some(Names::of(place.people().await?)) } else { None };
     let page = Page::of(sums, &query.filter, days.is_some(), args.top, names).await?;
     match args.format {
@@ -148,17 +153,18 @@ async fn add_days(
     span: &Span,
     sums: &mut Sums,
     progress: &mut Progress<'_>,
-) -> Result<(), Failure> {
-    let mut after: Option<Box<str>> = None;
+) -> Result<Vec<Unread>, Failure> {
+    let (mut after, mut passed_over) = (None::<Box<str>>, Vec::new());
     loop {
-        let days = ledger.days(span, after.as_deref(), PAGE).await?;
+        let Days { days, unread, next } = ledger.days(span, after.as_deref(), PAGE).await?;
         for day in &days {
             sums.add_day(day);
             progress.step();
         }
-        match days.last() {
-            Some(last) if days.len() == PAGE => after = Some(last.key.clone()),
-            _ => return Ok(()),
+        passed_over.extend(unread);
+        match next {
+            Some(next) => after = Some(next),
+            None => return Ok(passed_over),
         }
     }
 }

@@ -8,6 +8,10 @@ use crate::store::Keep;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The shortest for lines that are in a chain, or sign one: an entry may be written 30 hours after its time and then expires that much sooner, so
+/// that of less than this nobody could tell what was removed from what has expired.
+const FEWEST_DAYS: u32 = 3;
+
 /// The longest that can be asked for: what MongoDB's indexes can say is 68 years.
 const MOST_DAYS: u32 = 24_800;
 
@@ -15,14 +19,14 @@ impl Reader<'_> {
     pub(super) fn keep(&mut self, written: written::Keep) -> Keep {
         let default = Keep::default();
         Keep {
-            audit: self.days("records.keep.audit", written.audit, default.audit),
-            usage: self.days("records.keep.usage", written.usage, default.usage),
-            daily: self.days("records.keep.daily", written.daily, default.daily),
-            heads: self.days("records.keep.heads", written.heads, default.heads),
+            audit: self.days("records.keep.audit", written.audit, FEWEST_DAYS, default.audit),
+            usage: self.days("records.keep.usage", written.usage, FEWEST_DAYS, default.usage),
+            daily: self.days("records.keep.daily", written.daily, 1, default.daily),
+            heads: self.days("records.keep.heads", written.heads, FEWEST_DAYS, default.heads),
         }
     }
 
-    fn days(&mut self, name: &str, written: Text, default: Option<Duration>) -> Option<Duration> {
+    fn days(&mut self, name: &str, written: Text, fewest: u32, default: Option<Duration>) -> Option<Duration> {
         let Some(spanned) = written else { return default };
         let text = spanned.value.trim();
         if text == "forever" {
@@ -30,9 +34,10 @@ impl Reader<'_> {
         }
         let days = text.strip_suffix('d').filter(|days| days.bytes().all(|byte| byte.is_ascii_digit()));
         match days.and_then(|days| days.parse::<u32>().ok()) {
-            Some(days) if (1..=MOST_DAYS).contains(&days) => Some(DAY * days),
+            Some(days) if (fewest..=MOST_DAYS).contains(&days) => Some(DAY * days),
             _ => {
-                let message = format!("{name}: {} is no number of days from 1d to {MOST_DAYS}d", shown(&spanned.value));
+                let message =
+                    format!("{name}: {} is no number of days from {fewest}d to {MOST_DAYS}d", shown(&spanned.value));
                 let origin = self.in_file(spanned).origin;
                 self.blame(&origin, "setting-keep", message, "write it like 90d, or `forever`");
                 default

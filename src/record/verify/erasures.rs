@@ -31,6 +31,8 @@ struct Tally {
 struct Told {
     count: u64,
     root: Hash,
+    /// Sums that lost their name; none where it is not told.
+    days: Option<u64>,
     covered: bool,
     place: Place,
 }
@@ -57,11 +59,17 @@ impl Erasures {
     }
 
     /// Hears of an erasure.
-    pub(super) fn hear(&mut self, place: Place, (count, root): (u64, Hash), covered: bool) {
-        let told = Told { count, root, covered, place };
+    pub(super) fn hear(&mut self, place: Place, (count, root, days): (u64, Hash, Option<u64>), covered: bool) {
+        let told = Told { count, root, days, covered, place };
         if self.events.get(&place.id).is_none_or(|known| covered && !known.covered) {
             self.events.insert(place.id, told);
         }
+    }
+
+    /// How many sums have lost their name, as events tell of which a head covers; none where one of them does not know.
+    pub(super) fn days(&self) -> Option<u64> {
+        let covered = self.events.values().filter(|told| told.covered);
+        covered.map(|told| told.days).try_fold(0_u64, |sum, days| Some(sum.saturating_add(days?)))
     }
 
     /// Holds tombstones and events against each other, and says how many fit. `expired`: something of the record has expired, tombstones perhaps among it.

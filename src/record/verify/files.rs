@@ -28,7 +28,9 @@ pub struct Files {
     unchained: Vec<Line>,
     /// Heads that entries name.
     known: Vec<Known>,
-    /// When the newest line was written: the record was read out then, or later.
+    /// When the newest head was made: the record was read out then, or later. What has no head tells nothing of that: anybody may have written it.
+    signed: Option<Timestamp>,
+    /// When the newest line was written, for files without any head.
     newest: Option<Timestamp>,
 }
 
@@ -94,7 +96,7 @@ impl Files {
     ) -> Result<Report, FilesFault> {
         trust.known.append(&mut self.known);
         let mut verifier = Verifier::new(trust, keep, now);
-        verifier.read_at(self.newest.unwrap_or(now));
+        verifier.read_at(self.signed.or(self.newest).unwrap_or(now));
         for (file, number, line, why) in &self.unreadable {
             let path = self.paths.get(*file).map(|path| path.display().to_string()).unwrap_or_default();
             verifier.unreadable(line.as_ref(), &format!("{path}:{number}: {why}"));
@@ -139,7 +141,10 @@ impl Files {
         self.newest = self.newest.max(Some(written(&line)));
         let (instance, rank, seq) = match line.kind {
             Kind::Head => match Head::read(text) {
-                Ok(head) => (head.instance, 0, head.number),
+                Ok(head) => {
+                    self.signed = self.signed.max(Some(head.at));
+                    (head.instance, 0, head.number)
+                }
                 Err(fault) => return unreadable(Some(line), fault.to_string()),
             },
             kind => match Link::read(text) {

@@ -89,6 +89,11 @@ impl Heads {
         }
     }
 
+    /// The number of the last good head; 0 where there is none.
+    pub(super) fn last(&self) -> u64 {
+        self.next - 1
+    }
+
     /// After the last head: what the log has seen must have been there.
     pub(super) fn close(&mut self, facts: &Facts, out: &mut Findings) {
         let missed = |known: &&Known| known.number > self.horizon.0 && known.is_missed(facts);

@@ -9,7 +9,7 @@ use super::heads::Heads;
 use super::item::Event;
 use super::report::{Chained, Report};
 use super::walk::{Late, Told, Walk};
-use super::{Facts, GRACE, Known, Notes, Seen, UNSIGNED};
+use super::{Facts, GRACE, Known, Notes, Overdue, Seen, UNSIGNED};
 
 /// The instance that is being read.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl Instance {
                     self.dropped.0 = self.dropped.0.saturating_add(audit);
                     self.dropped.1 = self.dropped.1.saturating_add(usage);
                 }
-                Event::Erased { count, root } => notes.erasures.hear(place, (count, root), covered),
+                Event::Erased { count, root, days } => notes.erasures.hear(place, (count, root, days), covered),
             }
         }
         let chain = walk.chained();
@@ -116,19 +116,30 @@ impl Instance {
         if facts.limit(Kind::Head).is_some_and(|limit| walk.order() <= limit) {
             return;
         }
+        notes.late = notes.late.saturating_add(count);
         let due = "a head is due every minute and every 1,000 entries";
         let gone =
             "heads were removed, these entries were put in, or their Tollgate was killed and never started again";
-        let why = if count > UNSIGNED {
-            format!("no head vouches for the last {count} entries, and {due}: {gone}")
+        let overdue = oldest < facts.read.saturating_sub(GRACE).unwrap_or(Timestamp::MIN);
+        let (why, on_its_way) = if count > UNSIGNED {
+            let why = format!("no head vouches for the last {count} entries, and {due}: {gone}");
+            (why, false)
         } else if newest > facts.now.saturating_add(GRACE).unwrap_or(Timestamp::MAX) {
-            format!("no head vouches for the last {count} entries, and one of them is of the future ({newest})")
-        } else if oldest < facts.read.saturating_sub(GRACE).unwrap_or(Timestamp::MIN) {
-            format!("no head vouches for the last {count} entries, the oldest of {oldest}, and {due}: {gone}")
+            (
+                format!("no head vouches for the last {count} entries, and one of them is of the future ({newest})"),
+                false,
+            )
+        } else if overdue {
+            (format!("no head vouches for the last {count} entries, the oldest of {oldest}, and {due}: {gone}"), true)
         } else {
             return;
         };
         let to = chain.span.map_or(from, |span| span.1);
-        notes.findings.push(Finding::about(What::HeadsMissing, chain.kind, self.id, (from, to), walk.order(), why));
+        let finding = Finding::about(What::HeadsMissing, chain.kind, self.id, (from, to), walk.order(), why);
+        if on_its_way {
+            notes.overdue.push(Overdue { instance: self.id, head: self.heads.last(), count, finding });
+        } else {
+            notes.findings.push(finding);
+        }
     }
 }

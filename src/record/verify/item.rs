@@ -7,9 +7,9 @@ use uuid::Uuid;
 use super::super::chain::{statement, tombstone_text};
 use super::super::line::{Kind, Line};
 use super::super::link::{Hash, Link};
-use super::Facts;
 use super::beginnings::Beginning;
 use super::finding::What;
+use super::{DISORDER, Facts};
 
 /// What is kept of an entry until the next one is there.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub(super) enum Event {
     /// Entries were never taken.
     Dropped { audit: u64, usage: u64 },
     /// Entries were erased.
-    Erased { count: u64, root: Hash },
+    Erased { count: u64, root: Hash, days: Option<u64> },
 }
 
 /// What an event tells: its action, and what there is to say about it.
@@ -63,6 +63,8 @@ struct Dropped {
 struct ErasedAbout {
     count: u64,
     root: Hash,
+    #[serde(default)]
+    days: Option<u64>,
 }
 
 /// What an entry says of the time that passed from its own time to when it was written.
@@ -87,13 +89,14 @@ struct TookResponse {
 }
 
 /// When an entry was written, as far as it says so: its time is when the request arrived, and it is written when that is answered, or the turn is
-/// settled.
+/// settled. No entry can be later than so long after its time, whatever it says: where no head vouches for it, anybody may have written that.
 pub(super) fn written(line: &Line) -> Timestamp {
     let Took { settled, time, details } = serde_json::from_str(&line.text).unwrap_or_default();
     let took = time.or(details.response.time).filter(|time| *time > 0.0).unwrap_or_default();
     let took = SignedDuration::try_from_secs_f64(took / 1_000.0).unwrap_or_default();
     let answered = line.at.saturating_add(took).unwrap_or(Timestamp::MAX);
-    settled.map_or(answered, |settled| settled.max(answered))
+    let latest = line.at.saturating_add(DISORDER).unwrap_or(Timestamp::MAX);
+    settled.map_or(answered, |settled| settled.max(answered)).min(latest)
 }
 
 // === impl Item ===
@@ -151,7 +154,8 @@ impl Event {
         match &*action {
             "records.gap" => Self::gap(about),
             "records.erased" => {
-                serde_json::from_value(about).ok().map(|ErasedAbout { count, root }| Self::Erased { count, root })
+                let about: ErasedAbout = serde_json::from_value(about).ok()?;
+                Some(Self::Erased { count: about.count, root: about.root, days: about.days })
             }
             _ => None,
         }

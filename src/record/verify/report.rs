@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::super::line::Kind;
+use super::UNSIGNED;
 use super::finding::{Finding, Findings};
 
 /// The end of a verification.
@@ -29,6 +30,10 @@ pub struct Report {
     pub sums_behind: u64,
     /// Those whose entries have expired or were erased: nothing vouches for them.
     pub sums_alone: u64,
+    /// Entries after the last heads of all instances, where a head is due. They are among those that no head vouches for.
+    pub late: u64,
+    /// Of these, those whose heads are on their way: the store is behind.
+    pub behind: u64,
     /// Lines that two files have, each counted once (offline).
     pub copies: u64,
     /// Audit and usage entries that were never taken, as events tell.
@@ -74,6 +79,11 @@ impl Report {
     /// Entries over all chains that no head vouches for yet.
     pub fn uncovered(&self) -> u64 {
         self.sum(|chain| chain.uncovered)
+    }
+
+    /// Whether more entries wait for a head than one Tollgate leaves without one. Several that have much to do may, for a moment.
+    pub fn is_much_late(&self) -> bool {
+        self.late > UNSIGNED
     }
 
     /// Tombstones over all chains.

@@ -10,6 +10,7 @@ use super::*;
 
 mod beginnings;
 mod tampering;
+mod unsigned;
 
 const START: &str = "2026-11-21T08:00:00Z";
 

@@ -52,7 +52,7 @@ impl DayCheck {
 
     /// The first moment of the day, and the first after it.
     pub fn span(&self) -> (Timestamp, Timestamp) {
-        (super::midnight(self.day), self.day.tomorrow().map_or(Timestamp::MAX, super::midnight))
+        super::span(self.day)
     }
 
     /// Adds a usage entry of the day. A tombstone adds nothing.

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, named_params};
-use serde::de::DeserializeOwned;
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use crate::store::daily::{self, Sums};
 use crate::store::facts::Facts;
-use crate::store::{Daily, Span};
+
+pub(super) mod kept;
 
 /// What entries add to days.
 #[derive(Default)]
@@ -32,13 +31,17 @@ pub(super) fn keep(connection: &Connection, days: Days) -> rusqlite::Result<()> 
     let mut known = connection.prepare_cached("SELECT sums FROM usage_daily WHERE key = ?1")?;
     let mut keep = connection.prepare_cached(
         "INSERT INTO usage_daily (key, day, user, role, sums) VALUES (:key, :day, :user, :role, :sums)
-         ON CONFLICT (key) DO UPDATE SET role = :role, sums = :sums",
+         ON CONFLICT (key) DO UPDATE SET day = :day, user = :user, role = :role, sums = :sums",
     )?;
     for ((day, user), mut sums) in days.0 {
         let key = daily::key(day, &user);
-        let before: Option<String> = known.query_row([&key], |row| row.get(0)).optional()?;
-        if let Some(before) = before {
-            sums.join(read(0, &before)?);
+        let before =
+            known.query_row([&key], |row| Ok(row.get_ref(0)?.as_str().ok().and_then(kept::sums))).optional()?;
+        match before {
+            Some(Some(before)) => sums.join(before),
+            // What somebody has made unreadable keeps no entry out: the entries tell what it was.
+            Some(None) => sums = anew(connection, day, &user)?,
+            None => (),
         }
         keep.execute(named_params! {
             ":key": key,
@@ -51,52 +54,32 @@ pub(super) fn keep(connection: &Connection, days: Days) -> rusqlite::Result<()> 
     Ok(())
 }
 
+/// Adds up the entries that there are of a user and day, those of this transaction among them.
+fn anew(connection: &Connection, day: Date, user: &str) -> rusqlite::Result<Sums> {
+    let (since, until) = daily::span(day);
+    let mut sums = Sums::default();
+    let mut entries = connection
+        .prepare_cached("SELECT time, body FROM usage_events WHERE user = ?1 AND time >= ?2 AND time < ?3")?;
+    let mut entries = entries.query((user, since.as_microsecond(), until.as_microsecond()))?;
+    while let Some(entry) = entries.next()? {
+        if let Some((at, turn)) = read(entry)? {
+            sums.add(at, &turn);
+        }
+    }
+    Ok(sums)
+}
+
 /// Adds up what was kept before there were sums by day. An entry that cannot be read is passed over.
 pub(super) fn fill(connection: &Connection) -> rusqlite::Result<()> {
     let mut days = Days::default();
     let mut entries = connection.prepare("SELECT time, body FROM usage_events")?;
     let mut entries = entries.query([])?;
     while let Some(entry) = entries.next()? {
-        let time: i64 = entry.get(0)?;
-        let body = entry.get_ref(1)?;
-        if let (Ok(at), Some(turn)) =
-            (Timestamp::from_microsecond(time), body.as_str().ok().and_then(|body| Facts::read(body).ok()))
-        {
+        if let Some((at, turn)) = read(entry)? {
             days.add(at, &turn);
         }
     }
     keep(connection, days)
-}
-
-/// See [`crate::store::Ledger::days`].
-pub(super) fn days(
-    connection: &Connection,
-    span: &Span,
-    after: Option<&str>,
-    most: usize,
-) -> rusqlite::Result<Vec<Daily>> {
-    let mut asked = connection.prepare_cached(
-        "SELECT key, day, user, sums FROM usage_daily
-         WHERE day BETWEEN :from AND :to AND (:user IS NULL OR user = :user) AND (:role IS NULL OR role = :role)
-           AND key >= :from AND key > :after
-         ORDER BY key LIMIT :most",
-    )?;
-    let told = asked.query_map(
-        named_params! {
-            ":from": span.from.to_string(),
-            ":to": span.to.to_string(),
-            ":user": span.user,
-            ":role": span.role,
-            ":after": after.unwrap_or_default(),
-            ":most": i64::try_from(most).unwrap_or(i64::MAX),
-        },
-        |row| {
-            let (key, day, user, sums): (Box<str>, String, Box<str>, String) = row.try_into()?;
-            let day = day.parse().map_err(|error| conversion(1, error))?;
-            Ok(read::<Sums>(3, &sums)?.told(key, user, day))
-        },
-    )?;
-    told.collect()
 }
 
 /// Takes a user's name out of the sums, and out of the names of counters that are the user's own; how many days that were.
@@ -115,10 +98,9 @@ pub(super) fn erase(connection: &Connection, user: &str) -> rusqlite::Result<u64
 
 // === helpers ===
 
-fn read<T: DeserializeOwned>(column: usize, json: &str) -> rusqlite::Result<T> {
-    serde_json::from_str(json).map_err(|error| conversion(column, error))
-}
-
-fn conversion(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+/// The turn of a row (`time`, `body`), and when it was; none where it is no turn.
+fn read(entry: &Row<'_>) -> rusqlite::Result<Option<(Timestamp, Facts)>> {
+    let (time, body) = (entry.get_ref(0)?.as_i64().ok(), entry.get_ref(1)?.as_str().ok());
+    let at = time.and_then(|time| Timestamp::from_microsecond(time).ok());
+    Ok(at.zip(body.and_then(|body| Facts::read(body).ok())))
 }

@@ -39,21 +39,23 @@ fn copies(kind: Kind) -> &'static [(&'static str, &'static str)] {
 
 /// See [`crate::store::Ledger::inspect`].
 pub(super) fn inspect(connection: &Connection, kind: Kind, after: Option<&Mark>) -> rusqlite::Result<Inspected> {
-    let after = after.and_then(|mark| mark.0.as_ref().try_into().ok()).map_or(i64::MIN, i64::from_be_bytes);
+    let after = after.and_then(|mark| mark.0.as_ref().try_into().ok()).map(i64::from_be_bytes);
+    // The first page has no lower bound: no number is below all that a row may have.
+    let beyond = if after.is_some() { "WHERE rowid > ?1" } else { "WHERE ?1 IS NULL" };
     // As they were put in: SQLite's own reading of the text. It would fail over what is no JSON.
     let compared = copies(kind).iter().map(|(column, member)| {
         format!(", CASE WHEN typeof(body) = 'text' AND json_valid(body) THEN {column} IS body ->> '{member}' END")
     });
     let sql = format!(
-        "SELECT rowid, id, time, body{} FROM {} WHERE rowid > ?1 ORDER BY rowid LIMIT ?2",
+        "SELECT rowid, id, time, body{} FROM {} {beyond} ORDER BY rowid LIMIT ?2",
         compared.collect::<String>(),
         table(kind)
     );
     let mut asked = connection.prepare_cached(&sql)?;
-    let mut rows = asked.query([after, i64::try_from(PAGE).unwrap_or(i64::MAX)])?;
-    let (mut inspected, mut last) = (Inspected::default(), after);
+    let mut rows = asked.query((after, i64::try_from(PAGE).unwrap_or(i64::MAX)))?;
+    let (mut inspected, mut last) = (Inspected::default(), None);
     while let Some(row) = rows.next()? {
-        last = row.get(0)?;
+        last = Some(row.get::<_, i64>(0)?);
         inspected.rows.push(match search::line(kind, row, Matching::Nothing) {
             Ok(line) => {
                 let mut differs: Vec<Box<str>> = Vec::new();
@@ -73,6 +75,6 @@ pub(super) fn inspect(connection: &Connection, kind: Kind, after: Option<&Mark>)
             Err(unread) => Row::Unread(unread),
         });
     }
-    inspected.next = (inspected.rows.len() == PAGE).then(|| Mark(last.to_be_bytes().into()));
+    inspected.next = last.filter(|_| inspected.rows.len() == PAGE).map(|last| Mark(last.to_be_bytes().into()));
     Ok(inspected)
 }

@@ -344,3 +344,22 @@ async fn what_was_erased_is_not_in_the_files() {
     assert_eq!((erased.tombstones, erased.removed), (500, 500));
     assert_eq!(canaries(), 0);
 }
+
+/// Row numbers are whole numbers with a sign, and whoever writes to the file chooses them.
+#[tokio::test]
+async fn every_row_is_inspected_whatever_its_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Embedded::open(dir.path()).unwrap();
+    for (kind, table) in [(Kind::Audit, "audit"), (Kind::Usage, "usage_events"), (Kind::Head, "heads")] {
+        for number in [i64::MIN, i64::MIN + 1, -1, 0, i64::MAX] {
+            let sql =
+                format!("INSERT INTO {table} (rowid, id, time, body) VALUES ({number}, 'id {number}', 1, 'none')");
+            beside(dir.path()).execute(&sql, []).unwrap();
+        }
+        let Inspected { rows, next } = store.inspect(kind, None).await.unwrap();
+        assert_eq!((rows.len(), next), (5, None), "{table}: {rows:?}");
+        // With the first row alone on the pages before, too: what is behind it is read once.
+        let after = Mark(i64::MIN.to_be_bytes().into());
+        assert_eq!(store.inspect(kind, Some(&after)).await.unwrap().rows, rows[1..], "{table}");
+    }
+}

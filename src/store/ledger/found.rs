@@ -1,5 +1,6 @@
 //! What a store gives back: lines, and what stands among them that is none.
 
+use super::day::Daily;
 use crate::record::Line;
 
 /// Lines, and what was passed over among them.
@@ -38,6 +39,40 @@ pub enum Row {
         line: Line,
         /// Names of the copies beside its text that are not what the text says; none, as it should be.
         differs: Vec<Box<str>>,
+    },
+    /// Something else.
+    Unread(Unread),
+}
+
+/// A page of sums by user and day.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Days {
+    /// The sums.
+    pub days: Vec<Daily>,
+    /// What no sums can be read out of.
+    pub unread: Vec<Unread>,
+    /// The key after which the next page begins; none where this is the last one.
+    pub next: Option<Box<str>>,
+}
+
+/// A page of all that a store has of sums by user and day.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct InspectedDays {
+    /// What is there.
+    pub rows: Vec<DayRow>,
+    /// Where the next page begins; none where this is the last one.
+    pub next: Option<Mark>,
+}
+
+/// One row or document of sums.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DayRow {
+    /// Sums.
+    Day {
+        /// What is read out of it.
+        daily: Daily,
+        /// Names of what does not fit: the key to day and user, and what is kept twice to its other copy.
+        differs: Vec<&'static str>,
     },
     /// Something else.
     Unread(Unread),

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Daily, Erased, Filter, Found, Inspected, Keep, Ledger, Mark, Place, Span, Tomb};
+use super::{Days, Erased, Filter, Found, Inspected, InspectedDays, Keep, Ledger, Mark, Place, Span, Tomb};
 use crate::record::{Kind, Line};
 use crate::store::StoreError;
 use crate::store::counters::Draw;
@@ -64,7 +64,11 @@ impl<P: Part> Ledger for Partial<P> {
         panic!("nobody asks")
     }
 
-    async fn days(&self, _: &Span, _: Option<&str>, _: usize) -> Result<Vec<Daily>, StoreError> {
+    async fn days(&self, _: &Span, _: Option<&str>, _: usize) -> Result<Days, StoreError> {
+        panic!("nobody asks")
+    }
+
+    async fn inspect_days(&self, _: Option<&Mark>) -> Result<InspectedDays, StoreError> {
         panic!("nobody asks")
     }
 

@@ -23,7 +23,7 @@ use crate::store::daily::{self, ERRORS, Models, STARTED, Sums, Used};
 
 mod kept;
 
-pub(super) use kept::days;
+pub(super) use kept::{days, inspect};
 use kept::{document, long, money};
 
 pub(super) const DAILY: &str = "usage_daily";
@@ -169,7 +169,8 @@ async fn compute(own: &Database, days: &BTreeSet<(Date, Box<str>)>) -> Result<()
             let key = daily::key(day, &user);
             let calls = long(sums.calls);
             let told = document(&sums.told(key.as_str().into(), user, day));
-            doc! {"q": {"key": key, "apiCalls": {"$lte": calls}}, "u": told, "upsert": true}
+            // Not what counts more; what somebody has made no number does not.
+            doc! {"q": {"key": key, "apiCalls": {"$not": {"$gt": calls}}}, "u": told, "upsert": true}
         };
         many(own, DAILY, sums.into_iter().map(update).collect()).await?;
     }

@@ -12,7 +12,9 @@ use uuid::Uuid;
 use super::{APPEND, Mongo, SEARCH, SUMS, aging, charged, daily, erasing, faults, inspect, ledger, search};
 use crate::record::{Kind, Line};
 use crate::store::counters::Draw;
-use crate::store::{Daily, Erased, Filter, Found, Inspected, Keep, Ledger, Mark, Place, Span, StoreError, Tomb};
+use crate::store::{
+    Days, Erased, Filter, Found, Inspected, InspectedDays, Keep, Ledger, Mark, Place, Span, StoreError, Tomb,
+};
 
 impl Mongo {
     /// Waits for an answer no longer than this, and says what is wrong in our own words.
@@ -86,8 +88,12 @@ impl Ledger for Mongo {
         self.ask(SEARCH, search::erasures(&self.own)).await
     }
 
-    async fn days(&self, span: &Span, after: Option<&str>, most: usize) -> Result<Vec<Daily>, StoreError> {
+    async fn days(&self, span: &Span, after: Option<&str>, most: usize) -> Result<Days, StoreError> {
         self.ask(SEARCH, daily::days(&self.own, span, after, most)).await
+    }
+
+    async fn inspect_days(&self, after: Option<&Mark>) -> Result<InspectedDays, StoreError> {
+        self.ask(SEARCH, daily::inspect(&self.own, after)).await
     }
 
     async fn add_up(&self, at: Timestamp) -> Result<bool, StoreError> {

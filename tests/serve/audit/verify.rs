@@ -2,8 +2,10 @@
 
 use std::fs;
 
+use jiff::SignedDuration;
 use mongodb::bson::{self, Document, doc};
 use serde_json::{Value, json};
+use tollgate::clock::Clock;
 use tollgate::record::Line;
 use tollgate::record::chain::Chain;
 use tollgate::record::heads::Signer;
@@ -12,7 +14,7 @@ use uuid::Uuid;
 use super::{Scene, USER, err, out, refusal, texts, thirty, turn, with_stores};
 
 /// Verifies what a scene's files or store have, and gives the exit code and the report.
-fn verified(scene: &Scene, arguments: &[&str]) -> (Option<i32>, Value) {
+pub(super) fn verified(scene: &Scene, arguments: &[&str]) -> (Option<i32>, Value) {
     let ended = scene.run(&[&["audit", "verify", "--format", "json"], arguments].concat());
     let report = serde_json::from_str(&out(&ended)).unwrap_or_else(|_| panic!("{arguments:?}: {}", err(&ended)));
     (ended.status.code(), report)
@@ -328,7 +330,7 @@ async fn sums_by_day_are_what_the_entries_add_up_to() {
 type Way = (&'static str, &'static str, fn(&mut Vec<Line>));
 
 /// Each with what it is found as.
-const WAYS: [Way; 12] = [
+const WAYS: [Way; 13] = [
     ("an entry is edited", "edited", |lines| change(lines, "audit", 4, "chat.turn", "chat.torn")),
     ("a turn is edited", "edited", |lines| change(lines, "usage", 2, "gpt-4o", "gpt-5o")),
     ("a head is edited", "bad signature", |lines| change(lines, "head", 1, "\"number\":2", "\"number\":9")),
@@ -366,6 +368,24 @@ const WAYS: [Way; 12] = [
         let old = |n| refusal(n, json!({"timestamp": "2026-10-03T09:15:00Z", "decision": "allow"}));
         lines.extend((100..1_600).map(|n| chain.link(&old(n)).unwrap()));
     }),
+    (
+        "old entries are put behind a retired instance, and say that they were answered just now",
+        "heads missing",
+        |lines| {
+            let mut chain = Chain::new(Uuid::from_u128(1));
+            lines.iter().for_each(|line| chain.follow(line).unwrap());
+            let now = Clock::system().now();
+            let old = |n: u32| {
+                let at = now - SignedDuration::from_hours(24 * 47) + SignedDuration::from_secs(n.into());
+                let took = now.as_millisecond() - at.as_millisecond();
+                refusal(
+                    n,
+                    json!({"timestamp": at, "decision": "allow", "details": {"response": {"status": 200, "time": took}}}),
+                )
+            };
+            lines.extend((100..1_600).map(|n| chain.link(&old(n)).unwrap()));
+        },
+    ),
     ("an instance of the future is put in", "heads missing", |lines| {
         let mut chain = Chain::new(Uuid::from_u128(77));
         let late = |n| refusal(n, json!({"timestamp": "2099-10-03T09:15:00Z", "decision": "allow"}));
@@ -396,7 +416,10 @@ async fn every_way_to_tamper_is_found_in_every_store_and_offline() {
             assert!(has(&report), "{name}, {}: {report}", scene.sink);
             fs::write(scene.dir.path().join("record.jsonl"), texts(&lines)).unwrap();
             let (code, report) = verified(scene, &["--file", "record.jsonl"]);
-            assert!(code == Some(1) && has(&report), "{name}, in a file: {report}");
+            // A file whose last heads are gone may be one that was read out then: what comes after them is told as signed by nobody.
+            let told =
+                if name.starts_with("the last heads") { code == Some(3) } else { code == Some(1) && has(&report) };
+            assert!(told, "{name}, in a file: {report}");
         })
         .await;
     }

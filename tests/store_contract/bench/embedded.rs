@@ -103,6 +103,12 @@ impl Bench for EmbeddedBench {
         file.execute("DELETE FROM usage_events", []).unwrap();
     }
 
+    async fn spoil_day(&self, key: &str) {
+        let file = rusqlite::Connection::open(self.dir.path().join(FILE)).unwrap();
+        let spoilt = file.execute("UPDATE usage_daily SET sums = 'xx', day = '2026-11-2x' WHERE key = ?1", [key]);
+        assert_eq!(spoilt.unwrap(), 1);
+    }
+
     async fn raw(&self) -> String {
         let file = rusqlite::Connection::open(self.dir.path().join(FILE)).unwrap();
         let mut all = String::new();

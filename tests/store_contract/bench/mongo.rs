@@ -115,6 +115,13 @@ impl Bench for MongoBench {
         self.own.collection::<Document>("usage_events").delete_many(doc! {}).await.unwrap();
     }
 
+    async fn spoil_day(&self, key: &str) {
+        let spoilt = doc! {"$set": {"tokenUsage": "x", "apiCalls": "x"}};
+        let spoilt =
+            self.own.collection::<Document>("usage_daily").update_one(doc! {"key": key}, spoilt).await.unwrap();
+        assert_eq!(spoilt.modified_count, 1);
+    }
+
     async fn raw(&self) -> String {
         let mut all = String::new();
         for collection in self.own.list_collection_names().await.unwrap() {

@@ -9,18 +9,38 @@ use crate::cli::record::moments::shown;
 use crate::cli::record::plain::plain;
 use crate::cli::record::progress::grouped;
 use crate::cli::record::table::{Side, Table};
-use crate::record::verify::{Chained, Finding, Report};
+use crate::record::verify::{Chained, Finding, Report, UNSIGNED};
 
 /// So many findings are told to people; programs get more.
 const MOST: usize = 20;
 
-/// Whether the record is what was written. One without any chain may be one that somebody has emptied.
-pub(super) fn is_good(report: &Report) -> bool {
-    report.is_good() && !report.chains.is_empty()
+/// What becomes of it all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The record is what was written.
+    Good,
+    /// What is signed is, and more is at its end than can be let pass.
+    Unsigned,
+    /// It is not.
+    Wrong,
+}
+
+// === impl Verdict ===
+
+impl Verdict {
+    /// `strict`: nothing at the end may be unsigned. In a store a running Tollgate signs it in a minute; in a file nobody ever does.
+    pub(super) fn of(report: &Report, strict: bool) -> Self {
+        // One without any chain may be one that somebody has emptied.
+        if !report.is_good() || report.chains.is_empty() {
+            return Self::Wrong;
+        }
+        let unsigned = report.late > 0 && (strict || report.is_much_late() || report.behind > 0);
+        if unsigned { Self::Unsigned } else { Self::Good }
+    }
 }
 
 /// A table of the chains, what else there is to know, and the findings; what matters most comes last.
-pub(super) fn human(report: &Report, zone: &TimeZone, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn human(report: &Report, verdict: Verdict, zone: &TimeZone, out: &mut dyn Write) -> io::Result<()> {
     if report.chains.is_empty() && report.is_good() {
         return writeln!(out, "NOT VERIFIED: there is no entry with a chain, so that nothing can be told");
     }
@@ -85,7 +105,8 @@ pub(super) fn human(report: &Report, zone: &TimeZone, out: &mut dyn Write) -> io
                     out,
                     "OK as far as it is signed: {signed} entries are what was written, by {heads} signed heads"
                 )?;
-                writeln!(out, "NOT SIGNED YET: {new} more entries, for which nothing vouches; verify again in a minute")
+                let what = if verdict == Verdict::Unsigned { "NOT SIGNED" } else { "NOT SIGNED YET" };
+                writeln!(out, "{what}: {new} more entries, for which nothing vouches; {}", advice(report, verdict))
             }
         };
     };
@@ -103,7 +124,7 @@ pub(super) fn human(report: &Report, zone: &TimeZone, out: &mut dyn Write) -> io
 }
 
 /// A JSON object with everything.
-pub(super) fn json(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn json(report: &Report, verdict: Verdict, out: &mut dyn Write) -> io::Result<()> {
     let chain = |chain: &Chained| {
         json!({
             "instance": chain.instance,
@@ -120,10 +141,11 @@ pub(super) fn json(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         })
     };
     let object = json!({
-        "ok": is_good(report),
+        "ok": verdict == Verdict::Good,
         "entries": report.entries(),
         "heads": report.heads,
         "unsigned": report.uncovered(),
+        "behind": report.behind,
         "erasures": report.erasures,
         "dropped": {"audit": report.dropped.0, "usage": report.dropped.1},
         "unchained": report.unchained,
@@ -134,6 +156,20 @@ pub(super) fn json(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         "more": report.more,
     });
     writeln!(out, "{object:#}")
+}
+
+/// What to do about entries that nobody has signed.
+fn advice(report: &Report, verdict: Verdict) -> String {
+    if verdict == Verdict::Good {
+        "verify again in a minute".to_owned()
+    } else if report.behind > 0 {
+        format!("heads of {} are on their way, as after an outage: verify again in a minute", grouped(report.behind))
+    } else if report.is_much_late() {
+        format!("one Tollgate leaves {} at most: verify again in a minute", grouped(UNSIGNED))
+    } else {
+        "in a store a running Tollgate signs them in a minute, in a file nobody does: verify the store, or a later export"
+            .to_owned()
+    }
 }
 
 fn finding(finding: &Finding) -> Value {

@@ -1,10 +1,10 @@
-//! A day as a document, and back.
+//! A day as a document, and back: those of some days, and all there are, whatever they are.
 
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use mongodb::Database;
-use mongodb::bson::{Bson, DateTime, Decimal128, Document, doc};
+use mongodb::bson::{Bson, DateTime, Decimal128, Document, deserialize_from_document, doc};
 use mongodb::error::Error;
 use mongodb::options::ReadConcern;
 use serde::Deserialize;
@@ -13,8 +13,8 @@ use super::DAILY;
 use crate::record::entry::Usd;
 use crate::store::daily;
 use crate::store::ledger::{DayModel, DayTokens, ResponseTime};
-use crate::store::mongo::{SEARCH, lines, search};
-use crate::store::{Daily, Span};
+use crate::store::mongo::{SEARCH, inspect, lines, search};
+use crate::store::{Daily, DayRow, Days, InspectedDays, Mark, Span, Unread};
 
 /// See [`crate::store::Ledger::days`].
 pub(in crate::store::mongo) async fn days(
@@ -22,7 +22,7 @@ pub(in crate::store::mongo) async fn days(
     span: &Span,
     after: Option<&str>,
     most: usize,
-) -> Result<Vec<Daily>, Error> {
+) -> Result<Days, Error> {
     let beyond = span.to.tomorrow().unwrap_or(Date::MAX);
     let from = span.from.to_string();
     let from = match after {
@@ -35,12 +35,54 @@ pub(in crate::store::mongo) async fn days(
             of.insert(name, doc! {"$eq": &**value});
         }
     }
-    let days = own.collection::<Document>(DAILY);
-    let asked = days.find(of).sort(doc! {"key": 1}).limit(search::limit(most));
-    let found = asked.read_concern(ReadConcern::majority()).max_time(SEARCH).await?;
-    let mut found: Vec<Daily> = found.with_type::<Kept>().map_ok(Daily::from).try_collect().await?;
-    found.truncate(most);
-    Ok(found)
+    let kept = own.collection::<Document>(DAILY);
+    let asked = kept.find(of).sort(doc! {"key": 1}).limit(search::limit(most));
+    let mut found = asked.read_concern(ReadConcern::majority()).max_time(SEARCH).await?;
+    let (mut days, mut last, mut count) = (Days::default(), None, 0_usize);
+    while count < most
+        && let Some(document) = found.try_next().await?
+    {
+        count += 1;
+        last = document.get_str("key").ok().map(Into::into).or(last);
+        match read(document) {
+            Ok((daily, _)) => days.days.push(daily),
+            Err(unread) => days.unread.push(unread),
+        }
+    }
+    days.next = last.filter(|_| count >= most);
+    Ok(days)
+}
+
+/// See [`crate::store::Ledger::inspect_days`].
+pub(in crate::store::mongo) async fn inspect(own: &Database, after: Option<&Mark>) -> Result<InspectedDays, Error> {
+    let (documents, next) = inspect::page(&own.collection(DAILY), after).await?;
+    let row = |document| match read(document) {
+        Ok((daily, day)) => {
+            let mut differs = Vec::new();
+            if !daily::fits(&daily) {
+                differs.push("key");
+            }
+            if day.timestamp_millis() != daily::midnight(daily.day).as_millisecond() {
+                differs.push("day");
+            }
+            DayRow::Day { daily, differs }
+        }
+        Err(unread) => DayRow::Unread(unread),
+    };
+    Ok(InspectedDays { rows: documents.into_iter().map(row).collect(), next })
+}
+
+/// The day of a document, and the date that it has for it.
+fn read(document: Document) -> Result<(Daily, DateTime), Unread> {
+    let named = |key: &Bson| Bson::as_str(key).map_or_else(|| key.to_string(), str::to_owned);
+    let key = document.get("key").or(document.get("_id")).map(named).unwrap_or_default();
+    let kept = deserialize_from_document::<Kept>(document);
+    let kept = kept.map_err(|error| Unread {
+        name: format!("document {key} of {DAILY}").into(),
+        why: format!("it has no sums that can be read: {}", error.kind).into(),
+    })?;
+    let day = kept.day;
+    Ok((kept.into(), day))
 }
 
 /// A day as it is kept.

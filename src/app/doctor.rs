@@ -103,12 +103,15 @@ impl Parts {
             Some(_) => None,
             None => Self::embedded(settings, &mut findings).map(Arc::new),
         };
-        let (directory, overrides): (Option<Arc<dyn Directory>>, Option<Arc<dyn Overrides>>) = match (&mongo, embedded)
-        {
-            (Some(mongo), _) => (Some(mongo.clone()), Some(mongo.clone())),
-            (None, Some(embedded)) => (Some(embedded.clone()), Some(embedded)),
-            (None, None) => (None, None),
-        };
+        let mut directory: Option<Arc<dyn Directory>> = None;
+        let mut overrides: Option<Arc<dyn Overrides>> = None;
+        if let Some(mongo) = &mongo {
+            directory = Some(mongo.clone());
+            overrides = Some(mongo.clone());
+        } else if let Some(embedded) = embedded {
+            directory = Some(embedded.clone());
+            overrides = Some(embedded);
+        }
         let provider = match super::provider(settings, &clock, &metrics) {
             Ok(provider) => provider,
             Err(error) => {

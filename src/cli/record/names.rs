@@ -19,11 +19,14 @@ pub enum People {
     Embedded(Embedded),
 }
 
+/// Somebody's e-mail address; none for somebody without one.
+pub type Address = Option<Box<str>>;
+
 /// The names of users, each looked up once.
 pub struct Names {
     people: People,
     /// None for whom the directory does not know.
-    known: HashMap<Box<str>, Option<Option<Box<str>>>>,
+    known: HashMap<Box<str>, Option<Address>>,
 }
 
 // === impl People ===
@@ -156,7 +159,7 @@ impl Names {
     ///
     /// # Errors
     /// [`Failure`] where the directory does not answer.
-    pub async fn address(&mut self, id: &str) -> Result<Option<Option<Box<str>>>, Failure> {
+    pub async fn address(&mut self, id: &str) -> Result<Option<Address>, Failure> {
         if let Some(known) = self.known.get(id) {
             return Ok(known.clone());
         }

@@ -10,8 +10,10 @@ use crate::metrics::Metrics;
 use crate::policy::Snapshot;
 use crate::store::embedded::{Embedded, FILE};
 use crate::store::mongo::Mongo;
+use crate::store::overrides::Overrides;
 use crate::store::{Agents, Directory};
 
+mod overrides;
 mod setup;
 mod token;
 
@@ -45,6 +47,8 @@ pub struct Finding {
 struct Parts {
     mongo: Option<Arc<Mongo>>,
     directory: Option<Arc<dyn Directory>>,
+    /// Where overrides are kept; none where nothing keeps any.
+    overrides: Option<Arc<dyn Overrides>>,
     provider: Option<Arc<Oidc>>,
     clock: Clock,
     metrics: Metrics,
@@ -68,6 +72,7 @@ pub fn look(settings: &Settings, policy: &Snapshot, shown: Option<&Credentials>)
     let looked = house.wait_for(async {
         let mut findings = parts.findings.clone();
         findings.extend(setup::look(settings, &parts).await);
+        findings.extend(overrides::look(&parts, policy).await);
         let standing = match shown {
             Some(shown) => Some(token::look(&parts.identity(settings), policy, shown, settings, &parts.clock).await),
             None => None,
@@ -94,11 +99,19 @@ impl Parts {
                 }
             },
         };
-        let directory: Option<Arc<dyn Directory>> = match (&mongo, &settings.mongo) {
-            (Some(mongo), _) => Some(mongo.clone()),
-            (None, Some(_)) => None,
-            (None, None) => Self::embedded(settings, &mut findings),
+        let embedded = match &settings.mongo {
+            Some(_) => None,
+            None => Self::embedded(settings, &mut findings).map(Arc::new),
         };
+        let mut directory: Option<Arc<dyn Directory>> = None;
+        let mut overrides: Option<Arc<dyn Overrides>> = None;
+        if let Some(mongo) = &mongo {
+            directory = Some(mongo.clone());
+            overrides = Some(mongo.clone());
+        } else if let Some(embedded) = embedded {
+            directory = Some(embedded.clone());
+            overrides = Some(embedded);
+        }
         let provider = match super::provider(settings, &clock, &metrics) {
             Ok(provider) => provider,
             Err(error) => {
@@ -110,11 +123,11 @@ impl Parts {
                 None
             }
         };
-        Self { mongo, directory, provider, clock, metrics, findings }
+        Self { mongo, directory, overrides, provider, clock, metrics, findings }
     }
 
     /// Opening makes what is missing, and a look makes nothing.
-    fn embedded(settings: &Settings, findings: &mut Vec<Finding>) -> Option<Arc<dyn Directory>> {
+    fn embedded(settings: &Settings, findings: &mut Vec<Finding>) -> Option<Embedded> {
         const HELP: &str = "set MONGO_URI to look people up in LibreChat's database, or add people: tollgate users set";
         if !settings.data.join(FILE).exists() {
             let found = format!("no MongoDB is configured, and there is nobody in {}", settings.data.display());
@@ -128,7 +141,7 @@ impl Parts {
                     0 => Finding::warning("people", "the embedded directory is empty".to_owned(), HELP),
                     count => Finding::ok("people", format!("{count} in the embedded directory")),
                 });
-                Some(Arc::new(embedded))
+                Some(embedded)
             }
             Err(error) => {
                 findings.push(Finding::fault("people", error.to_string(), "look at the data directory"));

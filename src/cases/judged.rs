@@ -28,6 +28,8 @@ pub struct Got {
     pub left: Vec<(RuleId, u64)>,
     /// Who asked, with the role and the groups that count.
     pub caller: Caller,
+    /// Which of the things that were asked for does not simply pass, by its place among them; none where all of them do.
+    pub refused: Option<usize>,
 }
 
 /// What the limits say.
@@ -45,13 +47,21 @@ pub fn judge(policy: &Snapshot, case: &Case) -> Result<Got, String> {
     let caller = mapped(policy, &case.caller)?;
     let ask = Ask { caller: &caller, targets: &case.asks };
     let verdict = decide(policy, &ask);
-    let (word, mut rules) = match verdict.outcome {
+    let (word, mut rules) = match &verdict.outcome {
         Outcome::Allow => (Expected::Allow, verdict.because),
         Outcome::Deny(_) => (Expected::Deny, verdict.because),
         Outcome::Shadowed(_) => (Expected::Shadow, verdict.because),
     };
-    let mut got =
-        Got { verdict: word, rules: Vec::new(), resets_at: None, zone: None, left: Vec::new(), caller: caller.clone() };
+    let refused = first(case, |target| refuses(policy, &caller, target, &verdict.outcome));
+    let mut got = Got {
+        verdict: word,
+        rules: Vec::new(),
+        resets_at: None,
+        zone: None,
+        left: Vec::new(),
+        caller: caller.clone(),
+        refused,
+    };
     // What does not depend on the time comes out the same at any; the reader has seen to the rest.
     let counting = Counting::begin(policy, &caller, &case.used, case.now.unwrap_or(Timestamp::UNIX_EPOCH))?;
     if word != Expected::Deny && policy.has_limits() && case.asks.iter().any(runs_a_model) {
@@ -59,6 +69,17 @@ pub fn judge(policy: &Snapshot, case: &Case) -> Result<Got, String> {
         // What the policy would refuse in shadow mode decides before the limits.
         if let (Some(first), false) = (charged.shorts.first(), word == Expected::Shadow) {
             got.verdict = charged.verdict;
+            got.refused = self::first(case, |target| {
+                let ask = Ask { caller: &caller, targets: std::slice::from_ref(target) };
+                let charges = with(case, &[], |amounts| {
+                    policy
+                        .charges(&ask, amounts)
+                        .into_iter()
+                        .chain(policy.shadow_charges(&ask, amounts))
+                        .collect::<Vec<_>>()
+                });
+                charges.iter().any(|charge| charge.rule == first.charge.rule)
+            });
             rules = charged.shorts.iter().map(|short| short.charge.rule.clone()).collect();
             if charged.verdict != Expected::Deny {
                 got.resets_at = case.now.and_then(|_| first.room.moment()).map(whole_second);
@@ -71,6 +92,17 @@ pub fn judge(policy: &Snapshot, case: &Case) -> Result<Got, String> {
         got.left.push((rule.clone(), counting.left(policy, &caller, rule)?));
     }
     Ok(got)
+}
+
+/// The place of the first thing asked for that is like this.
+fn first(case: &Case, is: impl Fn(&Target) -> bool) -> Option<usize> {
+    case.asks.iter().position(is)
+}
+
+/// Whether this alone gets the answer that all of what was asked for got, and that is no plain yes.
+fn refuses(policy: &Snapshot, caller: &Caller, target: &Target, answer: &Outcome) -> bool {
+    let alone = decide(policy, &Ask { caller, targets: std::slice::from_ref(target) }).outcome;
+    matches!((alone, answer), (Outcome::Deny(_), Outcome::Deny(_)) | (Outcome::Shadowed(_), Outcome::Shadowed(_)))
 }
 
 /// The caller, with the role and the groups that the policy makes of the claims.

@@ -62,7 +62,8 @@ fn caller(case: &Case) -> String {
     }
 }
 
-/// The command that shows more: the caller as the policy sees it, and the first model that was asked for.
+/// The command that shows more: the caller as the policy sees it, and the model that was refused. Where nothing was, or nobody
+/// can say, it is the first that was asked for; where something else than a model was, the whole of the caller's standing shows it.
 pub fn explain_line(tried: &Tried, policies: &Path) -> String {
     let caller = tried.got.as_ref().map_or(&tried.case.caller.caller, |got| &got.caller);
     let mut line = format!("tollgate explain --policies {}", shell_word(&policies.to_string_lossy()));
@@ -78,17 +79,26 @@ pub fn explain_line(tried: &Tried, policies: &Path) -> String {
     if let Some(user) = caller.email.as_deref().or((!caller.user.is_empty()).then_some(&*caller.user)) {
         flag("user", user);
     }
-    let model = tried.case.asks.iter().find_map(|target| match target {
-        Target::Model { endpoint, model }
-        | Target::Assistant { endpoint, model }
-        | Target::Agent { part: Part::Model { endpoint, model }, .. } => Some((endpoint, model)),
-        _ => None,
-    });
+    let refused = tried.got.as_ref().ok().and_then(|got| got.refused).and_then(|place| tried.case.asks.get(place));
+    let model = match refused {
+        Some(target) => model(target),
+        None => tried.case.asks.iter().find_map(model),
+    };
     if let Some((endpoint, model)) = model {
         flag("endpoint", endpoint);
         flag("model", model);
     }
     line
+}
+
+/// The model that is asked for.
+fn model(target: &Target) -> Option<(&str, &str)> {
+    match target {
+        Target::Model { endpoint, model }
+        | Target::Assistant { endpoint, model }
+        | Target::Agent { part: Part::Model { endpoint, model }, .. } => Some((endpoint, model)),
+        _ => None,
+    }
 }
 
 fn target(target: &Target) -> String {

@@ -373,6 +373,26 @@ FAILED  The day is used up
     assert_eq!(text, expected);
 }
 
+#[test]
+fn of_several_things_the_one_that_was_refused_is_looked_at_further() {
+    for (asks, expect, model) in [
+        ("[openAI|small, openAI|big-old]", "allow", Some("big-old")),
+        ("[openAI|small, openAI|big-closed]", "allow", Some("big-closed")),
+        ("[openAI|big-old, openAI|small]", "allow", Some("big-old")),
+        ("[openAI|small, openAI|big]", "deny", Some("small")),
+        ("[openAI|small, { tool: shell }]", "allow", None),
+        ("[openAI|small, { agent: agent_x, models: [openAI|small, openAI|big-old] }]", "allow", Some("big-old")),
+    ] {
+        let cases = format!(
+            "version: 1\nnow: 2026-11-23T09:00:00+01:00\ncases:\n  - {{ name: x, caller: {{}}, asks: {asks}, expect: {expect} }}\n"
+        );
+        let run = run_on(&COMPILED, &cases).unwrap_or_else(|report| panic!("{report}"));
+        let line = explain_line(run.failures().next().unwrap_or_else(|| panic!("{asks} holds")), Path::new("p"));
+        let expected = model.map_or(String::new(), |model| format!(" --endpoint openAI --model {model}"));
+        assert_eq!(line, format!("tollgate explain --policies p --role USER{expected}"), "{asks}");
+    }
+}
+
 /// Words that cases are made of, right ones and wrong ones.
 fn word() -> impl Strategy<Value = &'static str> {
     proptest::sample::select(

@@ -7,21 +7,24 @@ use std::path::PathBuf;
 
 use super::check::Format;
 use super::exit::Exit;
-use super::overrides;
 use super::record::files::FileArgs;
 use super::record::place::PlaceArgs;
 use super::record::{Desk, Failure, end, on_threads};
 use super::serve::user_defaults;
 use crate::config::{Flags, Settings};
 use crate::identity::WrittenClaims;
-use crate::policy::explain::{ModelAnswer, explain, explain_model};
-use crate::policy::{Caller, Snapshot};
+use crate::policy::explain::{ModelAnswer, explain, explain_model, target};
+use crate::policy::{Caller, Snapshot, Target};
 use crate::reload;
 
 mod beside;
 mod counters;
 mod known;
+mod laid_over;
+mod room;
 mod what_if;
+
+use laid_over::{Stored, UnderTwo};
 
 /// Show what a policy allows to somebody and which statements say so, and what another policy would change
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -47,8 +50,9 @@ With --what-if another policy is held against this one: who of the directory gai
 recorded requests (yesterday's, if nothing else is said) would be decided otherwise. Nothing is ever changed.
 
 Exit codes: 0 done (and the model asked about, if any, may be used), 1 failed, 2 the model asked about is
-denied, 64 bad usage or settings, or a policy with faults, or claims that cannot be read. In shadow mode nothing is
-denied."#)]
+denied, by a list or by a limit of 0, or a limit that counts for it has no room now (which is known of somebody of the
+directory alone), 64 bad usage or settings, or a policy with faults, or claims that cannot be read. In shadow mode
+nothing is denied."#)]
 pub struct Args {
     /// Directory of policy files, or one such file [default: that of the settings]
     #[arg(long, value_name = "DIR")]
@@ -105,20 +109,24 @@ pub fn run(args: &Args, desk: &mut Desk<'_>) -> Exit {
 
 fn work(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
     let policies = args.policies(desk)?;
-    let policy = read_policy(&policies, desk)?;
-    let policy = with_overrides(args, policy, desk)?;
-    let changed =
-        args.what_if.as_ref().map(|other| with_overrides(args, read_policy(other, desk)?, desk)).transpose()?;
-    if args.what_if.is_none() && !args.asks_directory() {
+    let files = read_policy(&policies, desk)?;
+    let changed = args.what_if.as_ref().map(|other| read_policy(other, desk)).transpose()?;
+    let stored = Stored::read(args, desk)?;
+    let now = desk.clock.now();
+    let (policy, aside) = stored.over(files, now);
+    if let Some(changed) = changed {
+        let (changed, aside_after) = stored.over(changed, now);
+        let overrides = UnderTwo { unknown: stored.unknown(), set_aside_before: aside, set_aside_after: aside_after };
+        return on_threads(what_if::run(args, &policy, &changed, overrides, desk));
+    }
+    for aside in aside {
+        writeln!(desk.err, "warning: set aside is the override of {}", aside.line())?;
+    }
+    if !args.asks_directory() {
         let caller = described(args, &policy).map_err(Failure::Asked)?;
         return Ok(print(args, &policy, &caller, desk.out)?);
     }
-    on_threads(async {
-        match &changed {
-            Some(changed) => what_if::run(args, &policy, changed, desk).await,
-            None => known::run(args, &policy, desk).await,
-        }
-    })
+    on_threads(known::run(args, &policy, desk))
 }
 
 /// Reads a policy. Its faults end the command.
@@ -150,20 +158,6 @@ fn print(args: &Args, snapshot: &Snapshot, caller: &Caller, out: &mut dyn Write)
 
 fn verdict(answer: Option<&ModelAnswer>) -> Exit {
     if answer.is_some_and(ModelAnswer::is_denied) { Exit::Denied } else { Exit::Ok }
-}
-
-/// The files with the overrides that count now beside them, where somebody real is asked about, or the arguments say where these are.
-fn with_overrides(args: &Args, files: Snapshot, desk: &Desk<'_>) -> Result<Snapshot, Failure> {
-    let PlaceArgs { config, data, .. } = &args.place;
-    let named = config.is_some() || data.is_some();
-    if !named && !args.asks_directory() && args.what_if.is_none() {
-        return Ok(files);
-    }
-    match overrides::beside(&files, config.clone(), data.clone(), desk.environment) {
-        // Two policies can be held against each other without a store. What cannot be read is told where people are looked for.
-        Err(_) if args.what_if.is_some() => Ok(files),
-        read => read,
-    }
 }
 
 /// The caller that the arguments describe, and that the claims make of them.
@@ -200,6 +194,12 @@ impl Args {
     fn flags(&self) -> Flags {
         let PlaceArgs { config, data, .. } = self.place.clone();
         Flags { config, data, policies: self.policies.clone(), ..Flags::default() }
+    }
+
+    /// The model that is asked about.
+    fn target(&self) -> Option<Target> {
+        let (endpoint, model) = self.endpoint.as_deref().zip(self.model.as_deref())?;
+        Some(target(endpoint, model))
     }
 
     fn answer(&self, policy: &Snapshot, caller: &Caller) -> Option<ModelAnswer> {

@@ -15,8 +15,7 @@ use super::record::names::{Named, named};
 use super::record::place::{Place, PlaceArgs, StoreName};
 use super::record::{Desk, Failure, end, on_threads};
 use super::serve::user_defaults;
-use crate::clock::Clock;
-use crate::config::{Environment, Flags, Settings};
+use crate::config::{Flags, Settings};
 use crate::overrides::{self, Change, Kept, Refused, Witness};
 use crate::policy::Snapshot;
 use crate::policy::overrides::{Kind, Principal};
@@ -176,22 +175,6 @@ pub struct Check {
 pub fn run(args: &Args, desk: &mut Desk<'_>) -> Exit {
     let result = on_threads(work(args, desk));
     end(result, desk)
-}
-
-/// A policy of files with the overrides that count now, for `tollgate explain`.
-///
-/// # Errors
-/// [`Failure`] where they cannot be read.
-pub fn beside(
-    files: &Snapshot,
-    config: Option<PathBuf>,
-    data: Option<PathBuf>,
-    environment: &Environment,
-) -> Result<Snapshot, Failure> {
-    on_threads(async {
-        let store = Place::named(&PlaceArgs { config, sink: None, data }, environment)?.overrides(false).await?;
-        Ok(Kept::read(&*store).await?.over(files, Clock::system().now()).0)
-    })
 }
 
 async fn work(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {

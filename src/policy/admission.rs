@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::merge::Merged;
-use super::snapshot::Snapshot;
+use super::snapshot::{Mode, Snapshot};
 use super::words::{Caller, RuleId};
 use super::written::Names;
 
@@ -70,6 +70,11 @@ impl Admission {
         self.domains.as_ref().filter(|domains| !is_let_in(domains)).map(|_| by_domain)
     }
 
+    /// Whether it matters which e-mail address somebody has.
+    fn goes_by_addresses(&self) -> bool {
+        self.domains.is_some() || self.users.iter().any(|name| name.contains('@'))
+    }
+
     /// The statement that turns away the members of this group.
     pub(super) fn against_group(&self, name: &str) -> Option<&RuleId> {
         let [_, by_group, _] = &self.rules;
@@ -108,6 +113,21 @@ impl Snapshot {
     /// The statement that turns this caller away whatever they ask for, without regard to shadow mode.
     pub fn turned_away(&self, caller: &Caller) -> Option<&RuleId> {
         self.admission.as_ref()?.against(caller)
+    }
+
+    /// The statement that keeps this caller out: in shadow mode there is none.
+    pub fn keeps_out(&self, caller: &Caller) -> Option<&RuleId> {
+        self.turned_away(caller).filter(|_| self.mode() == Mode::Enforce)
+    }
+
+    /// Whether somebody's e-mail address decides whether they are let in.
+    pub(super) fn admits_by_address(&self) -> bool {
+        self.admission.as_ref().is_some_and(Admission::goes_by_addresses)
+    }
+
+    /// Whether somebody's groups decide whether they are let in.
+    pub(super) fn admits_by_group(&self) -> bool {
+        self.admission.as_ref().is_some_and(|admission| !admission.groups.is_empty())
     }
 }
 

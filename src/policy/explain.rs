@@ -4,6 +4,7 @@
 //! is drawn from the same [`View`] that decides.
 
 pub mod difference;
+pub mod fate;
 mod limits;
 mod overrides;
 
@@ -15,10 +16,11 @@ use serde::Serialize;
 use super::charges::Amounts;
 use super::overrides::{Applied, Conflict};
 use super::rules::{AGENTS, List, Lists, Rules};
-use super::snapshot::{Mode, Snapshot, decide};
+use super::snapshot::{Mode, Snapshot};
 use super::view::View;
-use super::words::{Ask, Caller, Feature, Outcome, RuleId, Surface, Target};
+use super::words::{Ask, Caller, Feature, RuleId, Surface, Target};
 
+use fate::Fate;
 pub use limits::{LimitEffect, LimitStatement};
 
 /// Everything the policy says about a caller. Serialises to the JSON of `tollgate explain --format json`.
@@ -145,26 +147,31 @@ pub fn explain(snapshot: &Snapshot, caller: &Caller) -> Explanation {
     }
 }
 
-/// Answers about one model: what [`decide`] says, in a form to print.
-pub fn explain_model(snapshot: &Snapshot, caller: &Caller, endpoint: &str, model: &str) -> ModelAnswer {
-    let target = match endpoint {
+/// The target that a model of an endpoint is.
+pub fn target(endpoint: &str, model: &str) -> Target {
+    match endpoint {
         "assistants" | "azureAssistants" => Target::Assistant { endpoint: endpoint.into(), model: model.into() },
         _ => Target::Model { endpoint: endpoint.into(), model: model.into() },
-    };
+    }
+}
+
+/// Answers about one model: what [`decide`](super::decide) says and what limits of 0 close, in a form to print.
+pub fn explain_model(snapshot: &Snapshot, caller: &Caller, endpoint: &str, model: &str) -> ModelAnswer {
+    let target = target(endpoint, model);
     let ask = Ask { caller, targets: std::slice::from_ref(&target) };
-    let verdict = decide(snapshot, &ask);
+    let (fate, rules) = snapshot.foresee_run(caller, ask.targets);
     let nothing = Amounts::default();
     let charges = snapshot.charges(&ask, &nothing).into_iter().chain(snapshot.shadow_charges(&ask, &nothing));
-    let word = match verdict.outcome {
-        Outcome::Allow => "allowed",
-        Outcome::Deny(_) => "denied",
-        Outcome::Shadowed(_) => "shadowed",
+    let word = match fate {
+        Fate::Allow => "allowed",
+        Fate::Deny => "denied",
+        Fate::Shadow => "shadowed",
     };
     ModelAnswer {
         endpoint: endpoint.into(),
         model: model.into(),
         verdict: word,
-        rules: verdict.because,
+        rules,
         limits: charges.map(|charge| charge.rule).collect(),
         price: snapshot.price(endpoint, model).map(|price| price.written().into()),
     }

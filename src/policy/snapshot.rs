@@ -233,6 +233,11 @@ impl Snapshot {
         &self.overrides
     }
 
+    /// What each document comes to by itself.
+    pub(super) fn each_overlay(&self) -> Vec<Overlay> {
+        self.overrides.each(&self.files.written)
+    }
+
     /// What the documents of a caller come to.
     pub(super) fn overlay(&self, caller: &Caller) -> Option<Arc<Overlay>> {
         if self.overrides.is_empty() { None } else { self.overrides.overlay(caller, &self.files.written) }

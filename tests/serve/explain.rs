@@ -12,8 +12,10 @@ use serde_json::{Value, json};
 
 use crate::agents::{put, with_agents};
 use crate::audit::{Scene, USER, VIEWER, err, out, refusal, texts, with_stores};
+use crate::doctor::{doctor, looked, state};
 use crate::limits::together::redis;
 use crate::mongod::{Mongod, fill, with_mongod};
+use crate::overrides::done;
 use crate::support::{get, post_json};
 use crate::world::World;
 
@@ -335,4 +337,103 @@ async fn what_is_recorded_can_be_judged_again() {
         assert_eq!(enforced["requests"]["otherwise"], 3);
     })
     .await;
+}
+
+/// What `serve` refuses because a limit is used up, or closes what it is about, is no "allowed" here.
+#[tokio::test]
+async fn what_a_limit_has_no_room_for_is_told_as_serve_refuses_it() {
+    let policy = "version: 1\nroles:\n  USER:\n    unrestricted: true\n    limits:\n      \
+                  - { id: month, requests: 2, per: user, window: month }\n      \
+                  - { id: closed, requests: 0, per: user, window: day, models: [o1] }\n      \
+                  - { id: quiet, messages: 1, per: user, window: month, mode: shadow }\n";
+    let mut world = World::with(policy).settings("timeouts: { limits: 10s }").start().await;
+    let turn = |model: &str| json!({"text": "hi", "endpoint": "openAI", "model": model, "conversationId": null});
+    let bob = world.person("Bob").email.clone();
+    let explained = |world: &World, model: &str| {
+        let asked = ["explain", "--user", &bob, "--endpoint", "openAI", "--model", model];
+        let ended = beside(world, &[], &[&asked[..], &["--format", "json"]].concat());
+        let told: Value = serde_json::from_str(&out(&ended)).unwrap();
+        (
+            ended.status.code(),
+            told["answer"]["verdict"].clone(),
+            told["no_room"].clone(),
+            out(&beside(world, &[], &asked)),
+        )
+    };
+    for round in 1..=2 {
+        assert_eq!(say(&world, "Bob", turn("gpt-4o-mini")).await, 200);
+        let used = async |world: &mut World| {
+            mine(world, "Bob").await["limits"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|limit| limit["id"] == "month" && limit["used"] == round)
+        };
+        world.until("it is counted", used).await;
+        if round == 1 {
+            let (code, verdict, full, text) = explained(&world, "gpt-4o-mini");
+            assert_eq!((code, verdict), (Some(0), json!("allowed")), "{text}");
+            assert_eq!(
+                (&full[0]["rule"], &full[0]["mode"]),
+                (&json!("roles.USER.limits.quiet"), &json!("shadow")),
+                "{full}"
+            );
+            assert!(
+                text.contains("\nno room: roles.USER.limits.quiet would refuse it now, but only records"),
+                "{text}"
+            );
+        }
+    }
+    for (model, verdict, rule) in [("gpt-4o-mini", "allowed", "month"), ("o1", "denied", "closed")] {
+        let headers = [("authorization", &*world.bearer("Bob"))];
+        let refused = post_json(world.addr, "/api/agents/chat/openAI", &headers, &turn(model)).await;
+        let rule = format!("roles.USER.limits.{rule}");
+        assert_eq!((refused.status.as_u16(), &refused.json()["rule"]), (429, &json!(rule)), "{}", refused.text());
+        let (code, told, full, text) = explained(&world, model);
+        assert_eq!((code, &told), (Some(2), &json!(verdict)), "{text}");
+        match verdict {
+            "allowed" => {
+                assert!(
+                    full.as_array().unwrap().iter().any(|full| full["rule"] == *rule && full["resets_at"].is_string()),
+                    "{full}"
+                );
+                assert!(text.contains(&format!("\nno room: {rule} refuses it now (until 2")), "{text}");
+            }
+            _ => assert!(text.contains(&format!("o1 of openAI: denied by {rule}\n")) && full == json!([]), "{text}"),
+        }
+    }
+}
+
+/// An override that the next files do not fit is told before they are taken, and by the doctor where they are there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn overrides_that_would_be_set_aside_are_told() {
+    let policy = "version: 1\nroles:\n  USER:\n    unrestricted: true\n    limits: [{ id: user-day, requests: 2, per: user, window: day }]\n";
+    let world = World::with(policy).start().await;
+    let bob = world.person("Bob").id.clone();
+    done(&world, &[], &["set", "user", &bob, "--file", "-"], "limits: { user-day: { requests: 9 } }");
+    let looked_at = || {
+        let ended = doctor(&world, &["--format", "json"], &[], "");
+        let told = looked(&ended);
+        let (state, found) = state(&told["checks"], "overrides");
+        (ended.status.code(), state.to_owned(), found.to_owned())
+    };
+    assert_eq!(looked_at(), (Some(0), "ok".to_owned(), "1 in force".to_owned()));
+    let next = world.dir.path().join("next");
+    fs::create_dir(&next).unwrap();
+    fs::write(next.join("policy.yaml"), policy.replace("user-day", "each-day")).unwrap();
+    let what_if =
+        |more: &[&str]| out(&beside(&world, &[], &[&["explain", "--what-if", next.to_str().unwrap()], more].concat()));
+    let told: Value = serde_json::from_str(&what_if(&["--format", "json"])).unwrap();
+    let overrides = &told["overrides"];
+    assert_eq!((&overrides["unknown"], &overrides["set_aside_before"]), (&Value::Null, &json!([])), "{told}");
+    assert_eq!(overrides["set_aside_after"][0]["of"], format!("user {bob}"), "{told}");
+    let loses =
+        told["people"]["changes"][0]["limits"].as_array().unwrap().iter().find(|limit| limit["id"] == "user-day");
+    assert_eq!(loses.unwrap()["before"]["amount"], "9", "his limit is that of the override: {told}");
+    let line = format!("The other policy sets aside the override of user {bob}: ");
+    assert!(what_if(&[]).contains(&line), "{}", what_if(&[]));
+    fs::write(world.dir.path().join("policy/policy.yaml"), policy.replace("user-day", "each-day")).unwrap();
+    let (code, state, found) = looked_at();
+    assert_eq!((code, state.as_str()), (Some(1), "fault"), "{found}");
+    assert!(found.starts_with(&format!("serve sets aside the one of user {bob}: ")), "{found}");
 }

@@ -49,7 +49,7 @@ fn overrides(world: &World, variables: &[(&str, &str)], arguments: &[&str], inpu
 }
 
 /// Runs it, which must end well, and gives what it prints as JSON.
-fn done(world: &World, variables: &[(&str, &str)], arguments: &[&str], input: &str) -> Value {
+pub(crate) fn done(world: &World, variables: &[(&str, &str)], arguments: &[&str], input: &str) -> Value {
     let ended = overrides(world, variables, &[arguments, &["--format", "json"]].concat(), input);
     let told = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert_eq!(ended.status.code(), Some(0), "{arguments:?}: {told}");

@@ -113,8 +113,9 @@ impl Beside {
                 endpoint: offer.endpoint.as_str().into(),
                 model: model.as_str().into(),
             };
-            let denied =
-                |name: &&String| offer.endpoint != "agents" && policy.foresee(caller, &[model(name)]).0 != Fate::Allow;
+            let denied = |name: &&String| {
+                offer.endpoint != "agents" && policy.foresee_run(caller, &[model(name)]).0 != Fate::Allow
+            };
             let denied = offer.models.iter().filter(denied).cloned().collect();
             self.offered.retain(|earlier| earlier.offer.endpoint != offer.endpoint);
             self.offered.push(Offered { offer, from: from.to_owned(), denied });

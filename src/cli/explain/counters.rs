@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::room::Full;
 use crate::cli::record::table::{Side, Table};
 use crate::cli::record::{Desk, Failure};
 use crate::config::{CountersPlace, Flags, Settings};
@@ -31,6 +32,8 @@ pub(super) enum Standing {
         at: jiff::Timestamp,
         /// The limits, the nearest first.
         limits: Vec<ShownLimit>,
+        /// What is used of each, by the rules of their charges, in their own units.
+        used: Vec<(Charge, u64)>,
         /// Which counters.
         from: String,
         /// What they cannot tell.
@@ -64,8 +67,9 @@ impl Standing {
         let charges: Vec<Charge> = held.iter().map(|limit| limit.charge.clone()).collect();
         Ok(match meter.read(&charges).await {
             Ok(reading) => {
+                let used = charges.into_iter().zip(reading.uses.iter().map(|used| used.used)).collect();
                 let limits = held.into_iter().zip(reading.uses).map(|(limit, used)| ShownLimit::new(limit, used));
-                Self::Read { at: reading.at, limits: limits.collect(), from, blind }
+                Self::Read { at: reading.at, limits: limits.collect(), used, from, blind }
             }
             Err(error) => Self::Unread(format!("{from}: {error}")),
         })
@@ -76,11 +80,23 @@ impl Standing {
         !matches!(self, Self::Unread(_))
     }
 
+    /// Those of these that do not fit into what is left.
+    pub(super) fn full(&self, charges: &[Charge]) -> Vec<Full> {
+        let Self::Read { limits, used, .. } = self else { return Vec::new() };
+        let of = |charge: &Charge| {
+            let (shown, (_, used)) = limits.iter().zip(used).find(|(_, (held, _))| held.rule == charge.rule)?;
+            let fits = used.saturating_add(charge.amount) <= charge.ceiling;
+            let full = || Full { rule: charge.rule.clone(), mode: shown.mode, resets_at: shown.resets_at.clone() };
+            (!fits).then(full)
+        };
+        charges.iter().filter_map(of).collect()
+    }
+
     /// For programs.
     pub(super) fn json(&self) -> Value {
         match self {
             Self::Nothing => json!({"limits": []}),
-            Self::Read { at, limits, from, blind } => {
+            Self::Read { at, limits, from, blind, .. } => {
                 json!({"at": at, "counters": from, "blind": blind, "limits": limits})
             }
             Self::Unread(why) => json!({"unknown": why}),

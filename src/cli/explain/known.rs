@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::beside::Beside;
 use super::counters::Standing;
+use super::room::{self, smallest};
 use super::{Args, verdict};
 use crate::cli::check::Format;
 use crate::cli::exit::Exit;
@@ -11,8 +12,8 @@ use crate::cli::record::names::People;
 use crate::cli::record::place::Place;
 use crate::cli::record::{Desk, Failure};
 use crate::identity::caller_of;
-use crate::policy::Snapshot;
-use crate::policy::explain::explain;
+use crate::policy::explain::{ModelAnswer, explain};
+use crate::policy::{Mode, Snapshot};
 use crate::report::quoted;
 use crate::store::Person;
 
@@ -27,6 +28,9 @@ pub(super) async fn run(args: &Args, policy: &Snapshot, desk: &mut Desk<'_>) -> 
     let explanation = explain(policy, &caller);
     let answer = args.answer(policy, &caller);
     let standing = Standing::of(&args.flags(), policy, &caller, desk).await?;
+    let full = args.target().map(|target| standing.full(&smallest(policy, &caller, target))).unwrap_or_default();
+    // What is denied has no need of room.
+    let full = if answer.as_ref().is_some_and(ModelAnswer::is_denied) { Vec::new() } else { full };
     let beside = Beside::of(args.librechat.as_deref(), &people, desk.clock.now(), policy, &caller).await?;
     let claims = policy.maps_claims();
     match args.format {
@@ -42,7 +46,7 @@ pub(super) async fn run(args: &Args, policy: &Snapshot, desk: &mut Desk<'_>) -> 
             standing.human(desk)?;
             beside.human(desk)?;
             if let Some(answer) = &answer {
-                write!(desk.out, "\n{}", answer.to_lines())?;
+                write!(desk.out, "\n{}{}", answer.to_lines(), room::lines(&full))?;
             }
         }
         Format::Json => {
@@ -54,11 +58,17 @@ pub(super) async fn run(args: &Args, policy: &Snapshot, desk: &mut Desk<'_>) -> 
                 object.insert("use".to_owned(), standing.json());
                 object.insert("librechat".to_owned(), beside.json());
                 object.insert("answer".to_owned(), json!(answer));
+                object.insert("no_room".to_owned(), json!(full));
             }
             writeln!(desk.out, "{object:#}")?;
         }
     }
-    Ok(if standing.is_known() { verdict(answer.as_ref()) } else { Exit::Failed })
+    let refused = full.iter().any(|full| full.mode == Mode::Enforce.as_str());
+    Ok(match standing.is_known() {
+        true if refused => Exit::Denied,
+        true => verdict(answer.as_ref()),
+        false => Exit::Failed,
+    })
 }
 
 /// What a mapping would make of somebody is in tokens, and in no directory.

@@ -267,3 +267,31 @@ price: cache_write 15, cached_input 7.5, input 15, output 60 (USD for a million 
     assert_eq!(exit, Exit::Usage);
     assert!(err.contains("error[bad-default]: DEFAULT_USER_RPM_LIMIT cannot be \"many\""), "{err}");
 }
+
+#[test]
+fn a_limit_of_0_denies_the_model_as_it_does_in_service() {
+    let policy = |more: &str| {
+        format!(
+            "version: 1\n{more}roles:\n  USER:\n    endpoints: {{ openAI: {{ models: [gpt-4o, o1] }} }}\n    limits:\n      \
+             - {{ id: closed, requests: 0, per: user, window: day, models: [o1] }}\n"
+        )
+    };
+    let of = |policy: &str, model: &str| {
+        let (exit, out, _) = run_with(policy, &["--endpoint", "openAI", "--model", model]);
+        let answer = out.lines().find(|line| line.contains(" of openAI: ")).map(str::to_owned);
+        (exit, answer.unwrap_or(out))
+    };
+    let list = "roles.USER.endpoints.openAI.models";
+    let closed = "roles.USER.limits.closed";
+    assert_eq!(of(&policy(""), "o1"), (Exit::Denied, format!("o1 of openAI: denied by {closed}")));
+    assert_eq!(of(&policy(""), "gpt-4o"), (Exit::Ok, format!("gpt-4o of openAI: allowed by {list}")));
+    let shadow = format!("o1 of openAI: would be denied by {closed}, but shadow mode lets it pass");
+    assert_eq!(of(&policy("mode: shadow\n"), "o1"), (Exit::Ok, shadow.clone()));
+    assert_eq!(of(&policy("").replace("per: user", "per: user, mode: shadow"), "o1"), (Exit::Ok, shadow));
+    let (exit, out, _) = run_with(
+        &policy("").replace("version: 1", "version: 1\nblocked: { users: [ann@example.edu] }"),
+        &["--role", "USER", "--user", "ann@example.edu", "--endpoint", "openAI", "--model", "gpt-4o"],
+    );
+    assert_eq!(exit, Exit::Denied);
+    assert!(out.contains("gpt-4o of openAI: denied by blocked.users\n"), "{out}");
+}

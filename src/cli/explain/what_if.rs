@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::Args;
+use super::laid_over::UnderTwo;
 use crate::cli::exit::Exit;
 use crate::cli::record::filters::{AuditFilters, Filters, Query};
 use crate::cli::record::place::Place;
@@ -32,6 +33,7 @@ pub(super) async fn run(
     args: &Args,
     before: &Snapshot,
     after: &Snapshot,
+    overrides: UnderTwo,
     desk: &mut Desk<'_>,
 ) -> Result<Exit, Failure> {
     let pair = Pair { before, after };
@@ -41,8 +43,9 @@ pub(super) async fn run(
     let most = if args.all { usize::MAX } else { people::EXAMPLES };
     let people = seldom(People::compare(pair, &universe, most, &mut place, desk).await)?;
     let requests = seldom(Requests::compare(pair, args, &query, &mut place, desk).await)?;
-    let whole = people.is_ok() && requests.is_ok();
-    let page = Page { pair, people, requests, since: query.filter.since, until: query.filter.until, all: args.all };
+    let whole = overrides.unknown.is_none() && people.is_ok() && requests.is_ok();
+    let (since, until) = (query.filter.since, query.filter.until);
+    let page = Page { pair, overrides, people, requests, since, until, all: args.all };
     page.write(args.format, desk.out)?;
     Ok(if whole { Exit::Ok } else { Exit::Failed })
 }

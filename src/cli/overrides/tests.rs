@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::cli::record::Terminal;
 use crate::clock::Clock;
+use crate::config::Environment;
 use crate::lifecycle::House;
 
 use crate::record::Kind as Lines;

@@ -19,10 +19,14 @@ pub enum People {
     Embedded(Embedded),
 }
 
+/// Somebody's e-mail address; none for somebody without one.
+pub type Address = Option<Box<str>>;
+
 /// The names of users, each looked up once.
 pub struct Names {
     people: People,
-    known: HashMap<Box<str>, Option<Box<str>>>,
+    /// None for whom the directory does not know.
+    known: HashMap<Box<str>, Option<Address>>,
 }
 
 // === impl People ===
@@ -82,10 +86,6 @@ impl People {
             Self::LibreChat(mongo) => mongo.people_after(id, most).await?,
             Self::Embedded(embedded) => embedded.people_after(id, most)?,
         })
-    }
-
-    async fn email(&self, id: &str) -> Result<Option<Box<str>>, Failure> {
-        Ok(self.person(id).await?.and_then(|person| person.email))
     }
 }
 
@@ -152,14 +152,22 @@ impl Names {
     /// # Errors
     /// [`Failure`] where the directory does not answer.
     pub async fn email(&mut self, id: &str) -> Result<Option<Box<str>>, Failure> {
+        Ok(self.address(id).await?.flatten())
+    }
+
+    /// The same, and whether the directory knows the user at all: `None` where it does not, `Some(None)` for somebody without an address.
+    ///
+    /// # Errors
+    /// [`Failure`] where the directory does not answer.
+    pub async fn address(&mut self, id: &str) -> Result<Option<Address>, Failure> {
         if let Some(known) = self.known.get(id) {
             return Ok(known.clone());
         }
-        let email = self.people.email(id).await?;
+        let address = self.people.person(id).await?.map(|person| person.email);
         if self.known.len() >= REMEMBERED {
             self.known.clear();
         }
-        self.known.insert(id.into(), email.clone());
-        Ok(email)
+        self.known.insert(id.into(), address.clone());
+        Ok(address)
     }
 }

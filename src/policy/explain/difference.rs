@@ -10,12 +10,17 @@ use std::slice;
 use serde::Serialize;
 
 use super::LimitStatement;
+use super::fate::closed;
 use crate::policy::charges::Amounts;
+use crate::policy::limits::Limit;
+use crate::policy::overrides::Overlay;
 use crate::policy::pattern::Models;
 use crate::policy::rules::{AGENTS, Lists};
-use crate::policy::snapshot::{Snapshot, decide};
+use crate::policy::snapshot::Snapshot;
 use crate::policy::view::View;
-use crate::policy::words::{Ask, Caller, Feature, Outcome, Part, RuleId, Surface, Target, Tool, Verdict};
+use crate::policy::words::{Ask, Caller, Feature, Part, RuleId, Surface, Target, Tool};
+
+pub use super::fate::Fate;
 
 /// Stands for every model, tool or agent that no list names.
 const OTHERS: &str = "*";
@@ -24,27 +29,27 @@ const OTHERS: &str = "*";
 #[derive(Debug)]
 pub struct Universe(Vec<Target>);
 
-/// What becomes of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Fate {
-    /// It goes on.
-    Allow,
-    /// It goes on, and would be refused were it not for shadow mode.
-    Shadow,
-    /// It is refused.
-    Deny,
-}
-
 /// What somebody gains and loses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Changes {
+    /// Whether the caller is let in, where that changes. Nothing else is told then: it would be everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub let_in: Option<LetIn>,
     /// What may be used, and could not be before.
     pub gains: Vec<Change>,
     /// What could be used, and may not be any more.
     pub loses: Vec<Change>,
     /// Limits that count for the caller in one of the policies, or in both and say something else.
     pub limits: Vec<LimitChange>,
+}
+
+/// That somebody is let in who was turned away, or the other way round.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LetIn {
+    /// The statement that turned the caller away; none where the caller was let in.
+    pub before: Option<RuleId>,
+    /// The one that does from then on; none where the caller is let in.
+    pub after: Option<RuleId>,
 }
 
 /// Something that is decided otherwise.
@@ -72,13 +77,15 @@ pub struct LimitChange {
 // === impl Universe ===
 
 impl Universe {
-    /// All that these policies write about.
+    /// All that these policies write about, in files and in overrides.
     pub fn of(policies: &[&Snapshot]) -> Self {
+        let overlays: Vec<Overlay> = policies.iter().flat_map(|policy| policy.each_overlay()).collect();
         let (mut models, mut agents, mut tools) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         models.insert((OTHERS, OTHERS));
         agents.insert(OTHERS);
         tools.insert(OTHERS);
-        for rules in policies.iter().flat_map(|policy| policy.entries()) {
+        let entries = policies.iter().flat_map(|policy| policy.entries());
+        for rules in entries.chain(overlays.iter().map(|overlay| &overlay.rules)) {
             for (endpoint, lists) in &rules.endpoints {
                 if **endpoint == *AGENTS {
                     agents.extend(names(lists));
@@ -89,19 +96,18 @@ impl Universe {
             }
             tools.extend(names(&rules.tools));
         }
-        for policy in policies {
-            tools.extend(policy.tools_deny().into_iter().flat_map(|list| written(&list.models)));
-            // A limit of 0 denies what it is about, on whichever endpoint.
-            for limit in policy.all_limits().filter(|limit| limit.closes()) {
-                let all: Vec<_> = models.iter().map(|(endpoint, _)| *endpoint).collect();
-                let endpoints = all.into_iter().chain(limit.scope.endpoints().iter().map(|name| &**name));
-                let closed: Vec<_> = limit.scope.models().iter().map(|name| &**name).chain([OTHERS]).collect();
-                models.extend(
-                    endpoints
-                        .flat_map(|endpoint| closed.iter().map(move |model| (endpoint, *model)))
-                        .collect::<Vec<_>>(),
-                );
-            }
+        let denied = policies.iter().filter_map(|policy| policy.tools_deny());
+        tools.extend(denied.flat_map(|list| written(&list.models)));
+        // A limit of 0 denies what it is about, on whichever endpoint. Of overrides one may close what another one names.
+        let closing = policies.iter().flat_map(|policy| policy.all_limits()).filter(|limit| limit.closes());
+        let closing: Vec<&Limit> = closing.chain(overlays.iter().flat_map(Overlay::limits_of_all)).collect();
+        if !closing.is_empty() {
+            let scoped = closing.iter().flat_map(|limit| limit.scope.endpoints()).map(|name| &**name);
+            let endpoints: BTreeSet<&str> = models.iter().map(|(endpoint, _)| *endpoint).chain(scoped).collect();
+            let closed = closing.iter().flat_map(|limit| limit.scope.models()).map(|name| &**name);
+            let closed: BTreeSet<&str> = closed.chain([OTHERS]).collect();
+            models
+                .extend(endpoints.into_iter().flat_map(|endpoint| closed.iter().map(move |model| (endpoint, *model))));
         }
         let assistant = |endpoint: &str| matches!(endpoint, "assistants" | "azureAssistants");
         let models = models.into_iter().map(|(endpoint, model)| match assistant(endpoint) {
@@ -121,6 +127,15 @@ impl Universe {
 impl Changes {
     /// What this caller gains and loses where `after` takes the place of `before`. A policy in shadow mode refuses nothing.
     pub fn between(before: &Snapshot, after: &Snapshot, universe: &Universe, caller: &Caller) -> Self {
+        match (before.keeps_out(caller), after.keeps_out(caller)) {
+            (None, None) => {}
+            // Whoever is not let in has nothing that could change.
+            (Some(_), Some(_)) => return Self::default(),
+            (before, after) => {
+                let let_in = LetIn { before: before.cloned(), after: after.cloned() };
+                return Self { let_in: Some(let_in), ..Self::default() };
+            }
+        }
         let mut changes = Self { limits: limits(before, after, caller), ..Self::default() };
         let (was, is) = (before.view(caller), after.view(caller));
         let mut found: Vec<(bool, &Target, RuleId, RuleId)> = Vec::new();
@@ -149,7 +164,7 @@ impl Changes {
 
     /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
-        self.gains.is_empty() && self.loses.is_empty() && self.limits.is_empty()
+        self.let_in.is_none() && self.gains.is_empty() && self.loses.is_empty() && self.limits.is_empty()
     }
 }
 
@@ -166,45 +181,18 @@ impl Snapshot {
         let role = self.role(&caller.role).map(|_| &*caller.role);
         let user = self.user(&caller.user).map(|_| &*caller.user);
         let email = caller.email.as_deref().filter(|email| self.user(email).is_some());
-        format!("{role:?} {groups:?} {user:?} {email:?}")
+        let (turned_away, overrides) = (self.turned_away(caller), self.overrides().standing(caller));
+        format!("{role:?} {groups:?} {user:?} {email:?} {turned_away:?} {overrides:?}")
     }
 
-    /// Whether any entry is a user's by the e-mail address.
+    /// Whether it matters which e-mail address somebody has.
     pub fn names_addresses(&self) -> bool {
-        self.names_users(|name| name.contains('@'))
+        self.names_users(|name| name.contains('@')) || self.admits_by_address()
     }
 
-    /// Whether any entry is a group's.
+    /// Whether it matters which groups somebody has.
     pub fn names_groups(&self) -> bool {
-        self.counts().groups > 0
-    }
-
-    /// What becomes of a request for all of these, and by which statements: what [`crate::policy::decide`] says, and limits of 0, which
-    /// deny whatever was used.
-    pub fn foresee(&self, caller: &Caller, targets: &[Target]) -> (Fate, Vec<RuleId>) {
-        let Verdict { outcome, because } = decide(self, &Ask { caller, targets });
-        let fate = match outcome {
-            Outcome::Deny(_) => return (Fate::Deny, because),
-            Outcome::Shadowed(_) => Fate::Shadow,
-            Outcome::Allow => Fate::Allow,
-        };
-        match closed(self, caller, targets) {
-            Some(rule) => (Fate::Deny, vec![rule]),
-            None => (fate, because),
-        }
-    }
-}
-
-// === impl Fate ===
-
-impl Fate {
-    /// As the record has it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Allow => "allow",
-            Self::Shadow => "shadow",
-            Self::Deny => "deny",
-        }
+        self.counts().groups > 0 || self.admits_by_group() || self.overrides().names_groups()
     }
 }
 
@@ -226,25 +214,18 @@ fn may(view: &View<'_>, caller: &Caller, target: &Target) -> (bool, RuleId) {
     if let Some(refused) = view.refuses(target) {
         return (false, refused.rule.clone());
     }
-    match closed(view.snapshot, caller, slice::from_ref(target)) {
+    let policy = view.snapshot;
+    let runs = matches!(
+        target,
+        Target::Model { .. } | Target::Assistant { .. } | Target::Agent { part: Part::Model { .. }, .. }
+    );
+    if !runs || !policy.has_limits() {
+        return (true, view.judge_target(target).rule.clone());
+    }
+    match closed(policy.charges(&Ask { caller, targets: slice::from_ref(target) }, &Amounts::default())) {
         Some(rule) => (false, rule),
         None => (true, view.judge_target(target).rule.clone()),
     }
-}
-
-/// A limit of 0 that is about one of these models and refuses.
-fn closed(policy: &Snapshot, caller: &Caller, targets: &[Target]) -> Option<RuleId> {
-    let runs = |target: &Target| {
-        matches!(
-            target,
-            Target::Model { .. } | Target::Assistant { .. } | Target::Agent { part: Part::Model { .. }, .. }
-        )
-    };
-    if !policy.has_limits() || !targets.iter().any(runs) {
-        return None;
-    }
-    let charges = policy.charges(&Ask { caller, targets }, &Amounts::default());
-    charges.into_iter().find(|charge| charge.ceiling == 0).map(|charge| charge.rule)
 }
 
 /// What a target is one of: all models of its endpoint, all models; all tools; all agents.

@@ -64,10 +64,9 @@ impl Overlay {
             Some(limits) => overlay.limits(limits, files),
             None => {}
         }
-        for limit in overlay.new.iter().flat_map(|limits| &limits.list).chain(overlay.changed.values()) {
-            let mode = if files.mode == Mode::Shadow { Mode::Shadow } else { limit.terms.mode };
-            overlay.terms.push((limit.rule.clone(), Terms { mode, ..limit.terms }));
-        }
+        let in_force = |mode: Mode| if files.mode == Mode::Shadow { Mode::Shadow } else { mode };
+        let asks = |limit: &Limit| (limit.rule.clone(), Terms { mode: in_force(limit.terms.mode), ..limit.terms });
+        overlay.terms = overlay.limits_of_all().map(asks).collect();
         overlay
     }
 
@@ -84,6 +83,11 @@ impl Overlay {
             Kind::Group => group,
             Kind::User => user,
         }
+    }
+
+    /// All its limits, those of the files that it changes and those that it adds.
+    pub(in crate::policy) fn limits_of_all(&self) -> impl Iterator<Item = &Limit> {
+        self.new.iter().flat_map(|limits| &limits.list).chain(self.changed.values())
     }
 
     /// What its limits ask of those who count.

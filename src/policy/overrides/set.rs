@@ -156,6 +156,22 @@ impl Overrides {
         applying
     }
 
+    /// What tells apart whom the same documents apply to: the same text, the same documents in the same versions.
+    pub(in crate::policy) fn standing(&self, caller: &Caller) -> Vec<u64> {
+        self.applying(caller).into_iter().map(|compiled| compiled.serial).collect()
+    }
+
+    /// What each document comes to by itself.
+    pub(in crate::policy) fn each(&self, files: &Merged) -> Vec<Overlay> {
+        let all = self.documents.iter().flat_map(HashMap::values);
+        all.map(|compiled| Overlay::of(std::iter::once(&compiled.tree), files)).collect()
+    }
+
+    /// Whether any is about a group.
+    pub(in crate::policy) fn names_groups(&self) -> bool {
+        !self.of_kind(Kind::Group).is_empty()
+    }
+
     fn of_kind(&self, kind: Kind) -> &HashMap<Box<str>, Arc<Compiled>> {
         let [role, group, user] = &self.documents;
         match kind {

@@ -4,6 +4,7 @@
 use serde::Deserialize;
 
 use crate::librechat::tools;
+use crate::policy::explain::fate::turns_away;
 use crate::policy::{Feature, Part, Surface, Target, Tool};
 use crate::record::entry::MOST_ALSO;
 
@@ -51,6 +52,10 @@ pub(super) enum Unknown {
     Caller,
     /// The groups of whoever asked are not in entries of earlier versions.
     Groups,
+    /// A policy goes by addresses, and the directory does not know (any more) who asked.
+    Address,
+    /// Whoever asked was turned away before anybody looked what for.
+    Door,
     /// It asked for more than an entry has room for.
     TooMuch,
     /// It asked for something that entries tell in words alone.
@@ -68,6 +73,8 @@ impl Unknown {
             Self::Erased => "the entry was erased",
             Self::Caller => "the entry does not tell who asked",
             Self::Groups => "the entry, of an earlier version, does not tell the groups",
+            Self::Address => "a policy goes by e-mail addresses, and whoever asked is not (any more) in the directory",
+            Self::Door => "whoever asked was turned away before it was looked at what for, and would be let in",
             Self::TooMuch => "more was asked for than an entry has room for",
             Self::Words => "what was asked for is told in words alone",
             Self::Otherwise => "the policy had answered about something else than what the entry tells",
@@ -110,6 +117,21 @@ impl Entry {
         match self.decision.as_deref() {
             Some("shadow") if !self.would_refuse.is_empty() => self.would_refuse.iter().any(|rule| is_of_policy(rule)),
             Some("shadow" | "deny") => self.rules.len() == 1 && self.rules.iter().all(|rule| is_of_policy(rule)),
+            _ => false,
+        }
+    }
+
+    /// Whether whoever asked was turned away before anybody looked what for: then the entry does not tell it.
+    pub(super) fn stopped_at_the_door(&self) -> bool {
+        self.is_refused() && self.rules.iter().any(|rule| turns_away(rule))
+    }
+
+    /// Whether it began a run of a model, which is what limits count.
+    pub(super) fn starts_a_run(&self) -> bool {
+        match &*self.action {
+            "chat.turn" | "remote.run" => true,
+            // Lists and changes of assistants are told under the same name.
+            "assistants" => self.details.path.trim_end_matches('/').ends_with("/chat"),
             _ => false,
         }
     }
@@ -235,10 +257,20 @@ pub(super) fn is_limit(rule: &str) -> bool {
 
 /// Whether a rule is a statement about models, tools, agents or parts of LibreChat, and no code of another refusal.
 fn is_of_policy(rule: &str) -> bool {
-    let sections =
-        ["roles.", "groups.", "users.", "unlisted.", "agents.tools.", "agent.", "surface.", "system_models."];
+    let sections = [
+        "roles.",
+        "groups.",
+        "users.",
+        "overrides.",
+        "unlisted.",
+        "agents.tools.",
+        "agent.",
+        "surface.",
+        "system_models.",
+    ];
     let settings = ["user_keys", "remote_api.enabled", "assistants.enabled", "agents", "tools"];
-    !is_limit(rule) && (sections.iter().any(|section| rule.starts_with(section)) || settings.contains(&rule))
+    !is_limit(rule)
+        && (turns_away(rule) || sections.iter().any(|section| rule.starts_with(section)) || settings.contains(&rule))
 }
 
 #[cfg(test)]

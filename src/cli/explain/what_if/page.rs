@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::super::laid_over::UnderTwo;
 use super::Pair;
 use super::people::{Class, People};
 use super::requests::{Group, Requests, Way};
@@ -13,6 +14,7 @@ use crate::cli::record::plain::plain;
 use crate::cli::record::progress::grouped;
 use crate::cli::record::table::{Side, Table};
 use crate::policy::explain::LimitStatement;
+use crate::policy::explain::difference::LetIn;
 
 /// Rows of a table, where not all are asked for.
 const ROWS: usize = 20;
@@ -23,6 +25,8 @@ const NOT_REPLAYED: &str = "Limits are not counted anew: a request counts as dec
 /// What was found.
 pub(super) struct Page<'a> {
     pub(super) pair: Pair<'a>,
+    /// What of the stored overrides is in neither policy.
+    pub(super) overrides: UnderTwo,
     /// A reason where the directory cannot be looked through.
     pub(super) people: Result<People, String>,
     /// The same for the record.
@@ -47,6 +51,7 @@ impl Page<'_> {
         let Pair { before, after } = self.pair;
         let one = |policy: &crate::policy::Snapshot| format!("{} ({})", policy.revision(), policy.mode().as_str());
         writeln!(out, "What if {} took the place of {}?\n", one(after), one(before))?;
+        self.overrides.human(out)?;
         match &self.people {
             Ok(people) => people_of(people, out)?,
             Err(why) => writeln!(out, "The directory cannot be looked through: {why}")?,
@@ -155,7 +160,10 @@ impl Page<'_> {
         };
         let side =
             |policy: &crate::policy::Snapshot| json!({"revision": policy.revision(), "mode": policy.mode().as_str()});
-        json!({"before": side(before), "after": side(after), "people": people, "requests": requests})
+        json!({
+            "before": side(before), "after": side(after), "overrides": self.overrides, "people": people,
+            "requests": requests,
+        })
     }
 }
 
@@ -172,6 +180,15 @@ fn people_of(people: &People, out: &mut dyn Write) -> io::Result<()> {
         let more = if rest > 0 { format!(" and {} more", grouped(rest)) } else { String::new() };
         let noun = if *people == 1 { "person" } else { "people" };
         writeln!(out, "\n{} {noun}: {}{more}", grouped(*people), plain(&names.join(", ")))?;
+        match &changes.let_in {
+            Some(LetIn { after: Some(rule), .. }) => {
+                writeln!(out, "  lose  everything  turned away by {}, until now let in", plain(rule.as_str()))?;
+            }
+            Some(LetIn { before: Some(rule), .. }) => {
+                writeln!(out, "  gain  being let in, until now turned away by {}", plain(rule.as_str()))?;
+            }
+            Some(LetIn { before: None, after: None }) | None => {}
+        }
         for (sign, list) in [("gain ", &changes.gains), ("lose ", &changes.loses)] {
             for change in list {
                 writeln!(

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::super::Args;
 use super::Pair;
-use super::asked::{Entry, Unknown};
+use super::asked::{Entry, Unknown, is_limit};
 use crate::cli::record::files::Sorted;
 use crate::cli::record::filters::Query;
 use crate::cli::record::names::Names;
@@ -17,7 +17,7 @@ use crate::cli::record::progress::Progress;
 use crate::cli::record::reading::Reading;
 use crate::cli::record::{Desk, Failure};
 use crate::policy::explain::difference::Fate;
-use crate::policy::{Caller, Snapshot, Target};
+use crate::policy::{Caller, RuleId, Snapshot, Target};
 use crate::record::Line;
 use crate::store::Order;
 
@@ -68,6 +68,30 @@ pub(super) struct Requests {
     pub(super) unknown: BTreeMap<Unknown, u64>,
 }
 
+/// The e-mail address of whoever asked, as the directory has it now.
+pub(super) enum Address {
+    /// No policy goes by it.
+    Pointless,
+    /// This one.
+    Known(Box<str>),
+    /// The directory knows somebody without one.
+    None,
+    /// The directory knows nobody with the id.
+    Nobody,
+}
+
+// === impl Address ===
+
+impl Address {
+    async fn of(names: &mut Names, user: &str) -> Result<Self, Failure> {
+        Ok(match names.address(user).await? {
+            None => Self::Nobody,
+            Some(None) => Self::None,
+            Some(Some(address)) => Self::Known(address),
+        })
+    }
+}
+
 // === impl Requests ===
 
 impl Requests {
@@ -90,17 +114,17 @@ impl Requests {
         while let Some(line) = reading.next().await? {
             progress.step();
             let entry = read(&line)?;
-            let email = match (&mut names, &entry.user_id) {
-                (Some(names), Some(user)) if entry.is_question() => names.email(user).await?,
-                _ => None,
+            let address = match (&mut names, &entry.user_id) {
+                (Some(names), Some(user)) if entry.is_question() => Address::of(names, user).await?,
+                _ => Address::Pointless,
             };
-            found.add(pair, line.at, &entry, email);
+            found.add(pair, line.at, &entry, address);
         }
         Ok(found)
     }
 
     /// Judges one more, of somebody who has this address now.
-    pub(super) fn add(&mut self, pair: Pair<'_>, at: Timestamp, entry: &Entry, email: Option<Box<str>>) {
+    pub(super) fn add(&mut self, pair: Pair<'_>, at: Timestamp, entry: &Entry, address: Address) {
         if entry.erased.is_some() {
             return count(&mut self.unknown, Unknown::Erased);
         }
@@ -109,7 +133,7 @@ impl Requests {
         } else if entry.is_refused_otherwise() {
             self.by_others = self.by_others.saturating_add(1);
         } else if entry.is_question() {
-            match asked(pair, entry, email) {
+            match asked(pair, entry, address) {
                 Ok((caller, targets)) => self.judge(pair, at, entry, &caller, &targets),
                 Err(unknown) => count(&mut self.unknown, unknown),
             }
@@ -117,7 +141,9 @@ impl Requests {
     }
 
     fn judge(&mut self, pair: Pair<'_>, at: Timestamp, entry: &Entry, caller: &Caller, targets: &[Target]) {
-        let ((from, instead_of), (to, rule)) = (fate(pair.before, caller, targets), fate(pair.after, caller, targets));
+        let runs = entry.starts_a_run();
+        let fate = |policy: &Snapshot| fate(policy, caller, targets, runs);
+        let ((from, instead_of), (to, rule)) = (fate(pair.before), fate(pair.after));
         self.judged = self.judged.saturating_add(1);
         if from == to {
             return;
@@ -141,20 +167,31 @@ impl Requests {
 }
 
 /// Who asked for what, where the entry says it whole and the policy that is in force agrees.
-fn asked(pair: Pair<'_>, entry: &Entry, email: Option<Box<str>>) -> Result<(Caller, Vec<Target>), Unknown> {
-    let targets = entry.targets()?;
+fn asked(pair: Pair<'_>, entry: &Entry, address: Address) -> Result<(Caller, Vec<Target>), Unknown> {
     let (Some(user), Some(role)) = (&entry.user_id, &entry.role) else { return Err(Unknown::Caller) };
     let groups = match &entry.groups {
         Some(groups) => groups.clone(),
         None if !pair.before.names_groups() && !pair.after.names_groups() => Vec::new(),
         None => return Err(Unknown::Groups),
     };
+    let email = match address {
+        Address::Known(address) => Some(address),
+        Address::None | Address::Pointless => None,
+        Address::Nobody => return Err(Unknown::Address),
+    };
     let caller = Caller { user: user.as_ref().into(), email, role: role.as_ref().into(), groups: groups.into() };
+    let targets = match entry.stopped_at_the_door() {
+        // Of whom both turn away nothing else is to be known.
+        true if pair.before.keeps_out(&caller).is_some() && pair.after.keeps_out(&caller).is_some() => Vec::new(),
+        true => return Err(Unknown::Door),
+        false => entry.targets()?,
+    };
     if *entry.policy_revision == *pair.before.revision() {
-        let (fate, because) = pair.before.foresee(&caller, &targets);
+        let (fate, because) = foresee(pair.before, &caller, &targets, entry.starts_a_run());
         let same = match entry.denied_by() {
             Some(rule) => fate != Fate::Allow && because.iter().any(|because| because.as_str() == rule),
-            None => fate == Fate::Allow,
+            // What a limit in shadow mode would have refused went on.
+            None => fate == Fate::Allow || (fate == Fate::Shadow && because.iter().all(|rule| is_limit(rule.as_str()))),
         };
         if !same {
             return Err(Unknown::Otherwise);
@@ -164,9 +201,13 @@ fn asked(pair: Pair<'_>, entry: &Entry, email: Option<Box<str>>) -> Result<(Call
 }
 
 /// What a policy makes of it, and the first statement that says so.
-fn fate(policy: &Snapshot, caller: &Caller, targets: &[Target]) -> (Fate, String) {
-    let (fate, because) = policy.foresee(caller, targets);
+fn fate(policy: &Snapshot, caller: &Caller, targets: &[Target], runs: bool) -> (Fate, String) {
+    let (fate, because) = foresee(policy, caller, targets, runs);
     (fate, because.first().map(ToString::to_string).unwrap_or_default())
+}
+
+fn foresee(policy: &Snapshot, caller: &Caller, targets: &[Target], runs: bool) -> (Fate, Vec<RuleId>) {
+    if runs { policy.foresee_run(caller, targets) } else { policy.foresee(caller, targets) }
 }
 
 fn read(line: &Line) -> Result<Entry, Failure> {

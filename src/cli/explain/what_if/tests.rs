@@ -1,11 +1,15 @@
 use serde_json::{Value, json};
 
+use super::super::laid_over::{Aside, Stored};
 use super::people::Comparison;
-use super::requests::Requests;
+use super::requests::{Address, Requests};
 use super::*;
+use crate::overrides::Kept;
 use crate::policy::explain::difference::Fate;
+use crate::policy::overrides::{Kind, Principal};
 use crate::policy::{Source, compile};
 use crate::store::Person;
+use crate::store::overrides::{Override, Unreadable};
 
 const BEFORE: &str =
     "roles:\n  USER: { endpoints: { openAI: { models: [small, large] } } }\n  ADMIN: { unrestricted: true }\n";
@@ -72,12 +76,17 @@ fn those_whom_a_policy_names_are_told_apart() {
 }
 
 fn judged(before: &str, after: &str, entries: &[Value]) -> Requests {
+    judged_of(before, after, entries, || Address::Known("p1@lab.test".into()))
+}
+
+/// The same, of somebody of whom the directory knows this.
+fn judged_of(before: &str, after: &str, entries: &[Value], address: impl Fn() -> Address) -> Requests {
     let (before, after) = (policy(before), policy(after));
     let pair = Pair { before: &before, after: &after };
     let mut found = Requests::default();
     for entry in entries {
         let entry = serde_json::from_value(entry.clone()).unwrap();
-        found.add(pair, Timestamp::UNIX_EPOCH, &entry, Some("p1@lab.test".into()));
+        found.add(pair, Timestamp::UNIX_EPOCH, &entry, address());
     }
     found
 }
@@ -183,4 +192,162 @@ fn yesterday_is_a_day_of_the_readers_zone() {
     let (yesterday, today) = yesterday("2026-10-26T09:00:00Z".parse().unwrap(), &zone).unwrap();
     let told = (yesterday.to_string(), today.to_string());
     assert_eq!(told, ("2026-10-24T22:00:00Z".to_owned(), "2026-10-25T23:00:00Z".to_owned()), "a day of 25 hours");
+}
+
+#[test]
+fn who_would_be_turned_away_is_named_with_the_requests() {
+    let blocked = format!("blocked: {{ users: [p1@lab.test] }}\n{BEFORE}");
+    let people = || [person(1, "USER", &[]), person(2, "USER", &[]), person(3, "ADMIN", &[])].into_iter();
+    let found = compared(BEFORE, &blocked, 5, people());
+    assert_eq!((found.changed(), found.classes.len()), (1, 1));
+    assert_eq!(found.classes[0].names, ["p1@lab.test"]);
+    let told = serde_json::to_value(&found.classes[0]).unwrap();
+    assert_eq!(told["let_in"], json!({"before": null, "after": "blocked.users"}));
+    let closed = format!("email_domains: [elsewhere.test]\n{BEFORE}");
+    let found = compared(BEFORE, &closed, 5, people());
+    assert_eq!((found.changed(), found.classes.len()), (3, 1), "everybody is locked out, and that is one line");
+
+    let list = "roles.USER.endpoints.openAI.models";
+    for (next, rule) in [(&blocked, "blocked.users"), (&closed, "email_domains")] {
+        let found = judged(BEFORE, next, &[asked("small", json!({}))]);
+        let ways: Vec<_> =
+            found.groups.keys().map(|way| (way.from, way.to, way.rule.as_str(), way.instead_of.as_str())).collect();
+        assert_eq!(ways, [(Fate::Allow, Fate::Deny, rule, list)]);
+        let gone = judged_of(BEFORE, next, &[asked("small", json!({}))], || Address::Nobody);
+        assert_eq!(
+            (gone.judged, gone.unknown[&asked::Unknown::Address]),
+            (0, 1),
+            "who has which address is not guessed"
+        );
+    }
+    let found = judged_of(BEFORE, &closed, &[asked("small", json!({}))], || Address::None);
+    assert_eq!((found.judged, found.otherwise), (1, 1), "whoever has no address has none that is let in");
+}
+
+#[test]
+fn what_was_turned_away_at_the_door_is_judged_only_where_it_stays_so() {
+    let blocked = format!("blocked: {{ users: [p1@lab.test] }}\n{BEFORE}");
+    let closed = format!("email_domains: [elsewhere.test]\n{BEFORE}");
+    let turned = asked("small", json!({"decision": "deny", "rules": ["blocked.users"], "metadata": {}}));
+    let found = judged(&blocked, &closed, std::slice::from_ref(&turned));
+    assert_eq!((found.judged, found.otherwise, found.by_others), (1, 0, 0), "another statement, and as closed");
+    let found = judged(&blocked, BEFORE, &[turned]);
+    assert_eq!((found.judged, found.unknown[&asked::Unknown::Door]), (0, 1), "what was asked for is in no entry");
+    let shadow = format!("mode: shadow\n{blocked}");
+    let watched =
+        asked("small", json!({"decision": "shadow", "rules": ["blocked.users"], "wouldRefuse": ["blocked.users"]}));
+    let found = judged(&shadow, &blocked, &[watched]);
+    let ways: Vec<_> = found.groups.keys().map(|way| (way.from, way.to, way.rule.as_str())).collect();
+    assert_eq!(ways, [(Fate::Shadow, Fate::Deny, "blocked.users")]);
+}
+
+#[test]
+fn limits_of_0_count_for_runs_alone_also_in_shadow_mode() {
+    let limit = |mode: &str| {
+        BEFORE.replace(
+            "USER: {",
+            &format!(
+                "USER: {{ limits: [{{ id: closed, requests: 0, per: user, window: day, models: [large]{mode} }}],"
+            ),
+        )
+    };
+    let of = |after: &str, entry: Value| {
+        let found = judged(BEFORE, after, &[entry]);
+        assert_eq!((found.judged, found.unknown.len()), (1, 0));
+        found.groups.keys().map(|way| (way.to, way.rule.clone())).collect::<Vec<_>>()
+    };
+    let rule = "roles.USER.limits.closed".to_owned();
+    assert_eq!(of(&limit(""), asked("large", json!({}))), [(Fate::Deny, rule.clone())]);
+    assert_eq!(of(&limit(", mode: shadow"), asked("large", json!({}))), [(Fate::Shadow, rule.clone())]);
+    assert_eq!(of(&limit(""), asked("small", json!({}))), []);
+    let making = json!({"action": "agents", "metadata": {"agent": "agent_x", "also": ["openAI|large"]}});
+    assert_eq!(of(&limit(""), asked("large", making)), [], "making an agent runs nothing");
+    let assistants = |path: &str| {
+        let open = format!("assistants: {{ enabled: true }}\n{}", BEFORE.replace("openAI:", "assistants:"));
+        let closed = open.replace(
+            "USER: {",
+            "USER: { limits: [{ id: closed, requests: 0, per: user, window: day, models: [large] }],",
+        );
+        let members = json!({"action": "assistants", "details": {"path": path}, "rules": ["r"],
+                             "metadata": {"endpoint": "assistants", "model": "large"}});
+        judged(&open, &closed, &[asked("large", members)]).otherwise
+    };
+    assert_eq!((assistants("/api/assistants/v2/chat"), assistants("/api/assistants/v2/asst_x")), (1, 0));
+    // What a limit in shadow mode would have refused is judged again by the policy that said so.
+    let shadow = limit(", mode: shadow");
+    let watched = json!({
+        "decision": "shadow", "rules": ["roles.USER.endpoints.openAI.models", &rule], "wouldRefuse": [&rule],
+        "policyRevision": policy(&shadow).revision(),
+    });
+    let found = judged(&shadow, &limit(""), &[asked("large", watched)]);
+    let ways: Vec<_> = found.groups.keys().map(|way| (way.from, way.to)).collect();
+    assert_eq!((ways, found.unknown.len()), (vec![(Fate::Shadow, Fate::Deny)], 0));
+}
+
+#[test]
+fn people_with_overrides_are_compared_by_themselves_and_what_is_set_aside_is_told() {
+    let document = |n: usize, overrides: Value| Override {
+        principal: Principal { kind: Kind::User, id: format!("{n:024x}").into() },
+        priority: 30,
+        overrides: overrides.as_object().unwrap().clone(),
+        is_active: true,
+        config_version: n as u64,
+        updated_at: Timestamp::UNIX_EPOCH,
+        updated_by: None,
+        note: None,
+        expires_at: None,
+    };
+    let documents = vec![
+        document(2, json!({"endpoints": {"openAI": {"models": ["dear"]}}})),
+        document(3, json!({"limits": {"day": {"requests": 9}}})),
+    ];
+    let unreadable = vec![Unreadable { name: "user x".into(), why: "it has no version".into() }];
+    let stored = Stored::Read(Kept { documents, unreadable });
+    let limited = BEFORE.replace("USER: {", "USER: { limits: [{ id: day, requests: 1, per: user, window: day }],");
+    let over = |text: &str| stored.over(policy(text), Timestamp::UNIX_EPOCH);
+    let (before, set_aside_before) = over(&limited);
+    // The next policy has no such limit any more, and denies what an override gives.
+    let (after, set_aside_after) = over(&BEFORE.replace("openAI: {", "openAI: { deny: [dear],"));
+    let unread = Aside { of: "user x".to_owned(), fault: "it has no version".to_owned() };
+    assert_eq!(set_aside_before, std::slice::from_ref(&unread));
+    assert_eq!(set_aside_after.len(), 2, "{set_aside_after:?}");
+    assert_eq!(set_aside_after[0].of, format!("user {:024x}", 3));
+    let universe = Universe::of(&[&before, &after]);
+    let mut comparison = Comparison::new(Pair { before: &before, after: &after }, &universe, 5);
+    // Whoever has an override comes after somebody who stands alike in the files.
+    for n in 1..=4 {
+        comparison.add(person(n, "USER", &[])).unwrap();
+    }
+    let found = comparison.end();
+    let told: Vec<_> = found
+        .classes
+        .iter()
+        .map(|class| {
+            let lost: Vec<_> = class.changes.loses.iter().map(|change| change.what.as_str()).collect();
+            let limit = class.changes.limits[0].before.as_ref().map(|limit| limit.amount.clone());
+            (class.names.join(" "), lost, limit)
+        })
+        .collect();
+    let of = |names: &str, lost: Vec<&'static str>, limit: &str| (names.to_owned(), lost, Some(limit.to_owned()));
+    assert_eq!(
+        told,
+        [
+            of("p1@lab.test p4@lab.test", vec![], "1"),
+            of("p2@lab.test", vec!["openAI|dear"], "1"),
+            of("p3@lab.test", vec![], "9"),
+        ]
+    );
+    let lines = |overrides: &UnderTwo| {
+        let mut out = Vec::new();
+        overrides.human(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let told = lines(&UnderTwo { unknown: None, set_aside_before, set_aside_after });
+    assert!(told.starts_with("This policy sets aside the override of user x: it has no version\nThe other policy sets aside the override of user 0"), "{told}");
+    assert_eq!(lines(&UnderTwo::default()), "");
+    let unknown = UnderTwo { unknown: Some("the store is away".to_owned()), ..UnderTwo::default() };
+    assert!(
+        lines(&unknown)
+            .starts_with("Overrides cannot be read, so that both policies are their files alone: the store is away")
+    );
 }

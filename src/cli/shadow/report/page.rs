@@ -14,7 +14,7 @@ use crate::cli::record::names::Names;
 use crate::cli::record::plain::plain;
 use crate::cli::record::progress::grouped;
 use crate::cli::record::table::{Side, Table};
-use crate::cli::shadow::tally::{Tally, Told};
+use crate::cli::shadow::tally::{Tally, Told, is_limit};
 use crate::policy::Mode;
 
 /// People and models that are named of a rule.
@@ -22,6 +22,10 @@ const NAMED: usize = 5;
 
 /// Days of the trend.
 const DAYS: i32 = 7;
+
+/// What limits in shadow mode do not see.
+const UNCOUNTED: &str = "Of limits this is the least: while the counters could not be asked, as may be just after a start, limits in shadow mode \
+                         counted nothing, refused nothing and recorded nothing.";
 
 /// The report.
 pub(super) struct Page {
@@ -100,6 +104,9 @@ impl Page {
             }
         }
         self.advise(out)?;
+        if self.counts_limits() {
+            writeln!(out, "{UNCOUNTED}")?;
+        }
         for (count, what) in [
             (
                 unclear,
@@ -112,6 +119,11 @@ impl Page {
             }
         }
         Ok(())
+    }
+
+    /// Whether any of it is about a limit.
+    fn counts_limits(&self) -> bool {
+        self.rows.iter().any(|row| is_limit(&row.rule))
     }
 
     fn table(&self) -> Table {
@@ -204,6 +216,7 @@ impl Page {
             })),
             "decided": self.tally.decided, "would_refuse": self.tally.would_refuse, "turns": self.tally.turns,
             "unclear": self.tally.unclear, "erased": self.tally.erased, "rules": rules,
+            "blind": self.counts_limits().then_some(UNCOUNTED),
         })
     }
 }

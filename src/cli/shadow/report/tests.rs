@@ -68,3 +68,28 @@ fn rules_of_the_policy_come_with_those_that_are_gone() {
     );
     assert_eq!(of(None), [("limits.gone".into(), 9, Advice::Gone)]);
 }
+
+#[tokio::test]
+async fn what_limits_do_not_see_is_said_where_there_are_limits() {
+    let told = async |text: &str, format: Format| {
+        let page = Page {
+            shadow: Some(shadow(text)),
+            rows: rows(&Tally::default(), Some(&shadow(text)), 14, at(100)),
+            tally: Tally::default(),
+            quiet: 14,
+            since: None,
+            until: at(100),
+        };
+        let mut out = Vec::new();
+        page.write(format, None, &mut out).await.unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let words =
+        "while the counters could not be asked, as may be just after a start, limits in shadow mode counted nothing";
+    let list = "roles: { USER: { endpoints: { openAI: { models: [a], mode: shadow } } } }";
+    let limit = "limits: [{ id: day, requests: 1, per: user, window: day, mode: shadow }]";
+    for format in [Format::Human, Format::Json] {
+        assert!(told(limit, format).await.contains(words), "{format:?}");
+        assert!(!told(list, format).await.contains(words), "{format:?}");
+    }
+}

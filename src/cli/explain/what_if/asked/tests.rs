@@ -107,6 +107,9 @@ fn refusals_are_told_apart_by_what_refused() {
     for (rules, of_limit, of_others, denied_by) in [
         (json!(["roles.USER.endpoints.openAI.models"]), false, false, Some("roles.USER.endpoints.openAI.models")),
         (json!(["unlisted.endpoint"]), false, false, Some("unlisted.endpoint")),
+        (json!(["overrides.group.lab.tools.deny"]), false, false, Some("overrides.group.lab.tools.deny")),
+        (json!(["overrides.group.lab.limits.day"]), true, false, None),
+        (json!(["email_domains"]), false, false, Some("email_domains")),
         (json!(["roles.USER.limits.day"]), true, false, None),
         (json!(["librechat.balance"]), true, false, None),
         (json!(["limits.unavailable"]), true, false, None),

@@ -17,7 +17,7 @@ use crate::record::entry::{OverrideTold, PrincipalTold};
 use crate::record::{About, Happened};
 use crate::report::Report;
 use crate::store::StoreError;
-use crate::store::overrides::{Expected, LARGEST, Override, Overrides, Unchanged, Unreadable};
+use crate::store::overrides::{Expected, Override, Overrides, Unchanged, Unreadable};
 
 mod written;
 
@@ -217,10 +217,7 @@ impl Desk<'_> {
 
     /// Whether a document can be put beside the others.
     fn check(&self, kept: &Kept, after: &Override) -> Result<(), Refused> {
-        let size = after.text().len();
-        if size > LARGEST {
-            return Err(Refused::Failed(format!("the override has {size} bytes as JSON, and may have {LARGEST}")));
-        }
+        after.check_size().map_err(Refused::Failed)?;
         let before: HashSet<Principal> = kept.faults(self.files).into_iter().map(|(of, _)| of).collect();
         let others = kept.documents.iter().filter(|document| document.principal != after.principal);
         let with = Kept { documents: others.cloned().chain([after.clone()]).collect(), unreadable: Vec::new() };

@@ -58,6 +58,10 @@ impl Overrides for Told {
     async fn remove(&self, _principal: &Principal, _version: u64) -> Result<(), Unchanged> {
         Err(Unchanged::Overtaken)
     }
+
+    async fn clear(&self, _principal: &Principal) -> Result<u64, StoreError> {
+        Ok(0)
+    }
 }
 
 struct Scene {

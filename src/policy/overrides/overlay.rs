@@ -142,6 +142,9 @@ fn changed(id: &str, piece: &Tree, files: &Merged) -> Option<Limit> {
     if authors.is_empty() {
         return None;
     }
+    if known.shadow {
+        written.mode = Mode::Shadow;
+    }
     let names: Vec<_> = authors.into_iter().map(|author| author.rule()).collect();
     let rule = RuleId::new(format!("overrides.{}.limits.{id}", names.join("+")));
     Some(Limit::named(known.of.map_or("", |(_, name)| name), &written, rule))

@@ -17,6 +17,7 @@ use crate::policy::compile::Source;
 use crate::policy::faults::{Faults, Spot};
 use crate::policy::limits::Measure;
 use crate::policy::merge::Merged;
+use crate::policy::snapshot::Mode;
 use crate::policy::tree::{self, Key, Node, Value};
 use crate::policy::written::limits::{Keys, keys};
 use crate::policy::written::read::{entry, mapping, text};
@@ -390,6 +391,12 @@ fn fixed(known: &Known<'_>, keys: &Keys, spot: Spot, faults: &mut Faults<'_>) {
         && limit.timezone.as_ref().map(|zone| &zone.value) != Some(&zone.value)
     {
         other(zone.spot, "the time zone");
+    }
+    if let Some(mode) = keys.mode.as_ref().filter(|mode| known.shadow && mode.value == Mode::Enforce) {
+        let message =
+            format!("the limit {id} stands in an entry that is in shadow mode, so that nothing in it is enforced");
+        let help = "remove it, or put the entry into force in the files";
+        faults.push(mode.spot, Fault::error(codes::OVERRIDE_LIMIT, message).help(help));
     }
     if keys.amounts.len() > 1 {
         let fault = Fault::error(codes::LIMIT_MEASURE, "the limit limits several things");

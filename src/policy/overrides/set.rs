@@ -11,8 +11,9 @@ use sha2::{Digest, Sha256};
 
 use super::overlay::{Overlay, Said};
 use super::piece::Piece;
-use super::read::{self, Tree};
+use super::read::{self, Read, Tree};
 use super::{Author, Document, Faulty, Kind, Principal};
+use crate::policy::check::Priced;
 use crate::policy::codes;
 use crate::policy::limits::{Per, Terms};
 use crate::policy::merge::Merged;
@@ -44,6 +45,7 @@ pub(super) struct Compiled {
     pub(super) author: Arc<Author>,
     text: Arc<str>,
     pub(super) tree: Tree,
+    priced: Priced,
 }
 
 /// What documents come to, by the serials of all that apply, in their order.
@@ -75,6 +77,11 @@ impl Overrides {
         for (principal, id, other) in clashing(&found) {
             if let Some(compiled) = found.remove(&principal) {
                 faulty.push(compiled.clashes(&id, &other));
+            }
+        }
+        for (principal, fault) in without_price(&found, files) {
+            if let Some(compiled) = found.remove(&principal) {
+                faulty.push(compiled.faulty(fault));
             }
         }
         (Self::of(found, before), faulty)
@@ -211,9 +218,9 @@ impl Compiled {
         static SERIALS: AtomicU64 = AtomicU64::new(0);
         let Document { principal, priority, version, text } = document;
         let author = Arc::new(Author { priority: *priority, principal: principal.clone(), version: *version });
-        let tree = read::read(document, &author, files, name)?;
+        let Read { tree, priced } = read::read(document, &author, files, name)?;
         let serial = SERIALS.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { serial, author, text: Arc::clone(text), tree })
+        Ok(Self { serial, author, text: Arc::clone(text), tree, priced })
     }
 
     fn is(&self, document: &Document) -> bool {
@@ -223,12 +230,16 @@ impl Compiled {
     }
 
     fn clashes(&self, id: &str, other: &Principal) -> Faulty {
-        let Author { principal, version, .. } = &*self.author;
         let message = format!(
             "the limit {} is shared by those whom a document is about, and {other} has a limit of this id in a document, too",
             quoted(id)
         );
-        let fault = Fault::error(codes::DEFINED_TWICE, message).help("give one of the two another id");
+        self.faulty(Fault::error(codes::DEFINED_TWICE, message).help("give one of the two another id"))
+    }
+
+    /// A fault that it has beside another document.
+    fn faulty(&self, fault: Fault) -> Faulty {
+        let Author { principal, version, .. } = &*self.author;
         let mut report = Report::new();
         report.push(fault.at(Place::file(principal.to_string())));
         Faulty { principal: principal.clone(), version: *version, report }
@@ -266,6 +277,25 @@ fn clashing(found: &BTreeMap<Principal, Arc<Compiled>>) -> Vec<(Principal, Strin
         }
     }
     clashing
+}
+
+/// Documents that give a model without a price to somebody whom another one gives a limit of money, with what is wrong.
+fn without_price(found: &BTreeMap<Principal, Arc<Compiled>>, files: &Merged) -> Vec<(Principal, Fault)> {
+    let limiting: Vec<_> = found.iter().filter(|(_, compiled)| compiled.priced.limits_money()).collect();
+    if limiting.is_empty() {
+        return Vec::new();
+    }
+    let giving = found.iter().filter(|(_, compiled)| compiled.priced.gives_unpriced(files));
+    giving
+        .filter_map(|(principal, compiled)| {
+            let others = limiting.iter().filter(|(other, _)| *other != principal);
+            let (fault, other) = others
+                .filter_map(|(other, limits)| Some((compiled.priced.beside(files, &limits.priced)?, other)))
+                .next()?;
+            let message = format!("{}, by the override of the {other}", fault.message);
+            Some((principal.clone(), Fault { message, ..fault }))
+        })
+        .collect()
 }
 
 /// Whether any limit is about tokens or money.

@@ -307,6 +307,97 @@ fn what_cannot_be_meant_is_a_fault_with_its_line() {
     }
 }
 
+/// Files in which money is limited, and one model has a price.
+const MONEY: &str = r#"
+roles:
+  USER:
+    endpoints: { openAI: { models: [gpt-4o-mini] } }
+    limits: [{ id: budget, cost: 10 USD, per: user, window: month }]
+  GUEST: { endpoints: { openAI: { models: [o1] } } }
+  ADMIN: { unrestricted: true, limits: none }
+prices: { gpt-4o-mini: { input: 1, output: 2 } }
+"#;
+
+/// Each document that is set aside, with the codes of its faults.
+fn set_aside(files: &str, documents: &[Document]) -> Vec<String> {
+    let (_, faulty) = policy(files).with_overrides(documents);
+    let codes = |of: &Faulty| of.report.faults().iter().map(|fault| fault.code).collect::<Vec<_>>().join(" ");
+    faulty.iter().map(|of| format!("{}: {}", of.principal.kind, codes(of))).collect()
+}
+
+#[test]
+fn a_model_without_a_price_and_a_limit_of_money_do_not_meet_by_a_document_either() {
+    let own = |text: &str| vec![user(text)];
+    let claude = "endpoints: {anthropic: {models: [\"claude-*\"]}}";
+    let budget = "limits: [{id: more, cost: 5 USD, per: user, window: day}]";
+    let no_cost = MONEY.replace("cost: 10 USD", "tokens: 10M");
+    for (why, files, documents, expected) in [
+        ("a model without a price", MONEY, own(&format!("{{{claude}}}")), &["user: without-price"] as &[_]),
+        ("one with a price", MONEY, own("{endpoints: {openAI: {models: [gpt-4o-mini]}}}"), &[]),
+        ("anything", MONEY, own("{unrestricted: true}"), &["user: without-price"]),
+        ("the limit lifted with it", MONEY, own(&format!("{{{claude}, limits: none}}")), &[]),
+        ("whom the limit does not concern", MONEY, vec![document(Kind::Role, "GUEST", &format!("{{{claude}}}"))], &[]),
+        ("whose entry lifts it", MONEY, vec![document(Kind::Role, "ADMIN", &format!("{{{claude}}}"))], &[]),
+        ("a limit of money over the files' lists", &no_cost, own(&format!("{{{budget}}}")), &["user: without-price"]),
+        (
+            "one for a role that has a price for all",
+            &no_cost,
+            vec![document(Kind::Role, "USER", &format!("{{{budget}}}"))],
+            &[],
+        ),
+        (
+            "one for a role that is open",
+            &no_cost,
+            vec![document(Kind::Role, "ADMIN", &format!("{{{budget}}}"))],
+            &["role: without-price"],
+        ),
+        (
+            "one about what has a price",
+            &no_cost,
+            own("{limits: [{id: m, cost: 5 USD, per: user, window: day, models: [gpt-4o-mini], endpoints: [openAI]}]}"),
+            &[],
+        ),
+        (
+            "a limit whose scope is widened",
+            &MONEY
+                .replace("window: month", "window: month, models: [gpt-4o-mini]")
+                .replace("[gpt-4o-mini] } }\n", "[gpt-4o-mini, o1] } }\n"),
+            own("{limits: {budget: {models: [gpt-4o-mini, o1]}}}"),
+            &["user: without-price"],
+        ),
+        (
+            "a limit of one document and a model of another",
+            &no_cost,
+            vec![
+                document(Kind::Role, "USER", &format!("{{{budget}}}")),
+                document(Kind::Group, "lab", &format!("{{{claude}}}")),
+            ],
+            &["group: without-price"],
+        ),
+        (
+            "of roles that nobody has together",
+            &no_cost,
+            vec![
+                document(Kind::Role, "USER", &format!("{{{budget}}}")),
+                document(Kind::Role, "GUEST", &format!("{{{claude}}}")),
+            ],
+            &[],
+        ),
+        (
+            "with a price for everything",
+            &format!("{no_cost}  default: {{ input: 1, output: 1 }}\n"),
+            own(&format!("{{{claude}, {budget}}}")),
+            &[],
+        ),
+    ] {
+        let files = files.replace(
+            "output: 2 } }\n  default: { input: 1, output: 1 }",
+            "output: 2 }, default: { input: 1, output: 1 } }",
+        );
+        assert_eq!(set_aside(&files, &documents), expected, "{why}");
+    }
+}
+
 #[test]
 fn what_takes_away_alone_is_a_document_too() {
     for text in [

@@ -1,6 +1,6 @@
 //! The documents that are in force beside the files: read once each, merged once for each set of them that applies to somebody.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -28,6 +28,8 @@ const MOST_KEPT: usize = 4_096;
 pub(in crate::policy) struct Overrides {
     // In the order of `Kind::ALL`.
     documents: [HashMap<Box<str>, Arc<Compiled>>; 3],
+    /// Whom documents are about that cannot be in force, with the rules that refuse them.
+    refused: [HashMap<Box<str>, RuleId>; 3],
     /// A hash of all of them; none where there is none.
     digest: Option<Arc<str>>,
     /// Whether any has limits, lists of tools, limits of tokens or money.
@@ -59,10 +61,28 @@ struct Kept {
 
 impl Overrides {
     /// Reads documents for these files. What is the same as in `before`, which was read for the same files, is taken from there. Those that
-    /// have faults are left out, whole, and given back.
-    pub(in crate::policy) fn new(documents: &[Document], files: &Merged, before: Option<&Self>) -> (Self, Vec<Faulty>) {
+    /// have faults are left out, whole, and given back; whom they are about is refused, as whom `unreadable` ones are about is: nobody
+    /// knows any more what they deny.
+    pub(in crate::policy) fn new(
+        documents: &[Document],
+        unreadable: &[Principal],
+        files: &Merged,
+        before: Option<&Self>,
+    ) -> (Self, Vec<Faulty>) {
         let (mut found, mut faulty) = (BTreeMap::new(), Vec::new());
-        for document in documents {
+        let mut seen = HashSet::new();
+        let twice: HashSet<&Principal> =
+            documents.iter().map(|document| &document.principal).filter(|principal| !seen.insert(*principal)).collect();
+        faulty.extend(
+            documents
+                .iter()
+                .filter(|document| twice.contains(&document.principal))
+                .map(|document| (&document.principal, document))
+                .collect::<BTreeMap<_, _>>()
+                .into_values()
+                .map(|document| Faulty::of(document, several(&document.principal))),
+        );
+        for document in documents.iter().filter(|document| !twice.contains(&document.principal)) {
             let compiled = match before.and_then(|before| before.same(document)) {
                 Some(compiled) => Ok(compiled),
                 None => Compiled::new(document, files, Path::new(&document.principal.to_string())).map(Arc::new),
@@ -84,11 +104,22 @@ impl Overrides {
                 faulty.push(compiled.faulty(fault));
             }
         }
-        (Self::of(found, before), faulty)
+        let refused = faulty.iter().map(|faulty| &faulty.principal).chain(unreadable);
+        (Self::of(found, refused.cloned().collect(), before), faulty)
     }
 
-    fn of(found: BTreeMap<Principal, Arc<Compiled>>, before: Option<&Self>) -> Self {
-        let mut overrides = Self { digest: digest(&found), ..Self::default() };
+    fn of(found: BTreeMap<Principal, Arc<Compiled>>, refused: BTreeSet<Principal>, before: Option<&Self>) -> Self {
+        let mut overrides = Self { digest: digest(&found, &refused), ..Self::default() };
+        for principal in refused {
+            let rule = RuleId::new(format!("overrides.{}.{}.faulty", principal.kind, principal.id));
+            let [role, group, user] = &mut overrides.refused;
+            match principal.kind {
+                Kind::Role => role.insert(principal.id, rule),
+                Kind::Group => group.insert(principal.id, rule),
+                // In whatever case somebody has written the id.
+                Kind::User => user.insert(principal.id.to_lowercase().into(), rule),
+            };
+        }
         for (principal, compiled) in found {
             let limits = compiled.tree.get("limits");
             overrides.limits |= limits.is_some();
@@ -105,6 +136,21 @@ impl Overrides {
     /// Whether there is none: then nothing else here needs to be asked.
     pub(in crate::policy) fn is_empty(&self) -> bool {
         self.digest.is_none()
+    }
+
+    /// Whether there is anybody whom a document is about that cannot be in force.
+    pub(in crate::policy) fn refuse_anybody(&self) -> bool {
+        self.refused.iter().any(|refused| !refused.is_empty())
+    }
+
+    /// The rule that refuses a caller, as a document about them cannot be in force.
+    pub(in crate::policy) fn refuse(&self, caller: &Caller) -> Option<&RuleId> {
+        if !self.refuse_anybody() {
+            return None;
+        }
+        let [role, group, user] = &self.refused;
+        let of_groups = || caller.groups.iter().find_map(|name| group.get(name));
+        user.get(&*caller.user).or_else(of_groups).or_else(|| role.get(&*caller.role))
     }
 
     /// How many there are.
@@ -256,6 +302,15 @@ impl Faulty {
 
 // === helpers ===
 
+/// What is wrong where there are several documents about one principal.
+fn several(principal: &Principal) -> Report {
+    let fault = Fault::error(codes::DEFINED_TWICE, format!("there are several overrides of the {principal}"));
+    let help = format!("keep one: each `tollgate overrides remove {principal}` removes one of them");
+    let mut report = Report::new();
+    report.push(fault.help(help).at(Place::file(principal.to_string())));
+    report
+}
+
 /// Documents that add a limit which another one adds, too, where one of the two is shared: merged by their ids, one of the two counters would
 /// be passed over. The later one in the order of principals is told, so that all replicas agree; with the id and the other.
 fn clashing(found: &BTreeMap<Principal, Arc<Compiled>>) -> Vec<(Principal, String, Principal)> {
@@ -311,9 +366,9 @@ fn counts_tokens(limits: &Tree) -> bool {
 }
 
 /// The first 12 hexadecimal digits of the SHA-256 of all documents in the order of their principals: whom each is about, its priority, and its
-/// text. Not their versions, so that what says the same is the same.
-fn digest(found: &BTreeMap<Principal, Arc<Compiled>>) -> Option<Arc<str>> {
-    if found.is_empty() {
+/// text; then of whom nothing is known but that they are refused. Not their versions, so that what says the same is the same.
+fn digest(found: &BTreeMap<Principal, Arc<Compiled>>, refused: &BTreeSet<Principal>) -> Option<Arc<str>> {
+    if found.is_empty() && refused.is_empty() {
         return None;
     }
     let mut hash = Sha256::new();
@@ -321,6 +376,13 @@ fn digest(found: &BTreeMap<Principal, Arc<Compiled>>) -> Option<Arc<str>> {
         let priority = compiled.author.priority.to_string();
         for text in [principal.kind.as_str(), &principal.id, &priority, &compiled.text] {
             // With the length before it, no text can pass for two.
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text.as_bytes());
+        }
+    }
+    for principal in refused {
+        // No text of a document is empty, and no priority.
+        for text in [principal.kind.as_str(), &principal.id, "", ""] {
             hash.update((text.len() as u64).to_be_bytes());
             hash.update(text.as_bytes());
         }

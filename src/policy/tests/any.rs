@@ -201,7 +201,7 @@ fn any_overrides() -> impl Strategy<Value = Vec<Document>> {
         let text = |mut says: Value, gone: Option<&str>, changed: Option<(usize, u64)>, next: &mut usize| {
             name_limits(&mut says, next);
             if let Some(members) = says.as_object_mut() {
-                if members.get("mode").is_some() && *next % 8 != 0 {
+                if members.get("mode").is_some() && !next.is_multiple_of(8) {
                     members.remove("mode");
                 }
                 if let Some((id, amount)) = changed {

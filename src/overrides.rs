@@ -17,7 +17,7 @@ use crate::record::entry::{OverrideTold, PrincipalTold};
 use crate::record::{About, Happened};
 use crate::report::Report;
 use crate::store::StoreError;
-use crate::store::overrides::{Expected, LARGEST, Override, Overrides, Unchanged, Unreadable};
+use crate::store::overrides::{Expected, Override, Overrides, Unchanged, Unreadable};
 
 mod written;
 
@@ -134,7 +134,8 @@ impl Kept {
     /// These files with what counts at this moment, and the faults of what is set aside.
     pub fn over(&self, files: &Snapshot, at: Timestamp) -> (Snapshot, Vec<crate::policy::overrides::Faulty>) {
         let counting: Vec<_> = self.documents.iter().filter(|document| document.counts_at(at)).map(document).collect();
-        files.with_overrides(&counting)
+        let unreadable = self.unreadable.iter().filter(|of| of.is_active).filter_map(|of| of.of.clone());
+        files.with_all_overrides(&counting, &unreadable.collect::<Vec<_>>())
     }
 
     /// The faults of each document as if all of them counted, by whom it is about.
@@ -156,11 +157,15 @@ impl Desk<'_> {
         let kept = Kept::read(self.store).await?;
         let before = kept.of(principal);
         seen(principal, before, change.seen)?;
+        let says_something_new = change.overrides.is_some();
         let mut after = self.changed(principal, before, change)?;
         if before.is_some_and(|before| says_the_same(before, &after)) {
             return Ok(after);
         }
-        self.check(&kept, &after)?;
+        // What does not count decides nothing: an override that has come to be faulty can always be switched off.
+        if after.is_active || says_something_new {
+            self.check(&kept, &after)?;
+        }
         after.config_version = self.store.draw().await?;
         let about = About::OverrideSet { principal: named(principal), before: before.map(told), after: told(&after) };
         let (action, user) = (Happened::OverrideSet, user(principal));
@@ -172,19 +177,27 @@ impl Desk<'_> {
         }
     }
 
-    /// Removes an override.
+    /// Removes an override; of several about one principal the first, and one that cannot be read when there is no other.
     ///
     /// # Errors
     /// [`Refused`]; nothing was removed then.
-    pub async fn remove(&self, principal: &Principal, version: Option<u64>) -> Result<Override, Refused> {
+    pub async fn remove(&self, principal: &Principal, version: Option<u64>) -> Result<(), Refused> {
         let kept = Kept::read(self.store).await?;
-        let before = kept.of(principal).ok_or_else(|| Refused::Missing(principal.clone()))?;
-        seen(principal, Some(before), version)?;
-        let about = About::OverrideRemoved { principal: named(principal), before: told(before) };
+        let before = kept.of(principal);
+        if before.is_none() && !kept.unreadable.iter().any(|fault| fault.of.as_ref() == Some(principal)) {
+            return Err(Refused::Missing(principal.clone()));
+        }
+        seen(principal, before, version)?;
+        let about =
+            About::OverrideRemoved { principal: named(principal), before: before.map_or_else(told_unreadable, told) };
         let (action, user) = (Happened::OverrideRemoved, user(principal));
         let event = self.witness.tell(action, user, about).await.map_err(Refused::Failed)?;
-        match self.store.remove(principal, before.config_version).await {
-            Ok(()) => Ok(before.clone()),
+        let removed = match before {
+            Some(before) => self.store.remove(principal, before.config_version).await,
+            None => self.store.clear(principal).await.map(|_count| ()).map_err(Unchanged::Store),
+        };
+        match removed {
+            Ok(()) => Ok(()),
             Err(fault) => Err(self.take_back(action, user, event, fault).await),
         }
     }
@@ -217,10 +230,7 @@ impl Desk<'_> {
 
     /// Whether a document can be put beside the others.
     fn check(&self, kept: &Kept, after: &Override) -> Result<(), Refused> {
-        let size = after.text().len();
-        if size > LARGEST {
-            return Err(Refused::Failed(format!("the override has {size} bytes as JSON, and may have {LARGEST}")));
-        }
+        after.check_size().map_err(Refused::Failed)?;
         let before: HashSet<Principal> = kept.faults(self.files).into_iter().map(|(of, _)| of).collect();
         let others = kept.documents.iter().filter(|document| document.principal != after.principal);
         let with = Kept { documents: others.cloned().chain([after.clone()]).collect(), unreadable: Vec::new() };
@@ -276,6 +286,18 @@ fn user(principal: &Principal) -> Option<&str> {
 
 fn named(principal: &Principal) -> PrincipalTold {
     PrincipalTold { kind: principal.kind.as_str(), id: principal.id.clone() }
+}
+
+/// What can be told of an override that cannot be read.
+fn told_unreadable() -> OverrideTold {
+    OverrideTold {
+        config_version: 0,
+        priority: 0,
+        state: "unreadable",
+        expires_at: None,
+        overrides: "null".into(),
+        note: None,
+    }
 }
 
 fn told(document: &Override) -> OverrideTold {

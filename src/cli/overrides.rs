@@ -25,6 +25,7 @@ use crate::report::Report;
 use crate::store::overrides::Override;
 
 mod shown;
+mod strangers;
 
 /// Who changes something here.
 const BY: &str = "cli";
@@ -226,7 +227,11 @@ async fn work(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
                 seen: set.versioned.if_version,
                 ..Change::default()
             };
-            change_one(args, &principal, change, &files, &mut place, desk).await
+            let exit = change_one(args, &principal, change, &files, &mut place, desk).await?;
+            if let Some(warning) = strangers::warning(&principal, &files, &mut place).await {
+                writeln!(desk.err, "warning: {warning}")?;
+            }
+            Ok(exit)
         }
         Command::Enable(which) | Command::Disable(which) => {
             let principal = principal(which.whom.kind, &which.whom.name, &mut place).await?;
@@ -361,7 +366,7 @@ fn all_faults(kept: &Kept, files: &Snapshot) -> Report {
     }
     for fault in &kept.unreadable {
         let fault = crate::report::Fault::error(crate::policy::codes::UNREADABLE, fault.to_string());
-        report.push(fault.help("remove it from the store, and set it again"));
+        report.push(fault.help("remove it with `tollgate overrides remove`, or from the store, and set it again"));
     }
     report
 }

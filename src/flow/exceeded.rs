@@ -10,6 +10,7 @@ use crate::librechat::balance::{self, CREDIT};
 use crate::librechat::phrasing::Shortage;
 use crate::meter::room::{Room, whole_second};
 use crate::policy::charge::{Charge, Unit, Window};
+use crate::policy::charges::UNPRICED;
 use crate::policy::limits::Measure;
 use crate::policy::{RuleId, Snapshot};
 use crate::store::counters::Lack;
@@ -163,6 +164,9 @@ impl Short<'_> {
             (None, _, Measure::Concurrent) => {
                 format!("The limit {id} of {amount} is reached. Wait until one of them has ended.")
             }
+            (None, _, Measure::Cost) if self.charge.amount == UNPRICED => format!(
+                "A model of this request has no price, and the limit {id} is about money. Choose another model, or ask for a price."
+            ),
             (None, ..) => {
                 let needs = self::amount(measure, self.charge.amount);
                 let advice = self.advice(measure);

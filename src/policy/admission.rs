@@ -1,4 +1,4 @@
-//! Who is let in at all: `blocked:` and `email_domains:`, asked before anything else.
+//! Who is let in at all: `blocked:` and `email_domains:`, asked before anything else; and nobody whose override cannot be read.
 
 use std::collections::HashSet;
 
@@ -107,12 +107,13 @@ impl Domains {
 impl Snapshot {
     /// Whether anybody is turned away, so that it matters for every request who sends it.
     pub fn turns_anybody_away(&self) -> bool {
-        self.admission.is_some()
+        self.admission.is_some() || self.overrides().refuse_anybody()
     }
 
     /// The statement that turns this caller away whatever they ask for, without regard to shadow mode.
     pub fn turned_away(&self, caller: &Caller) -> Option<&RuleId> {
-        self.admission.as_ref()?.against(caller)
+        let admission = self.admission.as_ref().and_then(|admission| admission.against(caller));
+        admission.or_else(|| self.overrides().refuse(caller))
     }
 
     /// The statement that keeps this caller out: in shadow mode there is none.

@@ -15,6 +15,9 @@ use super::words::{Ask, Part, RuleId, Target};
 /// step ([`crate::meter::plan`]), with room for the place of a conversation and for LibreChat's balance.
 pub const MOST_TOGETHER: usize = 254;
 
+/// What is taken of a limit of money for a model that has no price: more than any limit has.
+pub const UNPRICED: u64 = u64::MAX;
+
 /// What a request takes, estimated or used.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Amounts<'a> {
@@ -160,7 +163,7 @@ impl Snapshot {
     fn cost(&self, run: &Run<'_>, step: Step<'_>) -> u64 {
         let Run { model, tokens, .. } = *run;
         match step {
-            Step::Take => self.cost_used(run, &[]).unwrap_or(u64::MAX),
+            Step::Take => self.cost_used(run, &[]).unwrap_or(UNPRICED),
             Step::Settle(used) => {
                 let cost = self.cost_used(run, used.taken_for);
                 cost.unwrap_or_else(|| rates::rate(model, tokens.given()).of(&tokens))

@@ -23,7 +23,7 @@ use super::snapshot::{Fallback, Mode};
 use super::written::{Endpoint, Entry, Section, Spotted};
 use crate::report::{Fault, is_invisible, nearest, quoted};
 
-pub(super) use overrides::{changed_limit, document, named_endpoint};
+pub(super) use overrides::{Changed, Priced, changed_limit, document, named_endpoint};
 
 /// LibreChat's built-in endpoints by their exact names (CONTRACT.md B.9). All others are custom endpoints.
 pub const BUILT_IN: [&str; 8] =

@@ -187,7 +187,13 @@ impl Snapshot {
     /// The same files with these documents, and those that are left out for their faults. What has not changed of documents is
     /// not read again.
     pub fn with_overrides(&self, documents: &[Document]) -> (Self, Vec<Faulty>) {
-        let (overrides, faulty) = Overrides::new(documents, &self.files.written, Some(&self.overrides));
+        self.with_all_overrides(documents, &[])
+    }
+
+    /// The same, where there are documents about others that nobody can read: these are refused.
+    pub fn with_all_overrides(&self, documents: &[Document], unreadable: &[Principal]) -> (Self, Vec<Faulty>) {
+        let before = Some(&self.overrides);
+        let (overrides, faulty) = Overrides::new(documents, unreadable, &self.files.written, before);
         let revision = match overrides.digest() {
             Some(digest) => format!("{}+{digest}", self.files.revision).into(),
             None => Arc::clone(&self.files.revision),
@@ -227,6 +233,11 @@ impl Snapshot {
     /// Which version of each document is in force.
     pub fn override_versions(&self) -> BTreeMap<Principal, u64> {
         self.overrides.versions()
+    }
+
+    /// The policy of the files, as it is written.
+    pub(super) fn written(&self) -> &Merged {
+        &self.files.written
     }
 
     pub(super) fn overrides(&self) -> &Overrides {

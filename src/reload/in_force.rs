@@ -18,8 +18,12 @@ use crate::policy::Snapshot;
 use crate::policy::overrides::{Document, Faulty, Principal};
 use crate::record::entry::{PrincipalTold, VersionTold};
 use crate::record::{About, Entry, Event, Happened, Recorder, Severity};
-use crate::report::Report;
+use crate::report::{Fault, Report};
 use crate::store::overrides::Unreadable;
+
+/// What helps where files are not taken because of an override.
+const OBJECTION: &str =
+    "change the files, or the override: `tollgate overrides set`, `disable` or `remove`; then these files are taken";
 
 /// Most overrides that one event names.
 const MOST_TOLD: usize = 1_000;
@@ -65,9 +69,11 @@ pub struct InForce {
 struct Known {
     /// None before they were read for the first time; then nobody is judged.
     documents: Option<Vec<Document>>,
-    /// Those that the policy in force leaves out, by their versions.
-    faulty: BTreeMap<Principal, u64>,
+    /// Those that the policy in force leaves out, by their versions; none of one that cannot be read.
+    faulty: BTreeMap<Principal, Option<u64>>,
     unreadable: Vec<Unreadable>,
+    /// Files that are not taken because of overrides, which would be set aside under them.
+    waiting: Option<Snapshot>,
 }
 
 /// What is told of the policy in force. Cheap to ask.
@@ -154,6 +160,7 @@ impl InForce {
 
     /// The files say what is in force. Whether they had not before.
     pub(super) fn fresh_again(&self) -> bool {
+        self.known.lock().waiting = None;
         let fresh = self.standing.is_fresh_again();
         if fresh {
             self.parts.meters.stale.set(0);
@@ -162,13 +169,40 @@ impl InForce {
     }
 
     /// Puts these files into force, with the overrides as they are.
-    pub(super) fn take_files(&self, files: &Snapshot) {
+    ///
+    /// # Errors
+    /// The faults of overrides that hold now and would be set aside under these files: what they deny would be open, or whom they are about
+    /// refused. Nothing has changed then; [`Self::wait_with`] lets the files wait.
+    pub(super) fn take_files(&self, files: &Snapshot) -> Result<(), Report> {
+        self.take_with(&mut self.known.lock(), files)
+    }
+
+    /// Lets files wait that were not taken because of overrides: they come into force as soon as the overrides let them.
+    pub(super) fn wait_with(&self, files: &Snapshot) {
         let mut known = self.known.lock();
+        // The overrides may have changed since.
+        if self.take_with(&mut known, files).is_err() {
+            known.waiting = Some(files.without_knowing_overrides());
+        }
+    }
+
+    fn take_with(&self, known: &mut Known, files: &Snapshot) -> Result<(), Report> {
+        let before = self.policy.load_full();
         let (policy, faulty) = match &known.documents {
-            Some(documents) => files.with_overrides(documents),
+            Some(documents) => files.with_all_overrides(documents, &known.refused()),
             None => (files.without_knowing_overrides(), Vec::new()),
         };
-        let before = self.policy.load_full();
+        let held = before.override_versions();
+        let mut objections = Report::new();
+        for Faulty { report, .. } in faulty.iter().filter(|of| held.contains_key(&of.principal)) {
+            for fault in report.faults() {
+                let message = format!("these files would set an override aside: {}", fault.message);
+                objections.push(Fault { message, ..fault.clone() }.help(OBJECTION));
+            }
+        }
+        if objections.has_errors() {
+            return Err(objections);
+        }
         let about = About::Loaded {
             from: before.shared_revision(),
             mode: policy.mode().as_str(),
@@ -180,9 +214,11 @@ impl InForce {
             mode = policy.mode().as_str(),
             "a new policy is in force"
         );
-        self.swap(&mut known, &before, policy, faulty, Some((Happened::PolicyLoaded, about)));
+        known.waiting = None;
+        self.swap(known, &before, policy, faulty, Some((Happened::PolicyLoaded, about)));
         self.parts.meters.stale.set(0);
         self.standing.0.lock().stale = None;
+        Ok(())
     }
 
     /// Puts these overrides into force, with the files as they are. `inactive` are so many more that do not count now.
@@ -198,16 +234,21 @@ impl InForce {
             return;
         }
         let before = self.policy.load_full();
-        let (policy, faulty) = before.with_overrides(&documents);
-        known.documents = Some(documents);
         for fault in unreadable.iter().filter(|fault| !known.unreadable.contains(fault)) {
-            tracing::error!(%fault, "an override is set aside");
+            tracing::error!(%fault, "an override is set aside: all whom it is about are refused until it is removed");
         }
         known.unreadable = unreadable;
+        let (policy, faulty) = before.with_all_overrides(&documents, &known.refused());
+        known.documents = Some(documents);
         if before.revision() != policy.revision() {
             tracing::info!(from = before.revision(), to = policy.revision(), "other overrides are in force");
         }
         self.swap(&mut known, &before, policy, faulty, None);
+        if let Some(files) = known.waiting.take()
+            && self.take_with(&mut known, &files).is_err()
+        {
+            known.waiting = Some(files);
+        }
     }
 
     /// The overrides cannot be read: the last ones stay in force.
@@ -222,6 +263,7 @@ impl InForce {
 
     /// The files have faults: since now, or already.
     pub(super) fn refused(&self, faults: &Report, now: Timestamp) {
+        self.known.lock().waiting = None;
         self.standing.refused(faults, now);
         self.parts.meters.stale.set(1);
     }
@@ -239,13 +281,20 @@ impl InForce {
         let parts = &self.parts;
         let now = parts.clock.now();
         for Faulty { principal, version, report } in &faulty {
-            if known.faulty.get(principal) != Some(version) || loaded.is_some() {
-                tracing::error!(of = %principal, version, "an override has faults and is set aside");
+            if known.faulty.get(principal) != Some(&Some(*version)) || loaded.is_some() {
+                tracing::error!(
+                    of = %principal,
+                    version,
+                    "an override has faults and is set aside: all whom it is about are refused until it is mended, or \
+                     `tollgate overrides` disables or removes it"
+                );
                 log(report);
             }
         }
         (parts.coming)(&policy);
-        let left_out: BTreeMap<_, _> = faulty.iter().map(|of| (of.principal.clone(), of.version)).collect();
+        let unreadable = known.refused().into_iter().map(|principal| (principal, None));
+        let left_out: BTreeMap<_, _> =
+            faulty.iter().map(|of| (of.principal.clone(), Some(of.version))).chain(unreadable).collect();
         let taken = taken(before, &policy, &known.faulty, &left_out);
         self.standing.taken(&policy, now, first_faults(&faulty, &known.unreadable));
         let (count, set_aside) = (policy.override_count(), faulty.len() + known.unreadable.len());
@@ -263,6 +312,15 @@ impl InForce {
             let event = Event::of_tollgate(now, action, Some(Arc::clone(&revision)), about);
             parts.recorder.record(Entry::Event(Box::new(Event { severity, ..event })));
         }
+    }
+}
+
+// === impl Known ===
+
+impl Known {
+    /// Whom documents are about that cannot be read, and do not say that they are switched off.
+    fn refused(&self) -> Vec<Principal> {
+        self.unreadable.iter().filter(|of| of.is_active).filter_map(|of| of.of.clone()).collect()
     }
 }
 
@@ -329,8 +387,8 @@ impl ReloadMeters {
 fn taken(
     before: &Snapshot,
     after: &Snapshot,
-    faulty_before: &BTreeMap<Principal, u64>,
-    faulty: &BTreeMap<Principal, u64>,
+    faulty_before: &BTreeMap<Principal, Option<u64>>,
+    faulty: &BTreeMap<Principal, Option<u64>>,
 ) -> Option<About> {
     let (old, new) = (before.override_versions(), after.override_versions());
     if old == new && faulty_before == faulty {
@@ -343,7 +401,7 @@ fn taken(
         from: before.shared_revision(),
         in_force: new.len(),
         changed: changed.take(MOST_TOLD).collect(),
-        faulty: faulty.iter().take(MOST_TOLD).map(|(principal, version)| told(principal, Some(*version))).collect(),
+        faulty: faulty.iter().take(MOST_TOLD).map(|(principal, version)| told(principal, *version)).collect(),
     })
 }
 

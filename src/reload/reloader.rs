@@ -198,8 +198,12 @@ impl Reloader {
             }
             return Load::Unchanged;
         }
+        if let Err(objections) = in_force.take_files(&snapshot) {
+            let load = self.refuse(&objections);
+            in_force.wait_with(&snapshot);
+            return load;
+        }
         log(warnings);
-        in_force.take_files(&snapshot);
         Load::Taken
     }
 

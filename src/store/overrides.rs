@@ -10,6 +10,9 @@ use crate::policy::overrides::Principal;
 /// Most bytes that `overrides` of one document may have, written as JSON.
 pub const LARGEST: usize = 64 * 1024;
 
+/// How deep mappings and lists may stand in each other in `overrides`: as deep as in a file of a policy.
+pub const DEEPEST: usize = 32;
+
 /// A document as it is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Override {
@@ -102,6 +105,12 @@ pub trait Overrides: Send + Sync {
     /// # Errors
     /// [`Unchanged::Overtaken`] where another one is there, or none.
     async fn remove(&self, principal: &Principal, version: u64) -> Result<(), Unchanged>;
+
+    /// Removes whatever there is about a principal, also what cannot be read, and says how many documents that were.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot answer.
+    async fn clear(&self, principal: &Principal) -> Result<u64, StoreError>;
 }
 
 /// A document that is not one of ours, or has been changed by hand into something that is not.
@@ -112,6 +121,10 @@ pub struct Unreadable {
     pub name: Box<str>,
     /// What is wrong with it.
     pub why: Box<str>,
+    /// Whom it is about, where that can be told.
+    pub of: Option<Principal>,
+    /// Whether it may be meant to count: all but what says plainly that it is switched off.
+    pub is_active: bool,
 }
 
 impl Override {
@@ -120,10 +133,27 @@ impl Override {
         sorted(&Value::Object(self.overrides.clone())).to_string()
     }
 
+    /// Checks that what it says is not larger than what can be written. Stores ask this of what they read.
+    ///
+    /// # Errors
+    /// A sentence that says how large it is.
+    pub fn check_size(&self) -> Result<(), String> {
+        let size = self.text().len();
+        if size > LARGEST {
+            return Err(format!("the override has {size} bytes as JSON, and may have {LARGEST}"));
+        }
+        Ok(())
+    }
+
     /// Whether it counts at this moment.
     pub fn counts_at(&self, now: Timestamp) -> bool {
         self.is_active && self.expires_at.is_none_or(|end| now < end)
     }
+}
+
+/// What is wrong with a document whose mappings and lists stand too deep in each other.
+pub(super) fn too_deep() -> String {
+    format!("\"overrides\" has more than {DEEPEST} mappings and lists in each other")
 }
 
 fn sorted(value: &Value) -> Value {

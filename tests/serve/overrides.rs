@@ -243,7 +243,7 @@ async fn an_override_ends_at_its_moment() {
 }
 
 #[tokio::test]
-async fn an_override_that_the_files_no_longer_fit_is_set_aside_and_told() {
+async fn files_that_an_override_does_not_fit_wait_and_at_a_start_it_refuses() {
     let mut world = World::with(POLICY).start().await;
     let bob = world.person("Bob").id.clone();
     done(&world, &[], &["set", "user", &bob, "--file", "-"], "limits: { user-day: { requests: 9 } }");
@@ -252,18 +252,35 @@ async fn an_override_that_the_files_no_longer_fit_is_set_aside_and_told() {
     world.until("both are in force", async |world| told(world).await["overrides"]["inForce"] == 2).await;
     let file = world.dir.path().join("policy/policy.yaml");
     std::fs::write(&file, POLICY.replace("user-day", "each-day")).expect("a written file");
-    world.until("one is set aside", async |world| told(world).await["overrides"]["inForce"] == 1).await;
-    let faulty = told(&world).await["overrides"]["faulty"].to_string();
-    assert!(faulty.contains(&format!("user {bob}")), "{faulty}");
+    world.until("the files are not taken", async |world| told(world).await["stale"].is_object()).await;
+    let stale = told(&world).await["stale"].to_string();
+    assert!(stale.contains(&format!("user {bob}")) && stale.contains("would set an override aside"), "{stale}");
     assert_eq!(get(world.admin, "/readyz", &[]).await.status, 200);
-    assert_eq!(world.metric("tollgate_overrides{state=\"faulty\"}").await, "1");
-    assert_eq!(world.metric("tollgate_overrides{state=\"in_force\"}").await, "1");
-    assert_eq!(models(&world, "Bob").await, both, "the other one stays in force");
-    assert!(world.log().contains("is set aside"), "{}", world.log());
+    assert_eq!(world.metric("tollgate_policy_stale").await, "1");
+    assert_eq!(world.metric("tollgate_overrides{state=\"in_force\"}").await, "2");
+    assert_eq!(models(&world, "Bob").await, both, "both stay in force");
     let ended = overrides(&world, &[], &["check"], "");
-    assert_eq!(ended.status.code(), Some(64));
-    std::fs::write(&file, POLICY).expect("a written file");
-    world.until("it is in force again", async |world| told(world).await["overrides"]["inForce"] == 2).await;
+    assert_eq!(ended.status.code(), Some(64), "checked against the files as they are now");
+    // Switching it off is never refused, and the files come into force.
+    done(&world, &[], &["disable", "user", &bob], "");
+    world.until("the files are taken", async |world| told(world).await["stale"].is_null()).await;
+    assert_eq!(told(&world).await["overrides"]["inForce"], 1);
+    let refused = overrides(&world, &[], &["enable", "user", &bob], "");
+    assert_eq!(refused.status.code(), Some(64), "{}", String::from_utf8_lossy(&refused.stderr));
+    assert_eq!(say(&world, "Bob", "gpt-4o-mini").await.status, 200);
+    // Somebody switches it on again by hand.
+    let store = rusqlite::Connection::open(world.dir.path().join("data/tollgate.db")).expect("the store");
+    let on = "UPDATE overrides SET is_active = 1, config_version = config_version + 100 WHERE id = ?1";
+    assert_eq!(store.execute(on, [&bob]).expect("a change"), 1);
+    world.until("it is set aside", async |world| told(world).await["overrides"]["faulty"] != json!([])).await;
+    let refused = say(&world, "Bob", "gpt-4o-mini").await;
+    let rule = format!("overrides.user.{bob}.faulty");
+    assert_eq!((refused.status.as_u16(), &refused.json()["rule"]), (403, &json!(rule)), "{}", refused.text());
+    assert_eq!(world.metric("tollgate_overrides{state=\"faulty\"}").await, "1");
+    assert!(world.log().contains("is set aside"), "{}", world.log());
+    done(&world, &[], &["remove", "user", &bob], "");
+    world.until("nobody is refused", async |world| told(world).await["overrides"]["faulty"] == json!([])).await;
+    assert_eq!(say(&world, "Bob", "gpt-4o-mini").await.status, 200);
 }
 
 #[tokio::test]

@@ -39,6 +39,8 @@ pub(crate) trait Bench: Sync {
     async fn link(&self, id: &str, account: Option<(&str, &str)>);
     /// The ids of the audit and usage entries, each in the order they were stored.
     async fn stored(&self) -> (Vec<u128>, Vec<u128>);
+    /// Puts an override of a user there by hand, with so many mappings in each other, or one text of so many bytes.
+    async fn write_override(&self, id: &str, depth: usize, bytes: usize);
     /// Takes all usage entries away, as their age does.
     async fn lose_entries(&self);
     /// Makes the sums of this key unreadable, and their number of calls no number.

@@ -15,6 +15,7 @@ for_each_store![
     only_what_is_expected_is_replaced_or_removed,
     of_two_at_once_one_makes_it,
     every_change_looks_different,
+    what_somebody_nests_too_deep_or_makes_too_large_is_not_read_and_can_be_removed,
 ];
 
 fn members(value: Value) -> Map<String, Value> {
@@ -143,4 +144,28 @@ async fn every_change_looks_different(bench: &dyn Bench) {
     differs("one less", mark(bench).await);
     put(bench, &quick, Expected::None).await.unwrap();
     differs("another in its place", mark(bench).await);
+}
+
+async fn what_somebody_nests_too_deep_or_makes_too_large_is_not_read_and_can_be_removed(bench: &dyn Bench) {
+    let good = put(bench, &document(Kind::Group, "staff"), Expected::None).await.unwrap();
+    let ids = ["6b012e4109cc968f8a928b01", "6b012e4109cc968f8a928b02", "6b012e4109cc968f8a928b03", USER, ADMIN];
+    // As deep as MongoDB stores them; as deep as can be written; one deeper; of one text that is too long, and much too long.
+    for (id, (depth, bytes)) in ids.into_iter().zip([(95, 1), (32, 1), (33, 1), (1, 70_000), (1, 9_000_000)]) {
+        bench.write_override(id, depth, bytes).await;
+    }
+    let (read, unread): (Vec<_>, Vec<_>) = bench.overrides().all().await.unwrap().into_iter().partition(Result::is_ok);
+    let read: Vec<_> = read.into_iter().map(|document| document.unwrap().principal.to_string()).collect();
+    assert_eq!(read, [good.principal.to_string(), format!("user {}", ids[1])]);
+    let mut unread: Vec<_> = unread.into_iter().map(Result::unwrap_err).collect();
+    unread.sort_by(|one, other| one.of.cmp(&other.of));
+    let told: Vec<_> = unread.iter().map(|of| (of.of.clone().unwrap().to_string(), of.is_active)).collect();
+    let expected = [ids[0], ids[2], ids[4], ids[3]].map(|id| (format!("user {id}"), false));
+    assert_eq!(told, expected);
+    for (of, why) in unread.iter().zip(["more than 32 mappings", "more than 32 mappings", " bytes", " bytes"]) {
+        assert!(of.why.contains(why) && of.why.len() < 100, "{of}");
+    }
+    for of in unread {
+        assert_eq!(bench.overrides().clear(&of.of.unwrap()).await.unwrap(), 1);
+    }
+    assert!(bench.overrides().all().await.unwrap().iter().all(Result::is_ok));
 }

@@ -12,6 +12,33 @@ use crate::record::Kind as Lines;
 use crate::store::embedded::Embedded;
 use crate::store::{Filter, Ledger, Person};
 
+#[test]
+fn a_name_that_nobody_knows_is_told_and_no_other() {
+    let shell = Shell::new();
+    let text = "endpoints: { openAI: { models: [gpt-4o] } }";
+    let stranger = "6b012e4109cc968f8a928b99";
+    for (who, known) in [
+        ("role USER", true),
+        ("role ADMIN", true),
+        ("role USRE", false),
+        ("group pilto", false),
+        ("group lab", true),
+        (&format!("user {ANN}"), true),
+        (&format!("user {stranger}"), false),
+    ] {
+        if who == "group lab" {
+            let store = Embedded::open(&shell.dir.path().join("data")).unwrap();
+            let (email, role) = (Some("bob@example.edu".into()), Some("USER".into()));
+            store
+                .put_person(&Person { id: "7b012e4109cc968f8a928bce".into(), email, role, groups: vec!["lab".into()] })
+                .unwrap();
+        }
+        let (exit, _, err) = shell.run(&format!("set {who} --file -"), text);
+        assert_eq!(exit, Exit::Ok, "{who}: {err}");
+        assert_eq!(err.contains("neither the policy's files nor the directory know the"), !known, "{who}: {err}");
+    }
+}
+
 const ANN: &str = "6b012e4109cc968f8a928bce";
 
 const POLICY: &str = "version: 1\nroles:\n  USER:\n    endpoints: { openAI: { models: [gpt-4o-mini] } }\n    limits:\n      - { id: user-day, tokens: 500k, per: user, window: day }\n      - { id: all-day, tokens: 5M, per: role, window: day }\n";
@@ -36,8 +63,12 @@ impl Shell {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("policy.yaml"), POLICY).unwrap();
         let store = Embedded::open(&dir.path().join("data")).unwrap();
-        let person =
-            Person { id: ANN.into(), email: Some("ann@example.edu".into()), role: Some("USER".into()), groups: vec![] };
+        let person = Person {
+            id: ANN.into(),
+            email: Some("ann@example.edu".into()),
+            role: Some("USER".into()),
+            groups: vec!["staff".into()],
+        };
         store.put_person(&person).unwrap();
         Self { dir, clock: Clock::manual("2026-11-22T09:00:00Z".parse().unwrap()) }
     }

@@ -192,6 +192,10 @@ fn a_shorter_prompt_is_advised_where_it_helps() {
         assert_eq!(told("budget", 500_042_500_000, answers), expected);
     }
     assert_eq!(
+        told("budget", UNPRICED, 0),
+        "A model of this request has no price, and the limit budget is about money. Choose another model, or ask for a price."
+    );
+    assert_eq!(
         told("day", 600_000, 500_001),
         "This request needs about 600000 tokens, and the limit day allows 500000 tokens per day. \
          No prompt is short enough, as the answer is counted with 500001 tokens beforehand: limit its length."

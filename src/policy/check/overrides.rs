@@ -3,6 +3,8 @@
 //!
 //! What a document allows is added, as a user's own entry adds, whomever the document is about. So its lists are judged as a user's.
 
+mod money;
+
 use std::collections::HashMap;
 
 use super::{endpoint_name, limits, lists_of, plain_name};
@@ -11,6 +13,8 @@ use crate::policy::faults::{Faults, Spot};
 use crate::policy::merge::Merged;
 use crate::policy::written::{Entry, Section, Spotted, WrittenLimit};
 use crate::report::{Fault, quoted};
+
+pub(in crate::policy) use money::{Changed, Priced};
 
 /// Checks a document that was read as an entry: lists, and limits that the files do not have. `said_elsewhere` tells of an endpoint
 /// that the document only takes something away from.

@@ -26,7 +26,7 @@ pub(super) fn prices(merged: &Merged, faults: &mut Faults<'_>) {
         }
     }
     // What a file that cannot be read may allow, or give a price, is not known.
-    if merged.default_price.is_none() && !merged.librechat_rates && !faults.incomplete {
+    if !has_all(merged) && !faults.incomplete {
         without_price(merged, faults);
     }
 }
@@ -56,8 +56,13 @@ fn without_price(merged: &Merged, faults: &mut Faults<'_>) {
     }
 }
 
+/// Whether everything has a price.
+pub(super) fn has_all(merged: &Merged) -> bool {
+    merged.default_price.is_some() || merged.librechat_rates
+}
+
 /// Whether all that is used and that the limit is about has a price. Without an endpoint it may be any.
-fn is_priced(merged: &Merged, limit: &WrittenLimit, endpoint: Option<&str>, used: &str) -> bool {
+pub(super) fn is_priced(merged: &Merged, limit: &WrittenLimit, endpoint: Option<&str>, used: &str) -> bool {
     let named = |names: &'_ Names| -> Vec<String> { names.value.iter().map(|name| name.value.clone()).collect() };
     let scope = limit.endpoints.as_ref().map(named);
     let endpoints: Vec<Option<String>> = match (endpoint, scope) {
@@ -81,7 +86,7 @@ fn is_priced(merged: &Merged, limit: &WrittenLimit, endpoint: Option<&str>, used
     })
 }
 
-fn fault(limit: &WrittenLimit, endpoint: Option<&str>, model: &str) -> Fault {
+pub(super) fn fault(limit: &WrittenLimit, endpoint: Option<&str>, model: &str) -> Fault {
     let id = quoted(&limit.id.value);
     let (message, help) = match endpoint {
         Some(endpoint) => (

@@ -34,16 +34,14 @@ pub(super) fn limits(merged: &Merged) -> impl Iterator<Item = Placed<'_>> {
 impl Placed<'_> {
     /// The entries that may hold for somebody whom the limit concerns: a caller has one role, and may have any groups.
     fn concerned<'a>(&self, merged: &'a Merged) -> impl Iterator<Item = &'a Entry> {
+        merged.entries.iter().filter(move |(key, entry)| self.concerns(key, lifts(entry))).map(|(_, entry)| entry)
+    }
+
+    /// Whether an entry may hold for somebody whom the limit concerns; with `lifts` where it says `limits: none`.
+    pub(super) fn concerns(&self, key: &(Section, String), lifts: bool) -> bool {
         let section = self.section();
-        merged
-            .entries
-            .iter()
-            .filter(move |(key, entry)| {
-                let other_role = section == Some(Section::Roles) && key.0 == Section::Roles && Some(*key) != self.of;
-                let lifts = matches!(&entry.limits, Some(Spotted { value: WrittenLimits::None, .. }));
-                !(other_role || lifts && is_nearer(key.0, section))
-            })
-            .map(|(_, entry)| entry)
+        let other_role = section == Some(Section::Roles) && key.0 == Section::Roles && Some(key) != self.of;
+        !(other_role || lifts && is_nearer(key.0, section))
     }
 
     /// Whether somebody whom the limit concerns may use models that nothing names.
@@ -55,17 +53,26 @@ impl Placed<'_> {
 
     /// The models that are listed for those whom the limit concerns.
     pub(super) fn uses<'a>(&self, merged: &'a Merged) -> Vec<Use<'a>> {
-        let endpoints = self.concerned(merged).flat_map(Entry::endpoints).filter(|endpoint| endpoint.key() != AGENTS);
-        let listed = endpoints.flat_map(|endpoint| {
-            let models = endpoint.models.iter().flat_map(|models| &models.value);
-            models.map(|model| Use { endpoint: endpoint.key(), model: &model.value, spot: model.spot })
-        });
-        listed.collect()
+        self.concerned(merged).flat_map(listed).collect()
     }
 
     fn section(&self) -> Option<Section> {
         self.of.map(|(section, _)| *section)
     }
+}
+
+/// The models that an entry lists.
+pub(super) fn listed(entry: &Entry) -> impl Iterator<Item = Use<'_>> {
+    let endpoints = entry.endpoints().iter().filter(|endpoint| endpoint.key() != AGENTS);
+    endpoints.flat_map(|endpoint| {
+        let models = endpoint.models.iter().flat_map(|models| &models.value);
+        models.map(|model| Use { endpoint: endpoint.key(), model: &model.value, spot: model.spot })
+    })
+}
+
+/// Whether an entry says `limits: none`.
+pub(super) fn lifts(entry: &Entry) -> bool {
+    matches!(&entry.limits, Some(Spotted { value: WrittenLimits::None, .. }))
 }
 
 /// Whether a section is nearer to the caller than a limit, so that its `limits: none` lifts the limit.

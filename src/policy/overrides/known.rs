@@ -14,6 +14,8 @@ pub(super) struct Known<'a> {
     pub(super) limit: &'a WrittenLimit,
     /// Whether it is one of `defaults: { user: }`.
     pub(super) default: bool,
+    /// Whether its entry is in shadow mode, so that it refuses nothing whatever is written of it.
+    pub(super) shadow: bool,
 }
 
 /// The limit of the files that has this id.
@@ -21,13 +23,16 @@ pub(super) fn known<'a>(files: &'a Merged, id: &str) -> Option<Known<'a>> {
     let is = |limit: &&WrittenLimit| limit.id.value == id;
     let in_entries = files.entries.iter().find_map(|(of, entry)| {
         let limit = entry.limits().iter().find(is)?;
-        Some(Known { of: Some(of), limit, default: false })
+        Some(Known { of: Some(of), limit, default: false, shadow: entry.is_shadow() })
     });
     let top = || {
         let limit = files.limits.iter().flat_map(|limits| &limits.value).find(is)?;
-        Some(Known { of: None, limit, default: false })
+        Some(Known { of: None, limit, default: false, shadow: false })
     };
-    let default = || Some(Known { of: None, limit: files.defaults.iter().find(is)?, default: true });
+    let default = || {
+        let limit = files.defaults.iter().find(is)?;
+        Some(Known { of: None, limit, default: true, shadow: false })
+    };
     in_entries.or_else(top).or_else(default)
 }
 

@@ -10,7 +10,7 @@ use super::piece::Piece;
 use super::read::{Leaf, Tree};
 use super::{Author, Kind};
 use crate::policy::amount;
-use crate::policy::limits::{Limit, Limits, Measure, OnFailure, Terms};
+use crate::policy::limits::{Limit, Limits, Measure, OnFailure, Per, Terms};
 use crate::policy::merge::Merged;
 use crate::policy::pattern::Models;
 use crate::policy::rules::{List, Lists, Rules};
@@ -56,13 +56,19 @@ pub(in crate::policy) struct Overlay {
 impl Overlay {
     /// Merges documents, which come in their order.
     pub(super) fn of<'a>(trees: impl Iterator<Item = &'a Tree>, files: &Merged) -> Self {
-        let merged = trees.cloned().fold(Tree::map(), Piece::under);
+        let (mut merged, mut shared, mut lifts) = (Tree::map(), Tree::map(), None);
+        for tree in trees {
+            let mut tree = tree.clone();
+            // What people share is its own document's alone: no other one replaces it, or takes it away.
+            shared = shared.under(tree.take("limits", |id, piece| is_shared(id, piece, files)));
+            lifts = lifting(lifts, &tree);
+            merged = merged.under(tree);
+        }
         let mut overlay =
             Self { rules: rules(&merged), changed: HashMap::new(), new: Default::default(), terms: Vec::new() };
-        match merged.get("limits") {
-            Some(Piece::Leaf(leaf)) => overlay.new_of(leaf.author.principal.kind).none = true,
-            Some(limits) => overlay.limits(limits, files),
-            None => {}
+        overlay.limits(merged.get("limits").into_iter().chain(shared.get("limits")), files);
+        if let Some(kind) = lifts {
+            overlay.new_of(kind).none = true;
         }
         let in_force = |mode: Mode| if files.mode == Mode::Shadow { Mode::Shadow } else { mode };
         let asks = |limit: &Limit| (limit.rule.clone(), Terms { mode: in_force(limit.terms.mode), ..limit.terms });
@@ -104,9 +110,9 @@ impl Overlay {
         }
     }
 
-    fn limits(&mut self, limits: &Tree, files: &Merged) {
+    fn limits<'a>(&mut self, limits: impl Iterator<Item = &'a Tree>, files: &Merged) {
         let mut new: [Vec<Limit>; 3] = Default::default();
-        for (id, piece) in limits.entries() {
+        for (id, piece) in limits.flat_map(Piece::entries) {
             match piece {
                 Piece::Leaf(Leaf { said: Said::Limit(written), author }) => {
                     let rule = RuleId::new(format!("overrides.{}.limits.{id}", author.rule()));
@@ -132,6 +138,24 @@ impl Overlay {
     }
 }
 
+/// Whether what a document says of a limit is about one that several people share: one that it adds, or one of the files.
+pub(super) fn is_shared(id: &str, piece: &Tree, files: &Merged) -> bool {
+    match piece {
+        Piece::Leaf(leaf) => matches!(&leaf.said, Said::Limit(limit) if limit.per.value != Per::User),
+        Piece::Map { .. } => known(files, id).is_some_and(|known| known.limit.per.value != Per::User),
+        Piece::Gone => false,
+    }
+}
+
+/// From whom on limits are lifted, after one more document: of several that say `limits: none` in a row, the nearest to the user.
+fn lifting(before: Option<Kind>, later: &Tree) -> Option<Kind> {
+    match later.get("limits") {
+        Some(Piece::Leaf(leaf)) => before.max(Some(leaf.author.principal.kind)),
+        Some(Piece::Gone | Piece::Map { .. }) => None,
+        None => before,
+    }
+}
+
 /// A limit of the files with what documents change of it. Its rule names all of them, so that one rule is one limit.
 fn changed(id: &str, piece: &Tree, files: &Merged) -> Option<Limit> {
     let known = known(files, id)?;
@@ -145,6 +169,9 @@ fn changed(id: &str, piece: &Tree, files: &Merged) -> Option<Limit> {
     }
     if authors.is_empty() {
         return None;
+    }
+    if known.shadow {
+        written.mode = Mode::Shadow;
     }
     let names: Vec<_> = authors.into_iter().map(|author| author.rule()).collect();
     let rule = RuleId::new(format!("overrides.{}.limits.{id}", names.join("+")));

@@ -59,6 +59,25 @@ impl<T> Piece<T> {
         }
     }
 
+    /// Takes out of the mapping behind a key what is meant, and gives it as a piece of its own. A mapping of which nothing is left goes.
+    pub(super) fn take(&mut self, key: &str, is_meant: impl Fn(&str, &Self) -> bool) -> Self {
+        let mut taken = Self::map();
+        let Self::Map { entries, .. } = self else { return taken };
+        if let Some(Self::Map { entries: inner, .. }) = entries.get_mut(key) {
+            let meant: Vec<Box<str>> =
+                inner.iter().filter(|(name, piece)| is_meant(name, piece)).map(|(name, _)| name.clone()).collect();
+            for name in meant {
+                if let Some(piece) = inner.remove(&name) {
+                    taken.put(&[key, &name], piece);
+                }
+            }
+            if inner.is_empty() {
+                entries.remove(key);
+            }
+        }
+        taken
+    }
+
     /// What stands behind a key.
     pub(super) fn get(&self, key: &str) -> Option<&Self> {
         match self {

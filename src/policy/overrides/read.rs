@@ -11,12 +11,13 @@ use super::known::{Known, known};
 use super::overlay::Said;
 use super::piece::Piece;
 use super::{Author, Document};
-use crate::policy::check;
+use crate::policy::check::{self, Changed, Priced};
 use crate::policy::codes;
 use crate::policy::compile::Source;
 use crate::policy::faults::{Faults, Spot};
 use crate::policy::limits::Measure;
 use crate::policy::merge::Merged;
+use crate::policy::snapshot::Mode;
 use crate::policy::tree::{self, Key, Node, Value};
 use crate::policy::written::limits::{Keys, keys};
 use crate::policy::written::read::{entry, mapping, text};
@@ -33,6 +34,12 @@ pub(super) struct Leaf {
 /// What one document says, by its keys.
 pub(super) type Tree = Piece<Leaf>;
 
+/// A document that has no fault beside the files.
+pub(super) struct Read {
+    pub(super) tree: Tree,
+    pub(super) priced: Priced,
+}
+
 /// A document as it is read.
 struct Reading<'a> {
     files: &'a Merged,
@@ -40,6 +47,8 @@ struct Reading<'a> {
     tree: Tree,
     /// Paths of what is taken away, in their order.
     gone: Vec<Vec<String>>,
+    /// Limits of the files, as they are changed.
+    changed: Vec<Changed>,
 }
 
 /// A value as it is written: what a document may hold.
@@ -89,26 +98,31 @@ fn plainly(node: &Node) -> Written {
 ///
 /// # Errors
 /// All its faults, with this name in the place of a file's.
-pub(super) fn read(document: &Document, author: &Arc<Author>, files: &Merged, name: &Path) -> Result<Tree, Report> {
+pub(super) fn read(document: &Document, author: &Arc<Author>, files: &Merged, name: &Path) -> Result<Read, Report> {
     let source = Source { path: name.to_owned(), text: Arc::clone(&document.text) };
     let sources = [source];
     let mut faults = Faults::new(&sources);
-    let mut reading = Reading { files, author, tree: Tree::map(), gone: Vec::new() };
-    if let Some(root) = tree::parse(0, &document.text, &mut faults) {
-        reading.document(document, root, &mut faults);
+    let mut reading = Reading { files, author, tree: Tree::map(), gone: Vec::new(), changed: Vec::new() };
+    let entry =
+        tree::parse(0, &document.text, &mut faults).and_then(|root| reading.document(document, root, &mut faults));
+    match entry {
+        Some(entry) if !faults.has_errors() => {
+            let priced = Priced::new(document.principal.kind.section(), entry, reading.changed);
+            priced.check(files, &mut faults);
+            if faults.has_errors() { Err(faults.into_report()) } else { Ok(Read { tree: reading.tree, priced }) }
+        }
+        _ => Err(faults.into_report()),
     }
-    if faults.has_errors() { Err(faults.into_report()) } else { Ok(reading.tree) }
 }
 
 // === impl Reading ===
 
 impl Reading<'_> {
-    fn document(&mut self, document: &Document, root: Node, faults: &mut Faults<'_>) {
-        if mapping(&root, "an override", faults).is_none() {
-            return;
-        }
+    /// What it says as an entry, where that can be told.
+    fn document(&mut self, document: &Document, root: Node, faults: &mut Faults<'_>) -> Option<Entry> {
+        mapping(&root, "an override", faults)?;
         let spot = root.spot;
-        let Value::Map(mut entries) = root.value else { return };
+        let Value::Map(mut entries) = root.value else { return None };
         self.take_gone(&mut entries, &[], &["unrestricted", "endpoints", "tools", "limits"]);
         let (mut changes, mut only_changes) = (Vec::new(), false);
         for (key, node) in &mut entries {
@@ -147,7 +161,7 @@ impl Reading<'_> {
         check::document(self.files, section, &written, |endpoint| gone.contains(endpoint), faults);
         let changes: Vec<_> = changes.iter().filter_map(|node| self.change(document, node, faults)).collect();
         if faults.has_errors() {
-            return;
+            return None;
         }
         self.put_entry(&written);
         for (path, said) in changes.into_iter().flatten() {
@@ -161,6 +175,7 @@ impl Reading<'_> {
             let fault = Fault::error(codes::SAYS_NOTHING, "the override says nothing");
             faults.push(spot, fault.help("write what an entry of a policy may have, such as \"limits\"; or remove it"));
         }
+        Some(written)
     }
 
     /// Takes keys without a value out of a mapping, where these may be there.
@@ -298,6 +313,7 @@ impl Reading<'_> {
             faults.push(id.spot, Fault::error(codes::OVERRIDE_LIMIT, message).help(help));
             return None;
         }
+        self.changed.push(Changed { of: known.of.cloned(), limit: changed, spot: id.spot });
         Some(said.into_iter().map(|(member, said)| (path(member), said)).collect())
     }
 
@@ -390,6 +406,12 @@ fn fixed(known: &Known<'_>, keys: &Keys, spot: Spot, faults: &mut Faults<'_>) {
         && limit.timezone.as_ref().map(|zone| &zone.value) != Some(&zone.value)
     {
         other(zone.spot, "the time zone");
+    }
+    if let Some(mode) = keys.mode.as_ref().filter(|mode| known.shadow && mode.value == Mode::Enforce) {
+        let message =
+            format!("the limit {id} stands in an entry that is in shadow mode, so that nothing in it is enforced");
+        let help = "remove it, or put the entry into force in the files";
+        faults.push(mode.spot, Fault::error(codes::OVERRIDE_LIMIT, message).help(help));
     }
     if keys.amounts.len() > 1 {
         let fault = Fault::error(codes::LIMIT_MEASURE, "the limit limits several things");

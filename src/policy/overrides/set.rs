@@ -1,6 +1,6 @@
 //! The documents that are in force beside the files: read once each, merged once for each set of them that applies to somebody.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,8 +11,9 @@ use sha2::{Digest, Sha256};
 
 use super::overlay::{Overlay, Said};
 use super::piece::Piece;
-use super::read::{self, Tree};
+use super::read::{self, Read, Tree};
 use super::{Author, Document, Faulty, Kind, Principal};
+use crate::policy::check::Priced;
 use crate::policy::codes;
 use crate::policy::limits::{Per, Terms};
 use crate::policy::merge::Merged;
@@ -27,6 +28,8 @@ const MOST_KEPT: usize = 4_096;
 pub(in crate::policy) struct Overrides {
     // In the order of `Kind::ALL`.
     documents: [HashMap<Box<str>, Arc<Compiled>>; 3],
+    /// Whom documents are about that cannot be in force, with the rules that refuse them.
+    refused: [HashMap<Box<str>, RuleId>; 3],
     /// A hash of all of them; none where there is none.
     digest: Option<Arc<str>>,
     /// Whether any has limits, lists of tools, limits of tokens or money.
@@ -44,6 +47,7 @@ pub(super) struct Compiled {
     pub(super) author: Arc<Author>,
     text: Arc<str>,
     pub(super) tree: Tree,
+    priced: Priced,
 }
 
 /// What documents come to, by the serials of all that apply, in their order.
@@ -57,10 +61,28 @@ struct Kept {
 
 impl Overrides {
     /// Reads documents for these files. What is the same as in `before`, which was read for the same files, is taken from there. Those that
-    /// have faults are left out, whole, and given back.
-    pub(in crate::policy) fn new(documents: &[Document], files: &Merged, before: Option<&Self>) -> (Self, Vec<Faulty>) {
+    /// have faults are left out, whole, and given back; whom they are about is refused, as whom `unreadable` ones are about is: nobody
+    /// knows any more what they deny.
+    pub(in crate::policy) fn new(
+        documents: &[Document],
+        unreadable: &[Principal],
+        files: &Merged,
+        before: Option<&Self>,
+    ) -> (Self, Vec<Faulty>) {
         let (mut found, mut faulty) = (BTreeMap::new(), Vec::new());
-        for document in documents {
+        let mut seen = HashSet::new();
+        let twice: HashSet<&Principal> =
+            documents.iter().map(|document| &document.principal).filter(|principal| !seen.insert(*principal)).collect();
+        faulty.extend(
+            documents
+                .iter()
+                .filter(|document| twice.contains(&document.principal))
+                .map(|document| (&document.principal, document))
+                .collect::<BTreeMap<_, _>>()
+                .into_values()
+                .map(|document| Faulty::of(document, several(&document.principal))),
+        );
+        for document in documents.iter().filter(|document| !twice.contains(&document.principal)) {
             let compiled = match before.and_then(|before| before.same(document)) {
                 Some(compiled) => Ok(compiled),
                 None => Compiled::new(document, files, Path::new(&document.principal.to_string())).map(Arc::new),
@@ -77,11 +99,27 @@ impl Overrides {
                 faulty.push(compiled.clashes(&id, &other));
             }
         }
-        (Self::of(found, before), faulty)
+        for (principal, fault) in without_price(&found, files) {
+            if let Some(compiled) = found.remove(&principal) {
+                faulty.push(compiled.faulty(fault));
+            }
+        }
+        let refused = faulty.iter().map(|faulty| &faulty.principal).chain(unreadable);
+        (Self::of(found, refused.cloned().collect(), before), faulty)
     }
 
-    fn of(found: BTreeMap<Principal, Arc<Compiled>>, before: Option<&Self>) -> Self {
-        let mut overrides = Self { digest: digest(&found), ..Self::default() };
+    fn of(found: BTreeMap<Principal, Arc<Compiled>>, refused: BTreeSet<Principal>, before: Option<&Self>) -> Self {
+        let mut overrides = Self { digest: digest(&found, &refused), ..Self::default() };
+        for principal in refused {
+            let rule = RuleId::new(format!("overrides.{}.{}.faulty", principal.kind, principal.id));
+            let [role, group, user] = &mut overrides.refused;
+            match principal.kind {
+                Kind::Role => role.insert(principal.id, rule),
+                Kind::Group => group.insert(principal.id, rule),
+                // In whatever case somebody has written the id.
+                Kind::User => user.insert(principal.id.to_lowercase().into(), rule),
+            };
+        }
         for (principal, compiled) in found {
             let limits = compiled.tree.get("limits");
             overrides.limits |= limits.is_some();
@@ -98,6 +136,21 @@ impl Overrides {
     /// Whether there is none: then nothing else here needs to be asked.
     pub(in crate::policy) fn is_empty(&self) -> bool {
         self.digest.is_none()
+    }
+
+    /// Whether there is anybody whom a document is about that cannot be in force.
+    pub(in crate::policy) fn refuse_anybody(&self) -> bool {
+        self.refused.iter().any(|refused| !refused.is_empty())
+    }
+
+    /// The rule that refuses a caller, as a document about them cannot be in force.
+    pub(in crate::policy) fn refuse(&self, caller: &Caller) -> Option<&RuleId> {
+        if !self.refuse_anybody() {
+            return None;
+        }
+        let [role, group, user] = &self.refused;
+        let of_groups = || caller.groups.iter().find_map(|name| group.get(name));
+        user.get(&*caller.user).or_else(of_groups).or_else(|| role.get(&*caller.role))
     }
 
     /// How many there are.
@@ -227,9 +280,9 @@ impl Compiled {
         static SERIALS: AtomicU64 = AtomicU64::new(0);
         let Document { principal, priority, version, text } = document;
         let author = Arc::new(Author { priority: *priority, principal: principal.clone(), version: *version });
-        let tree = read::read(document, &author, files, name)?;
+        let Read { tree, priced } = read::read(document, &author, files, name)?;
         let serial = SERIALS.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { serial, author, text: Arc::clone(text), tree })
+        Ok(Self { serial, author, text: Arc::clone(text), tree, priced })
     }
 
     fn is(&self, document: &Document) -> bool {
@@ -239,12 +292,16 @@ impl Compiled {
     }
 
     fn clashes(&self, id: &str, other: &Principal) -> Faulty {
-        let Author { principal, version, .. } = &*self.author;
         let message = format!(
             "the limit {} is shared by those whom a document is about, and {other} has a limit of this id in a document, too",
             quoted(id)
         );
-        let fault = Fault::error(codes::DEFINED_TWICE, message).help("give one of the two another id");
+        self.faulty(Fault::error(codes::DEFINED_TWICE, message).help("give one of the two another id"))
+    }
+
+    /// A fault that it has beside another document.
+    fn faulty(&self, fault: Fault) -> Faulty {
+        let Author { principal, version, .. } = &*self.author;
         let mut report = Report::new();
         report.push(fault.at(Place::file(principal.to_string())));
         Faulty { principal: principal.clone(), version: *version, report }
@@ -260,6 +317,15 @@ impl Faulty {
 }
 
 // === helpers ===
+
+/// What is wrong where there are several documents about one principal.
+fn several(principal: &Principal) -> Report {
+    let fault = Fault::error(codes::DEFINED_TWICE, format!("there are several overrides of the {principal}"));
+    let help = format!("keep one: each `tollgate overrides remove {principal}` removes one of them");
+    let mut report = Report::new();
+    report.push(fault.help(help).at(Place::file(principal.to_string())));
+    report
+}
 
 /// Documents that add a limit which another one adds, too, where one of the two is shared: merged by their ids, one of the two counters would
 /// be passed over. The later one in the order of principals is told, so that all replicas agree; with the id and the other.
@@ -284,6 +350,25 @@ fn clashing(found: &BTreeMap<Principal, Arc<Compiled>>) -> Vec<(Principal, Strin
     clashing
 }
 
+/// Documents that give a model without a price to somebody whom another one gives a limit of money, with what is wrong.
+fn without_price(found: &BTreeMap<Principal, Arc<Compiled>>, files: &Merged) -> Vec<(Principal, Fault)> {
+    let limiting: Vec<_> = found.iter().filter(|(_, compiled)| compiled.priced.limits_money()).collect();
+    if limiting.is_empty() {
+        return Vec::new();
+    }
+    let giving = found.iter().filter(|(_, compiled)| compiled.priced.gives_unpriced(files));
+    giving
+        .filter_map(|(principal, compiled)| {
+            let others = limiting.iter().filter(|(other, _)| *other != principal);
+            let (fault, other) = others
+                .filter_map(|(other, limits)| Some((compiled.priced.beside(files, &limits.priced)?, other)))
+                .next()?;
+            let message = format!("{}, by the override of the {other}", fault.message);
+            Some((principal.clone(), Fault { message, ..fault }))
+        })
+        .collect()
+}
+
 /// Whether any limit is about tokens or money.
 fn counts_tokens(limits: &Tree) -> bool {
     limits.entries().any(|(_, piece)| match piece {
@@ -297,9 +382,9 @@ fn counts_tokens(limits: &Tree) -> bool {
 }
 
 /// The first 12 hexadecimal digits of the SHA-256 of all documents in the order of their principals: whom each is about, its priority, and its
-/// text. Not their versions, so that what says the same is the same.
-fn digest(found: &BTreeMap<Principal, Arc<Compiled>>) -> Option<Arc<str>> {
-    if found.is_empty() {
+/// text; then of whom nothing is known but that they are refused. Not their versions, so that what says the same is the same.
+fn digest(found: &BTreeMap<Principal, Arc<Compiled>>, refused: &BTreeSet<Principal>) -> Option<Arc<str>> {
+    if found.is_empty() && refused.is_empty() {
         return None;
     }
     let mut hash = Sha256::new();
@@ -307,6 +392,13 @@ fn digest(found: &BTreeMap<Principal, Arc<Compiled>>) -> Option<Arc<str>> {
         let priority = compiled.author.priority.to_string();
         for text in [principal.kind.as_str(), &principal.id, &priority, &compiled.text] {
             // With the length before it, no text can pass for two.
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text.as_bytes());
+        }
+    }
+    for principal in refused {
+        // No text of a document is empty, and no priority.
+        for text in [principal.kind.as_str(), &principal.id, "", ""] {
             hash.update((text.len() as u64).to_be_bytes());
             hash.update(text.as_bytes());
         }

@@ -69,6 +69,15 @@ fn limits(policy: &Snapshot, caller: &Caller) -> Vec<String> {
     charges.iter().map(|charge| format!("{} {} {}", charge.rule, charge.key, charge.ceiling)).collect()
 }
 
+/// The same, of those that only record.
+fn shadow_limits(policy: &Snapshot, caller: &Caller) -> Vec<String> {
+    let targets = [model("openAI", "gpt-4o-mini")];
+    let runs = [Run { endpoint: "openAI", model: "gpt-4o-mini", tokens: Tokens::default() }];
+    let amounts = Amounts { requests: 1, messages: 1, runs: &runs };
+    let charges = policy.shadow_charges(&Ask { caller, targets: &targets }, &amounts);
+    charges.iter().map(|charge| format!("{} {} {}", charge.rule, charge.key, charge.ceiling)).collect()
+}
+
 #[test]
 fn lists_of_documents_are_judged_as_one_more_entry_of_the_user() {
     let ann = caller("USER", &[], ANN);
@@ -256,9 +265,10 @@ fn new_limits_stand_where_an_entry_of_whom_they_are_about_would() {
     let roles = rules(&[document(Kind::Role, "USER", &format!("{{limits: [{}]}}", same.replace("ID", "more")))]);
     assert!(roles.contains(&"roles.USER.limits.user-day".to_owned()), "of one level both hold: {roles:?}");
     let none = rules(&[user("{limits: none}")]);
-    assert_eq!(none, Vec::<String>::new(), "nothing of 0 applies here, so that nothing is left");
+    let shared = ["groups.staff.limits.staff-hour", "roles.USER.limits.role-month", "limits.everybody"];
+    assert_eq!(none, shared, "what people share is lifted by no document");
     let group = rules(&[document(Kind::Group, "staff", "{limits: none}")]);
-    assert_eq!(group, ["groups.staff.limits.staff-hour"]);
+    assert_eq!(group, shared);
     let later = rules(&[document(Kind::Group, "staff", "{limits: none}"), user("{limits: {user-day: {tokens: 1}}}")]);
     assert_eq!(later.len(), 5, "a later list of limits takes the place of none: {later:?}");
 }
@@ -307,6 +317,97 @@ fn what_cannot_be_meant_is_a_fault_with_its_line() {
     }
 }
 
+/// Files in which money is limited, and one model has a price.
+const MONEY: &str = r#"
+roles:
+  USER:
+    endpoints: { openAI: { models: [gpt-4o-mini] } }
+    limits: [{ id: budget, cost: 10 USD, per: user, window: month }]
+  GUEST: { endpoints: { openAI: { models: [o1] } } }
+  ADMIN: { unrestricted: true, limits: none }
+prices: { gpt-4o-mini: { input: 1, output: 2 } }
+"#;
+
+/// Each document that is set aside, with the codes of its faults.
+fn set_aside(files: &str, documents: &[Document]) -> Vec<String> {
+    let (_, faulty) = policy(files).with_overrides(documents);
+    let codes = |of: &Faulty| of.report.faults().iter().map(|fault| fault.code).collect::<Vec<_>>().join(" ");
+    faulty.iter().map(|of| format!("{}: {}", of.principal.kind, codes(of))).collect()
+}
+
+#[test]
+fn a_model_without_a_price_and_a_limit_of_money_do_not_meet_by_a_document_either() {
+    let own = |text: &str| vec![user(text)];
+    let claude = "endpoints: {anthropic: {models: [\"claude-*\"]}}";
+    let budget = "limits: [{id: more, cost: 5 USD, per: user, window: day}]";
+    let no_cost = MONEY.replace("cost: 10 USD", "tokens: 10M");
+    for (why, files, documents, expected) in [
+        ("a model without a price", MONEY, own(&format!("{{{claude}}}")), &["user: without-price"] as &[_]),
+        ("one with a price", MONEY, own("{endpoints: {openAI: {models: [gpt-4o-mini]}}}"), &[]),
+        ("anything", MONEY, own("{unrestricted: true}"), &["user: without-price"]),
+        ("the limit lifted with it", MONEY, own(&format!("{{{claude}, limits: none}}")), &[]),
+        ("whom the limit does not concern", MONEY, vec![document(Kind::Role, "GUEST", &format!("{{{claude}}}"))], &[]),
+        ("whose entry lifts it", MONEY, vec![document(Kind::Role, "ADMIN", &format!("{{{claude}}}"))], &[]),
+        ("a limit of money over the files' lists", &no_cost, own(&format!("{{{budget}}}")), &["user: without-price"]),
+        (
+            "one for a role that has a price for all",
+            &no_cost,
+            vec![document(Kind::Role, "USER", &format!("{{{budget}}}"))],
+            &[],
+        ),
+        (
+            "one for a role that is open",
+            &no_cost,
+            vec![document(Kind::Role, "ADMIN", &format!("{{{budget}}}"))],
+            &["role: without-price"],
+        ),
+        (
+            "one about what has a price",
+            &no_cost,
+            own("{limits: [{id: m, cost: 5 USD, per: user, window: day, models: [gpt-4o-mini], endpoints: [openAI]}]}"),
+            &[],
+        ),
+        (
+            "a limit whose scope is widened",
+            &MONEY
+                .replace("window: month", "window: month, models: [gpt-4o-mini]")
+                .replace("[gpt-4o-mini] } }\n", "[gpt-4o-mini, o1] } }\n"),
+            own("{limits: {budget: {models: [gpt-4o-mini, o1]}}}"),
+            &["user: without-price"],
+        ),
+        (
+            "a limit of one document and a model of another",
+            &no_cost,
+            vec![
+                document(Kind::Role, "USER", &format!("{{{budget}}}")),
+                document(Kind::Group, "lab", &format!("{{{claude}}}")),
+            ],
+            &["group: without-price"],
+        ),
+        (
+            "of roles that nobody has together",
+            &no_cost,
+            vec![
+                document(Kind::Role, "USER", &format!("{{{budget}}}")),
+                document(Kind::Role, "GUEST", &format!("{{{claude}}}")),
+            ],
+            &[],
+        ),
+        (
+            "with a price for everything",
+            &format!("{no_cost}  default: {{ input: 1, output: 1 }}\n"),
+            own(&format!("{{{claude}, {budget}}}")),
+            &[],
+        ),
+    ] {
+        let files = files.replace(
+            "output: 2 } }\n  default: { input: 1, output: 1 }",
+            "output: 2 }, default: { input: 1, output: 1 } }",
+        );
+        assert_eq!(set_aside(&files, &documents), expected, "{why}");
+    }
+}
+
 #[test]
 fn what_takes_away_alone_is_a_document_too() {
     for text in [
@@ -328,15 +429,87 @@ fn what_takes_away_alone_is_a_document_too() {
 }
 
 #[test]
-fn a_faulty_document_is_set_aside_whole_and_the_rest_is_in_force() {
+fn whom_a_faulty_document_is_about_is_refused_and_the_rest_is_in_force() {
     let good = document(Kind::Group, "staff", "{endpoints: {google: {models: [gemini]}}}");
     let bad = user("{endpoints: {google: {deny: [gemini]}}, limits: {everybody: {requests: 1}}}");
     let (policy, faulty) = policy(FILES).with_overrides(&[good.clone(), bad]);
     assert_eq!(faulty.iter().map(|faulty| faulty.principal.to_string()).collect::<Vec<_>>(), [format!("user {ANN}")]);
-    let ann = caller("USER", &["staff"], ANN);
+    let (ann, bob) = (caller("USER", &["staff"], ANN), caller("USER", &["staff"], BOB));
     let allowed = "allow overrides.group.staff.endpoints.google.models";
-    assert_eq!(answer(&policy, &ann, model("google", "gemini")), allowed);
-    assert_eq!(policy.revision(), with(&[good]).revision(), "what is set aside decides nothing");
+    let refused = format!("deny overrides.user.{ANN}.faulty");
+    assert_eq!(answer(&policy, &ann, model("google", "gemini")), refused, "nobody knows what it denies");
+    assert_eq!(answer(&policy, &ann, model("openAI", "gpt-4o-mini")), refused);
+    assert_eq!(answer(&policy, &bob, model("google", "gemini")), allowed);
+    assert!(policy.turns_anybody_away());
+    assert_ne!(policy.revision(), with(std::slice::from_ref(&good)).revision(), "whom it refuses is another policy");
+    let (mended, faulty) = policy.with_overrides(std::slice::from_ref(&good));
+    assert!(faulty.is_empty() && !mended.turns_anybody_away());
+    assert_eq!(mended.revision(), with(&[good]).revision());
+}
+
+#[test]
+fn whom_a_document_is_about_that_nobody_can_read_is_refused() {
+    let (ann, bob) = (caller("USER", &["staff"], ANN), caller("GUEST", &["lab"], BOB));
+    let of = |kind, id: &str| Principal { kind, id: id.into() };
+    for (principal, rule, refuses_bob) in [
+        (of(Kind::User, &ANN.to_uppercase()), format!("overrides.user.{}.faulty", ANN.to_uppercase()), false),
+        (of(Kind::Group, "lab"), "overrides.group.lab.faulty".to_owned(), true),
+        (of(Kind::Role, "USER"), "overrides.role.USER.faulty".to_owned(), false),
+    ] {
+        let (policy, _) = policy(FILES).with_all_overrides(&[], &[principal]);
+        let (refused, other) = if refuses_bob { (&bob, &ann) } else { (&ann, &bob) };
+        assert_eq!(answer(&policy, refused, model("openAI", "gpt-4o-mini")), format!("deny {rule}"));
+        assert!(!answer(&policy, other, model("openAI", "gpt-4o-mini")).contains("faulty"), "{rule}");
+        assert_ne!(policy.revision(), super::super::tests::policy(FILES).revision());
+    }
+    // In shadow mode it is only said.
+    let tried = policy(&format!("{FILES}\nmode: shadow\n"));
+    let (policy, _) = tried.with_all_overrides(&[], &[of(Kind::User, ANN)]);
+    let told = format!("shadowed overrides.user.{ANN}.faulty");
+    assert_eq!(answer(&policy, &ann, model("openAI", "gpt-4o-mini")), told);
+}
+
+#[test]
+fn of_two_documents_about_one_principal_none_wins() {
+    let (one, two) = (user("{unrestricted: true}"), user("{endpoints: {openAI: {deny: [\"*\"]}}}"));
+    for documents in [[one.clone(), two.clone()], [two, one]] {
+        let (policy, faulty) = policy(FILES).with_overrides(&documents);
+        let codes: Vec<_> = faulty.iter().map(|of| of.report.faults()[0].code).collect();
+        assert_eq!(codes, ["defined-twice"]);
+        assert!(faulty[0].report.to_string().contains("there are several overrides"), "{}", faulty[0].report);
+        assert_eq!(policy.override_count(), 0);
+        let ann = caller("USER", &[], ANN);
+        assert_eq!(answer(&policy, &ann, model("openAI", "gpt-4o-mini")), format!("deny overrides.user.{ANN}.faulty"));
+    }
+}
+
+#[test]
+fn what_people_share_is_changed_and_taken_away_by_its_own_document_alone() {
+    let ann = caller("USER", &["staff", "lab"], ANN);
+    let held = |documents: &[Document], of: &Caller| {
+        limits(&with(documents), of).iter().map(|limit| limit.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let group = |text: &str| document(Kind::Group, "staff", text);
+    let adds = group("{limits: {extra: {requests: 5, per: group, window: hour}, staff-hour: {requests: 9}}}");
+    let own = ["overrides.group.staff.limits.extra", "overrides.group.staff.limits.staff-hour"];
+    for taking in ["{limits: none}", "{limits: null}", "{limits: {extra: null, staff-hour: null}}"] {
+        for other in [user(taking), Document { priority: 40, ..document(Kind::Role, "USER", taking) }] {
+            let rules = held(&[adds.clone(), other], &ann);
+            assert!(own.iter().all(|rule| rules.contains(&(*rule).to_owned())), "{taking}: {rules:?}");
+        }
+    }
+    // One limit for everybody is lifted by nobody, and what nobody shares is.
+    let rules = held(&[user("{limits: none}")], &ann);
+    assert!(rules.contains(&"limits.everybody".to_owned()), "{rules:?}");
+    assert!(!rules.contains(&"roles.USER.limits.user-day".to_owned()), "{rules:?}");
+    // What a group's document has lifted, a later one of the role does not bring back.
+    let role = Document { priority: 40, ..document(Kind::Role, "USER", "{limits: none}") };
+    let rules = held(&[group("{limits: none}"), role], &ann);
+    assert!(!rules.contains(&"roles.USER.limits.user-day".to_owned()), "{rules:?}");
+    // But one that says nothing of limits any more does.
+    let role = Document { priority: 40, ..document(Kind::Role, "USER", "{limits: null}") };
+    let rules = held(&[group("{limits: none}"), role], &ann);
+    assert!(rules.contains(&"roles.USER.limits.user-day".to_owned()), "{rules:?}");
 }
 
 #[test]
@@ -413,13 +586,34 @@ fn conflicts_say_whose_word_holds_over_whose() {
     let told: Vec<_> = policy.conflicts_of(&ann).iter().map(ToString::to_string).collect();
     assert_eq!(
         told,
-        [
-            "endpoints.google: [gemini] from group staff (20) over null from role USER (10)".to_owned(),
-            format!("limits.user-day.amount: 1000000 from user {ANN} (30) over 500000 from group staff (20)"),
-        ]
+        [format!("limits.user-day.amount: 1000000 from user {ANN} (30) over 500000 from group staff (20)")],
+        "the role takes away what nobody has said"
     );
     let applied: Vec<_> = policy.overrides_of(&ann).into_iter().map(|of| (of.kind, of.priority)).collect();
     assert_eq!(applied, [("role", 10), ("group", 20), ("user", 30)]);
+}
+
+#[test]
+fn conflicts_name_only_what_somebody_has_said() {
+    let told = |group: &str, own: &str| {
+        let policy = with(&[document(Kind::Group, "staff", group), user(own)]);
+        let ann = caller("USER", &["staff"], ANN);
+        let short =
+            |text: String| text.replace(" from group staff (20)", "").replace(&format!(" from user {ANN} (30)"), "");
+        policy.conflicts_of(&ann).into_iter().map(|conflict| short(conflict.to_string())).collect::<Vec<_>>()
+    };
+    let google = "{endpoints: {google: {models: [gemini]}}}";
+    for (group, own, expected) in [
+        ("{endpoints: null}", "{endpoints: null}", &[] as &[_]),
+        ("{endpoints: {google: null}}", "{endpoints: null}", &[]),
+        ("{endpoints: null}", google, &[]),
+        (google, "{endpoints: null}", &["endpoints.google.models: null over [gemini]"]),
+        ("{limits: none}", "{limits: {user-day: {tokens: 1}}}", &["limits.user-day.amount: 1 over none"]),
+        ("{limits: {staff-hour: {requests: 9}}}", "{limits: none}", &[]),
+        (google, google, &[]),
+    ] {
+        assert_eq!(told(group, own), expected, "{group} {own}");
+    }
 }
 
 #[test]
@@ -429,6 +623,38 @@ fn before_documents_are_known_a_policy_is_not_whole() {
     let unknown = files.without_knowing_overrides();
     assert!(!unknown.is_whole());
     assert!(unknown.with_overrides(&[]).0.is_whole());
+}
+
+/// What an entry of a user may say: lists, tools, limits, some of these in shadow mode.
+fn entries() -> impl Strategy<Value = String> {
+    let tools = proptest::sample::select(vec![
+        "allow: [web_search]",
+        "deny: [shell]",
+        "allow: [web_search, \"x*\"], deny: [shell]",
+    ]);
+    let limit = (
+        proptest::sample::select(vec!["requests", "messages", "tokens", "cost"]),
+        1..1_000_u32,
+        proptest::sample::select(vec!["day", "month", "1m", "hour"]),
+        proptest::option::of(proptest::sample::select(vec!["models: [gpt-4o-mini]", "endpoints: [openAI]"])),
+        proptest::sample::select(vec!["enforce", "shadow"]),
+    );
+    let limits = proptest::collection::vec(limit, 1..3).prop_map(|limits| {
+        let one = |(index, (measure, amount, window, scope, mode)): (usize, (&str, u32, &str, Option<&str>, &str))| {
+            let scope = scope.map(|scope| format!(", {scope}")).unwrap_or_default();
+            let unit = if measure == "cost" { " USD" } else { "" };
+            format!("{{id: own-{index}, {measure}: {amount}{unit}, per: user, window: {window}, mode: {mode}{scope}}}")
+        };
+        limits.into_iter().enumerate().map(one).collect::<Vec<_>>().join(", ")
+    });
+    let parts = (proptest::option::of(lists()), proptest::option::of(tools), proptest::option::of(limits));
+    parts.prop_filter_map("an entry says something", |(lists, tools, limits)| {
+        let lists = lists.map(|lists| lists.trim_start_matches('{').trim_end_matches('}').to_owned() + "}}");
+        let parts =
+            [lists, tools.map(|tools| format!("tools: {{{tools}}}")), limits.map(|all| format!("limits: [{all}]"))];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| format!("{{{}}}", parts.join(", ")))
+    })
 }
 
 fn lists() -> impl Strategy<Value = String> {
@@ -446,10 +672,25 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn one_document_of_a_user_decides_as_the_same_entry_would(text in lists(), in_staff in any::<bool>()) {
-        let (as_document, faulty) = policy(FILES).with_overrides(&[user(&text)]);
+    fn one_document_of_a_user_decides_as_the_same_entry_would(
+        text in entries(), in_staff in any::<bool>(), shadow in any::<bool>(),
+    ) {
+        let files = if shadow { format!("{FILES}\nmode: shadow\n") } else { FILES.to_owned() };
+        let (as_document, faulty) = policy(&files).with_overrides(&[user(&text)]);
         prop_assume!(faulty.is_empty());
-        let as_entry = policy(&format!("{FILES}\nusers:\n  {ANN}: {text}\n"));
+        let as_entry = policy(&format!("{files}\nusers:\n  {ANN}: {text}\n"));
+        let same = |of_document: Vec<String>, of_entry: Vec<String>| {
+            let of_document: Vec<_> = of_document.iter().map(|of| of.replace("overrides.user.", "users.")).collect();
+            prop_assert_eq!(of_document, of_entry);
+            Ok(())
+        };
+        let own = caller("USER", if in_staff { &["staff"] } else { &[] }, ANN);
+        same(limits(&as_document, &own), limits(&as_entry, &own))?;
+        same(shadow_limits(&as_document, &own), shadow_limits(&as_entry, &own))?;
+        for tool in ["web_search", "shell", "other"] {
+            let target = || Target::Tool(Tool::Named(tool.into()));
+            same(vec![answer(&as_document, &own, target())], vec![answer(&as_entry, &own, target())])?;
+        }
         let ann = caller("USER", if in_staff { &["staff"] } else { &[] }, ANN);
         for endpoint in ["openAI", "anthropic", "google", "custom"] {
             for name in ["gpt-4o", "gpt-4o-mini", "o1-mini", "o1-preview", "claude", "x"] {

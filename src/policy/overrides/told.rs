@@ -5,7 +5,8 @@ use std::fmt;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::Kind;
+use super::overlay::is_shared;
+use super::{Kind, Principal};
 use crate::policy::snapshot::Snapshot;
 use crate::policy::words::Caller;
 
@@ -38,6 +39,14 @@ pub struct Conflict {
 }
 
 impl Snapshot {
+    /// Whether the files name this role, group or user, in an entry or as what an identity provider's claims make of somebody.
+    pub fn names(&self, principal: &Principal) -> bool {
+        let written = self.written();
+        let mut mapped = written.role_mapping.iter().flat_map(|rules| &rules.value);
+        written.entries.contains_key(&(principal.kind.section(), principal.id.to_string()))
+            || principal.kind == Kind::Role && mapped.any(|rule| *rule.role.value == *principal.id)
+    }
+
     /// The documents that apply to a caller, in the order in which they are merged.
     pub fn overrides_of(&self, caller: &Caller) -> Vec<Applied> {
         let applying = self.overrides().applying(caller).into_iter();
@@ -57,12 +66,14 @@ impl Snapshot {
 
     /// Where a document of a caller takes the place of what another one says, with what holds.
     pub fn conflicts_of(&self, caller: &Caller) -> Vec<Conflict> {
-        // What stands at a path, and who has said so.
+        // What stands at a path, and who has said so. Who only takes away what nobody has said disagrees with nobody.
         let mut said: IndexMap<String, (String, String)> = IndexMap::new();
         let mut conflicts = Vec::new();
         for compiled in self.overrides().applying(caller) {
             let by = compiled.author.to_string();
-            for (path, leaf) in compiled.tree.ends() {
+            let mut tree = compiled.tree.clone();
+            tree.take("limits", |id, piece| is_shared(id, piece, self.written()));
+            for (path, leaf) in tree.ends() {
                 let holds = leaf.map_or_else(|| "null".to_owned(), |leaf| leaf.said.shown());
                 let below = format!("{path}.");
                 let touches = |other: &str| {
@@ -75,10 +86,14 @@ impl Snapshot {
                     if let Some((over, of)) = said.shift_remove(&other)
                         && (over != holds || other != path)
                     {
-                        conflicts.push(Conflict { path: other, holds: holds.clone(), by: by.clone(), over, of });
+                        // The longer path is what both have spoken of.
+                        let path = if other.len() > path.len() { other } else { path.clone() };
+                        conflicts.push(Conflict { path, holds: holds.clone(), by: by.clone(), over, of });
                     }
                 }
-                said.insert(path, (holds, by.clone()));
+                if leaf.is_some() {
+                    said.insert(path, (holds, by.clone()));
+                }
             }
         }
         conflicts

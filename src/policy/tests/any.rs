@@ -16,6 +16,7 @@ use super::random::any_caller;
 use super::*;
 use crate::policy::defaults::UserDefaults;
 use crate::policy::mapping::{Claim, Claims};
+use crate::policy::overrides::{Document, Kind, Principal};
 
 const POLICIES: u32 = 10_000;
 
@@ -77,14 +78,16 @@ fn limit(per: &'static [&'static str]) -> impl Strategy<Value = Value> {
     let zone = option::weighted(0.2, words(&["Europe/Berlin", "Asia/Kolkata"], &["Mars/Olympus"]));
     let (scope, strict) = (option::weighted(0.2, models()), option::weighted(0.1, any::<bool>()));
     let mode = option::weighted(0.2, words(&["enforce", "shadow"], &["off"]));
-    (measure, amount, window, zone, scope, strict, mode, select(per)).prop_map(
-        |(measure, amount, window, zone, scope, strict, mode, per)| {
+    let at = option::weighted(0.2, names(&["openAI", "MindRoom"], &["openai", "custom"]));
+    (measure, amount, window, zone, scope, at, strict, mode, select(per)).prop_map(
+        |(measure, amount, window, zone, scope, at, strict, mode, per)| {
             let counts = measure != "concurrent";
             let calendar = !window.as_str().is_some_and(|text| text.ends_with(['m', 's']) || text == "24h");
             let mut limit = object(vec![
                 ("window", counts.then_some(window)),
                 ("timezone", zone.filter(|_| counts && calendar)),
                 ("models", scope),
+                ("endpoints", at),
                 ("strict", strict.filter(|_| matches!(measure, "tokens" | "cost" | "output_tokens")).map(Value::from)),
                 ("mode", mode),
                 ("per", Some(per.into())),
@@ -130,6 +133,11 @@ pub(in crate::policy) fn any_text() -> impl Strategy<Value = String> {
     });
     let mapping = Just(json!([{ "claim": "groups", "token": "id", "has": "staff", "role": "ADMIN" }]));
     let groups = Just(json!([{ "claim": "groups", "token": "access", "strip": "tg-" }]));
+    let blocked = (
+        option::of(names(&["65f0c1d2e3a4b5c6d7e8f901", "eve@example.edu"], &["", "eve"])),
+        option::of(names(&["c", "former"], &["*", ""])),
+    )
+        .prop_map(|(users, groups)| object(vec![("users", users), ("groups", groups)]));
     let settings = (
         option::weighted(0.3, words(&["enforce", "shadow"], &["off"])),
         option::weighted(0.3, unlisted),
@@ -147,8 +155,10 @@ pub(in crate::policy) fn any_text() -> impl Strategy<Value = String> {
         option::weighted(0.3, vec(limit(&["user", "global"]), 1..3)),
         option::weighted(0.2, Just(json!({ "user": { "tokens_per_minute": "20k", "requests_per_minute": 30 } }))),
         option::weighted(0.2, names(&["dalle", "*_mcp_all"], &["*"])),
+        option::weighted(0.1, blocked),
+        option::weighted(0.1, names(&["example.edu", "*.example.org"], &["*", "@x"])),
     );
-    (settings, rest).prop_map(|(settings, (roles, groups, users, limits, defaults, tools))| {
+    (settings, rest).prop_map(|(settings, (roles, groups, users, limits, defaults, tools, blocked, domains))| {
         let (mode, unlisted, keys, assistants, remote, prices, roles_by, groups_by) = settings;
         let mut policy = object(vec![
             ("version", Some(1.into())),
@@ -165,10 +175,51 @@ pub(in crate::policy) fn any_text() -> impl Strategy<Value = String> {
             ("users", Some(users)),
             ("limits", limits.map(Value::from)),
             ("defaults", defaults),
+            ("blocked", blocked),
+            ("email_domains", domains),
             ("agents", tools.map(|deny| json!({ "tools": { "deny": deny } }))),
         ]);
         name_limits(&mut policy, &mut 0);
         policy.to_string()
+    })
+}
+
+/// Overrides for some of those whom [`any_caller`] may be: entries, and now and then a limit of the files that is changed, or a member
+/// that is taken away.
+fn any_overrides() -> impl Strategy<Value = Vec<Document>> {
+    let principal = prop_oneof![
+        (Just(Kind::Role), select(&["USER", "ADMIN", "NOBODY"][..])),
+        (Just(Kind::Group), select(&["a", "b", "stranger"][..])),
+        (Just(Kind::User), Just("65f0c1d2e3a4b5c6d7e8f901")),
+    ];
+    let per = &["user", "user", "user", "role", "group"];
+    let gone = option::weighted(0.2, select(&["limits", "endpoints", "tools", "unrestricted"][..]));
+    let changed = option::weighted(0.3, (0_usize..4, 0_u64..100));
+    let document = (principal, entry(per), gone, changed, 0_i32..40);
+    vec(document, 0..4).prop_map(|documents| {
+        let mut next = 1_000;
+        let text = |mut says: Value, gone: Option<&str>, changed: Option<(usize, u64)>, next: &mut usize| {
+            name_limits(&mut says, next);
+            if let Some(members) = says.as_object_mut() {
+                if members.get("mode").is_some() && !next.is_multiple_of(8) {
+                    members.remove("mode");
+                }
+                if let Some((id, amount)) = changed {
+                    members.insert("limits".to_owned(), json!({ format!("limit-{id}"): { "requests": amount } }));
+                }
+                if let Some(gone) = gone {
+                    members.insert(gone.to_owned(), Value::Null);
+                }
+            }
+            says.to_string()
+        };
+        let document = |((kind, id), says, gone, changed, priority)| Document {
+            principal: Principal { kind, id: Box::from(id) },
+            priority,
+            version: 1,
+            text: text(says, gone, changed, &mut next).into(),
+        };
+        documents.into_iter().map(document).collect()
     })
 }
 
@@ -216,6 +267,7 @@ fn everything_to_ask() -> Vec<Target> {
 /// Asks everything there is of a policy, as this caller.
 fn ask_everything(policy: &Snapshot, known: &HashSet<RuleId>, caller: &Caller) {
     let caller = policy.mapped(caller, &Everything);
+    let is_known = |rule: &RuleId| known.contains(rule) || rule.as_str().starts_with("overrides.");
     let tokens = Tokens { input: u64::MAX, output: 7, ..Tokens::default() };
     for target in everything_to_ask() {
         let targets = [target];
@@ -224,14 +276,14 @@ fn ask_everything(policy: &Snapshot, known: &HashSet<RuleId>, caller: &Caller) {
         assert_eq!(verdict.because.len(), 1, "{targets:?}");
         let rule = &verdict.because[0];
         assert!(
-            known.contains(rule) || crate::policy::cases::UNJUDGED.contains(&rule.as_str()),
+            is_known(rule) || crate::policy::cases::UNJUDGED.contains(&rule.as_str()),
             "{rule} is no statement of the policy"
         );
         assert!(policy.mode() == Mode::Enforce || verdict.goes_on());
         let runs = [Run { endpoint: "openAI", model: "small", tokens }];
         let amounts = Amounts { requests: 1, messages: 1, runs: &runs };
         for charge in policy.charges(&ask, &amounts).iter().chain(&policy.shadow_charges(&ask, &amounts)) {
-            assert!(known.contains(&charge.rule), "{} is no statement of the policy", charge.rule);
+            assert!(is_known(&charge.rule), "{} is no statement of the policy", charge.rule);
         }
     }
     explain::explain(policy, &caller).to_table();
@@ -241,13 +293,20 @@ fn ask_everything(policy: &Snapshot, known: &HashSet<RuleId>, caller: &Caller) {
 #[expect(clippy::print_stderr, reason = "how many of them are taken is worth knowing")]
 fn ten_thousand_policies_by_chance_are_refused_or_answer() {
     let (taken, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (in_force, set_aside) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let mut runner = TestRunner::new(Config { cases: POLICIES, failure_persistence: None, ..Config::default() });
-    let result = runner.run(&(any_text(), any_caller()), |(text, caller)| {
+    let result = runner.run(&(any_text(), any_caller(), any_overrides()), |(text, caller, overrides)| {
         match compile_listed(&[source("p.yaml", &text)], &UserDefaults::default()) {
             Ok((policy, statements, warnings)) => {
                 assert!(!warnings.has_errors());
                 let known = statements.into_iter().map(|statement| statement.rule).collect();
                 ask_everything(&policy, &known, &caller);
+                let (policy, faulty) = policy.with_overrides(&overrides);
+                ask_everything(&policy, &known, &caller);
+                let (in_no_other_order, _) = policy.with_overrides(&overrides.into_iter().rev().collect::<Vec<_>>());
+                assert_eq!(policy.revision(), in_no_other_order.revision());
+                in_force.fetch_add(policy.override_count(), Ordering::Relaxed);
+                set_aside.fetch_add(faulty.len(), Ordering::Relaxed);
                 taken.fetch_add(1, Ordering::Relaxed);
             }
             Err(report) => {
@@ -260,7 +319,9 @@ fn ten_thousand_policies_by_chance_are_refused_or_answer() {
     });
     result.unwrap_or_else(|error| panic!("{error}"));
     let (taken, refused) = (taken.into_inner(), refused.into_inner());
-    eprintln!("{taken} policies taken, {refused} refused");
+    let (in_force, set_aside) = (in_force.into_inner(), set_aside.into_inner());
+    eprintln!("{taken} policies taken, {refused} refused; {in_force} overrides in force, {set_aside} set aside");
+    assert!(in_force >= 500 && set_aside >= 500, "{in_force} in force, {set_aside} set aside");
     assert_eq!(taken + refused, POLICIES as usize);
     assert!(
         taken >= 2_000 && refused >= 1_000,

@@ -113,6 +113,42 @@ fn nothing_is_enforced_within_what_is_in_shadow_mode() {
 }
 
 #[test]
+fn an_override_puts_no_limit_of_an_entry_on_trial_into_force() {
+    use crate::policy::overrides::{Document, Kind, Principal};
+    let files = policy(
+        "groups:\n  pilot:\n    mode: shadow\n    endpoints: { openAI: { models: [m] } }\n    \
+         limits: [ { id: pilot-day, requests: 50, per: user, window: day }, { id: tried, messages: 50, per: user, window: hour, mode: shadow } ]\n\
+         roles:\n  USER:\n    endpoints: { openAI: { models: [m] } }\n    \
+         limits: [ { id: role-day, requests: 9, per: user, window: 1h, mode: shadow } ]\n",
+    );
+    let with = |text: &str| {
+        let principal = Principal { kind: Kind::Group, id: "pilot".into() };
+        files.with_overrides(&[Document { principal, priority: 20, version: 1, text: text.into() }])
+    };
+    let pupil = caller("USER", &["pilot"], "");
+    let mode = |policy: &Snapshot, id: &str| {
+        let rule = RuleId::new(format!("overrides.group.pilot.limits.{id}"));
+        assert!(policy.limits_of(&pupil).into_iter().any(|held| held.statement.rule == rule), "{rule}");
+        policy.terms(&rule).expect("terms").mode
+    };
+    for text in ["{limits: {pilot-day: {requests: 2}}}", "{limits: {pilot-day: {requests: 90}}}"] {
+        let (policy, faulty) = with(text);
+        assert!(faulty.is_empty(), "{text}");
+        assert_eq!(mode(&policy, "pilot-day"), Mode::Shadow, "{text}");
+    }
+    let (policy, faulty) = with("{limits: {role-day: {mode: enforce}}}");
+    assert!(faulty.is_empty(), "a limit that is on trial by itself can be put into force");
+    assert_eq!(mode(&policy, "role-day"), Mode::Enforce);
+    for text in ["{limits: {pilot-day: {mode: enforce}}}", "{limits: {tried: {mode: enforce}}}"] {
+        let (_, faulty) = with(text);
+        let faults: Vec<_> = faulty.iter().flat_map(|of| of.report.faults()).collect();
+        let [fault] = faults[..] else { panic!("{text}: {faulty:?}") };
+        assert_eq!(fault.code, codes::OVERRIDE_LIMIT, "{fault}");
+        assert!(fault.message.contains("in shadow mode"), "{fault}");
+    }
+}
+
+#[test]
 fn what_goes_on_is_marked_where_a_policy_is_explained() {
     let policy = policy(
         "roles:\n  USER:\n    endpoints:\n      openAI: { models: [small], deny: [bad], mode: shadow }\n      google: { models: [flash] }\n  \

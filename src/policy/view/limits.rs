@@ -4,7 +4,7 @@
 //! 2. Limits that several people share (`per: role`, `group`, `global`) hold for all of them.
 //! 3. Where two limits `per: user` say the same (measure, window and scope), the nearer one stands in for the other: the
 //!    user's before the groups', these before the role's, that before the one at the top level. Of several groups all hold.
-//! 4. `limits: none` lifts what is written farther away.
+//! 4. `limits: none` lifts what is written farther away; that of a document only what each user has for themselves.
 //! 5. A limit that a document of the caller's changes is what it is changed to. One that a document adds stands where an entry of
 //!    whom the document is about would.
 //! 6. The defaults are the farthest. One of 0 is no denial: it is what somebody has who is given nothing else.
@@ -32,16 +32,24 @@ impl View<'_> {
         let role: Vec<_> = self.role.iter().map(|rules| &rules.limits).chain(new(Kind::Role)).collect();
         let everybody = vec![self.snapshot.top_limits()];
         let mut standings: Vec<Standing<'_>> = Vec::new();
-        let mut lifted = false;
+        let (mut lifted, mut lifted_of_users) = (false, false);
+        let documents = [Some(Kind::User), Some(Kind::Group), Some(Kind::Role), None, None];
         let levels = [(users, true), (groups, true), (role, true), (everybody, true)];
-        for (level, denies) in levels.into_iter().chain([(vec![self.snapshot.default_limits()], false)]) {
+        let levels = levels.into_iter().chain([(vec![self.snapshot.default_limits()], false)]);
+        for ((level, denies), kind) in levels.zip(documents) {
             let nearer = standings.len();
             for limit in sorted(&level) {
                 let limit = self.overlay.as_deref().map_or(limit, |overlay| overlay.changed(limit));
-                let counts = (denies && limit.closes()) || !(lifted || is_replaced(limit, standings.get(..nearer)));
+                let is_lifted = lifted || (lifted_of_users && limit.per == Per::User);
+                let counts = (denies && limit.closes()) || !(is_lifted || is_replaced(limit, standings.get(..nearer)));
                 standings.push(Standing { limit, counts });
             }
-            lifted |= level.iter().any(|limits| limits.none);
+            let of_document = |limits: &Limits| {
+                let own = kind.and_then(|kind| self.overlay.as_deref().map(|overlay| overlay.new_limits(kind)));
+                own.is_some_and(|own| std::ptr::eq(own, limits))
+            };
+            lifted |= level.iter().any(|limits| limits.none && !of_document(limits));
+            lifted_of_users |= level.iter().any(|limits| limits.none && of_document(limits));
         }
         standings
     }

@@ -278,7 +278,7 @@ pub enum About {
         in_force: usize,
         /// Which of them changed, the first 1,000: those that are new or have another version, and those that are gone.
         changed: Vec<VersionTold>,
-        /// Overrides that have faults, and are not in force for that, the first 1,000.
+        /// Overrides that have faults or cannot be read, and are not in force for that, the first 1,000: whom they are about is refused.
         faulty: Vec<VersionTold>,
     },
     /// Of `users.set`, `users.removed`, `overrides.set` and `overrides.removed`, where what an event told of was not done after all.
@@ -310,7 +310,7 @@ pub struct OverrideTold {
     pub config_version: u64,
     /// Its place in the order in which overrides are merged.
     pub priority: i32,
-    /// Whether it counts: `active` or `inactive`.
+    /// Whether it counts: `active` or `inactive`; `unreadable` where it could not be read, so that nothing else is told of it.
     pub state: &'static str,
     /// From when on it does not count any more, UTC; absent where it counts until it is changed.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -58,6 +58,10 @@ impl Overrides for Told {
     async fn remove(&self, _principal: &Principal, _version: u64) -> Result<(), Unchanged> {
         Err(Unchanged::Overtaken)
     }
+
+    async fn clear(&self, _principal: &Principal) -> Result<u64, StoreError> {
+        Ok(0)
+    }
 }
 
 struct Scene {
@@ -129,9 +133,9 @@ async fn nobody_is_judged_before_they_were_read_and_the_last_ones_stay_when_they
     let told = scene.in_force.standing().told().overrides;
     assert!(!scene.in_force.policy().is_whole() && !told.read && told.stale_since.is_some());
     // Other files make nothing better.
-    scene.in_force.take_files(&files("version: 1\n"));
+    scene.in_force.take_files(&files("version: 1\n")).unwrap();
     assert!(!scene.in_force.policy().is_whole());
-    scene.in_force.take_files(&files(FILES));
+    scene.in_force.take_files(&files(FILES)).unwrap();
     *scene.store.away.lock() = false;
     scene.store.put(vec![giving("gpt-4o", 1)], 1);
     scene.follower.look().await;
@@ -183,6 +187,64 @@ async fn an_end_needs_no_store() {
 }
 
 #[tokio::test]
+async fn files_that_would_set_an_override_aside_wait_until_it_lets_them() {
+    let mut scene = Scene::new();
+    let limited = format!("{FILES}limits: [{{ id: day, requests: 9, per: user, window: day }}]\n");
+    scene.in_force.take_files(&files(&limited)).unwrap();
+    let with_limit = |version, is_active| Override {
+        overrides: json!({"limits": {"day": {"requests": 1}}, "endpoints": {"openAI": {"deny": ["gpt-4o-mini"]}}})
+            .as_object()
+            .unwrap()
+            .clone(),
+        is_active,
+        ..giving("o1", version)
+    };
+    scene.store.put(vec![with_limit(1, true)], 1);
+    scene.follower.look().await;
+    assert_eq!(scene.models(), Vec::<&str>::new());
+    // Another id: "day" is then a limit that the override adds, without what such a limit needs.
+    let renamed = files(&limited.replace("id: day", "id: every-day"));
+    let objections = scene.in_force.take_files(&renamed).expect_err("the override would be set aside");
+    let told = objections.to_string();
+    assert!(told.contains("role USER") && told.contains("would set an override aside"), "{told}");
+    assert!(objections.faults()[0].help.as_deref().unwrap().contains("tollgate overrides"), "{told}");
+    scene.in_force.refused(&objections, scene.clock.now());
+    scene.in_force.wait_with(&renamed);
+    assert!(scene.in_force.standing().told().stale.is_some());
+    assert_eq!(scene.models(), Vec::<&str>::new(), "what it denies stays denied");
+    // A change of something else changes nothing about that.
+    scene.store.put(
+        vec![
+            with_limit(1, true),
+            Override { principal: Principal { kind: Kind::Group, id: "lab".into() }, ..giving("o1", 2) },
+        ],
+        2,
+    );
+    scene.follower.look().await;
+    assert!(scene.in_force.standing().told().stale.is_some());
+    scene.store.put(vec![with_limit(3, false)], 3);
+    scene.follower.look().await;
+    let told = scene.in_force.standing().told();
+    assert_eq!(
+        (told.stale, &*told.revision),
+        (None, renamed.revision()),
+        "the files are taken without another look at them"
+    );
+    assert_eq!(scene.models(), ["gpt-4o-mini"]);
+    // By hand it is switched on again: now nobody knows what it means.
+    scene.store.put(vec![with_limit(4, true)], 4);
+    scene.follower.look().await;
+    let told = scene.in_force.standing().told().overrides;
+    assert_eq!((told.in_force, told.faulty.len()), (0, 1));
+    let caller =
+        Caller { user: "65f0c1d2e3a4b5c6d7e8f901".into(), email: None, role: "USER".into(), groups: Arc::new([]) };
+    let policy = scene.in_force.policy();
+    assert_eq!(policy.turned_away(&caller).map(|rule| rule.as_str()), Some("overrides.role.USER.faulty"));
+    // It holds nothing, and so it keeps no files off.
+    scene.in_force.take_files(&files(&limited.replace("id: day", "id: each-day"))).unwrap();
+}
+
+#[tokio::test]
 async fn files_and_overrides_are_never_half_of_one_and_half_of_another() {
     let mut scene = Scene::new();
     scene.store.put(vec![giving("gpt-4o", 1)], 1);
@@ -201,7 +263,7 @@ async fn files_and_overrides_are_never_half_of_one_and_half_of_another() {
     let in_force = Arc::clone(&scene.in_force);
     let swapping = std::thread::spawn(move || {
         for round in 0..200 {
-            in_force.take_files(&files(if round % 2 == 0 { &other } else { FILES }));
+            in_force.take_files(&files(if round % 2 == 0 { &other } else { FILES })).unwrap();
         }
     });
     let mut seen = BTreeSet::new();

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, named_pa
 use super::Embedded;
 use crate::policy::overrides::{Kind, Principal};
 use crate::store::StoreError;
-use crate::store::overrides::{Expected, Mark, Override, Overrides, Unchanged, Unreadable};
+use crate::store::overrides::{DEEPEST, Expected, Mark, Override, Overrides, Unchanged, Unreadable, too_deep};
 
 #[async_trait]
 impl Overrides for Embedded {
@@ -33,6 +33,11 @@ impl Overrides for Embedded {
         let principal = principal.clone();
         let removed = self.with(&self.writer, move |connection| remove(connection, &principal, version)).await?;
         if removed { Ok(()) } else { Err(Unchanged::Overtaken) }
+    }
+
+    async fn clear(&self, principal: &Principal) -> Result<u64, StoreError> {
+        let principal = principal.clone();
+        self.with(&self.writer, move |connection| clear(connection, &principal)).await
     }
 }
 
@@ -98,12 +103,23 @@ fn remove(connection: &Connection, principal: &Principal, version: u64) -> rusql
     Ok(connection.execute(remove, (principal.kind.as_str(), &*principal.id, version))? > 0)
 }
 
+fn clear(connection: &Connection, principal: &Principal) -> rusqlite::Result<u64> {
+    let clear = "DELETE FROM overrides WHERE kind = ?1 AND id = ?2";
+    let removed = connection.execute(clear, (principal.kind.as_str(), &*principal.id))?;
+    Ok(u64::try_from(removed).unwrap_or(u64::MAX))
+}
+
 fn read(row: &Row<'_>) -> Result<Override, Unreadable> {
-    let name = |row: &Row<'_>| -> Box<str> {
-        let part = |column| row.get::<_, String>(column).unwrap_or_else(|_| "?".to_owned());
-        format!("{} {}", part(0), part(1)).into()
-    };
-    read_row(row).map_err(|why| Unreadable { name: name(row), why: why.into() })
+    let text = |column| row.get::<_, String>(column).ok();
+    read_row(row).map_err(|why| {
+        let of =
+            Kind::named(&text(0).unwrap_or_default()).zip(text(1)).map(|(kind, id)| Principal { kind, id: id.into() });
+        let part = |column| text(column).unwrap_or_else(|| "?".to_owned());
+        let name = format!("{} {}", part(0), part(1));
+        // What does not say plainly that it is switched off may be meant to count.
+        let is_active = row.get(4).unwrap_or(true);
+        Unreadable { name: name.into(), why: why.into(), of, is_active }
+    })
 }
 
 fn read_row(row: &Row<'_>) -> Result<Override, String> {
@@ -111,9 +127,12 @@ fn read_row(row: &Row<'_>) -> Result<Override, String> {
     let kind: String = row.get(0).map_err(say)?;
     let kind = Kind::named(&kind).ok_or_else(|| format!("{kind:?} is neither role nor group nor user"))?;
     let text: String = row.get(3).map_err(say)?;
+    if is_deeper(&text, DEEPEST) {
+        return Err(too_deep());
+    }
     let moment = |at: i64| Timestamp::from_microsecond(at).map_err(|error| error.to_string());
     let expires: Option<i64> = row.get(9).map_err(say)?;
-    Ok(Override {
+    let read = Override {
         principal: Principal { kind, id: row.get(1).map_err(say)? },
         priority: row.get(2).map_err(say)?,
         overrides: serde_json::from_str(&text).map_err(|error| error.to_string())?,
@@ -123,7 +142,28 @@ fn read_row(row: &Row<'_>) -> Result<Override, String> {
         updated_by: row.get(7).map_err(say)?,
         note: row.get(8).map_err(say)?,
         expires_at: expires.map(moment).transpose()?,
-    })
+    };
+    read.check_size()?;
+    Ok(read)
+}
+
+/// Whether mappings and lists stand deeper in each other than this, in what may be JSON.
+fn is_deeper(text: &str, most: usize) -> bool {
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match (in_text, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (_, b'"') => in_text = !in_text,
+            (false, b'{' | b'[') => depth += 1,
+            (false, b'}' | b']') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > most {
+            return true;
+        }
+    }
+    false
 }
 
 fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {

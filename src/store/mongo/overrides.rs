@@ -4,18 +4,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
-use jiff::Timestamp;
-use mongodb::bson::{Bson, DateTime, Document, doc};
+use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 use mongodb::options::{IndexOptions, ReadConcern, ReturnDocument};
 use mongodb::{Database, IndexModel};
-use serde_json::Value;
 
+use self::document::{read, signed, whole, written};
 use super::ledger::DUPLICATE_KEY;
 use super::{LOOK_UP, Mongo, OPERATION, faults};
-use crate::policy::overrides::{Kind, Principal};
+use crate::policy::overrides::Principal;
 use crate::store::StoreError;
 use crate::store::overrides::{Expected, Mark, Override, Overrides, Unchanged, Unreadable};
+
+mod document;
 
 /// How long a look may take from end to end: it is repeated at once, so that one that is lost on the way does not keep the next one off.
 const LOOK: Duration = Duration::from_secs(1);
@@ -59,6 +60,10 @@ impl Overrides for Mongo {
         let removed = self.in_time(remove(&self.own, principal, version)).await?;
         if removed { Ok(()) } else { Err(Unchanged::Overtaken) }
     }
+
+    async fn clear(&self, principal: &Principal) -> Result<u64, StoreError> {
+        self.in_time(clear(&self.own, principal)).await
+    }
 }
 
 /// One number for all versions, from the index on them. What a majority has: a change that was told to be made, and none that a
@@ -82,7 +87,8 @@ async fn mark(own: &Database) -> Result<Mark, Error> {
 }
 
 async fn all(own: &Database) -> Result<Vec<Result<Override, Unreadable>>, Error> {
-    let overrides = own.collection::<Document>(OVERRIDES);
+    // As bytes: what somebody else has put there is looked at before it is decoded.
+    let overrides = own.collection::<RawDocumentBuf>(OVERRIDES);
     let found = overrides.find(doc! {}).read_concern(ReadConcern::majority()).max_time(OPERATION).await?;
     let mut documents: Vec<_> = found.map_ok(|document| read(&document)).try_collect().await?;
     documents.sort_by(|one, other| match (one, other) {
@@ -126,6 +132,11 @@ async fn remove(own: &Database, principal: &Principal, version: u64) -> Result<b
     Ok(removed.deleted_count > 0)
 }
 
+async fn clear(own: &Database, principal: &Principal) -> Result<u64, Error> {
+    let of = doc! {"principalType": principal.kind.as_str(), "principalId": &*principal.id};
+    Ok(own.collection::<Document>(OVERRIDES).delete_many(of).await?.deleted_count)
+}
+
 /// Making them again changes nothing.
 async fn make_indexes(own: &Database) -> Result<(), Error> {
     let unique =
@@ -140,129 +151,6 @@ async fn make_indexes(own: &Database) -> Result<(), Error> {
 
 fn named(principal: &Principal, version: u64) -> Document {
     doc! {"principalType": principal.kind.as_str(), "principalId": &*principal.id, "configVersion": signed(version)}
-}
-
-fn written(document: &Override, version: u64) -> Document {
-    let date = |at: Timestamp| DateTime::from_millis(at.as_millisecond());
-    // Members in the order of their names, so that a document that is written again says the same.
-    let overrides = serde_json::from_str::<Value>(&document.text()).unwrap_or_default();
-    let mut written = doc! {
-        "principalType": document.principal.kind.as_str(),
-        "principalId": &*document.principal.id,
-        "priority": document.priority,
-        "overrides": bson(&overrides),
-        "isActive": document.is_active,
-        "configVersion": signed(version),
-        "updatedAt": date(document.updated_at),
-    };
-    let texts = [("updatedBy", &document.updated_by), ("note", &document.note)];
-    for (name, text) in texts {
-        if let Some(text) = text {
-            written.insert(name, &**text);
-        }
-    }
-    if let Some(end) = document.expires_at {
-        written.insert("expiresAt", date(end));
-    }
-    written
-}
-
-fn read(document: &Document) -> Result<Override, Unreadable> {
-    read_members(document).map_err(|why| {
-        let text = |name| document.get_str(name).unwrap_or("?");
-        let name = format!("{} {}", text("principalType"), text("principalId"));
-        Unreadable { name: name.into(), why: why.into() }
-    })
-}
-
-fn read_members(document: &Document) -> Result<Override, String> {
-    let text = |name: &str| document.get_str(name).map_err(|_| format!("\"{name}\" is no text"));
-    let kind = text("principalType")?;
-    let kind = Kind::named(kind).ok_or_else(|| format!("{kind:?} is neither role nor group nor user"))?;
-    let date = |name: &str| -> Result<Option<Timestamp>, String> {
-        match document.get(name) {
-            None | Some(Bson::Null) => Ok(None),
-            Some(Bson::DateTime(at)) => {
-                Timestamp::from_millisecond(at.timestamp_millis()).map(Some).map_err(|error| error.to_string())
-            }
-            Some(_) => Err(format!("\"{name}\" is no date")),
-        }
-    };
-    let plain = |name: &str| document.get_str(name).ok().map(Into::into);
-    let number =
-        |name: &str| document.get(name).and_then(whole).ok_or_else(|| format!("\"{name}\" is no whole number"));
-    let priority = match document.get("priority") {
-        Some(Bson::Int32(priority)) => Some(*priority),
-        Some(Bson::Int64(priority)) => i32::try_from(*priority).ok(),
-        Some(Bson::Double(priority)) if priority.fract() == 0.0 => format!("{priority:.0}").parse().ok(),
-        _ => None,
-    };
-    let overrides = document.get_document("overrides").map_err(|_| "\"overrides\" is no document".to_owned())?;
-    let Value::Object(overrides) = json(&Bson::Document(overrides.clone()))? else {
-        return Err("\"overrides\" is no document".to_owned());
-    };
-    Ok(Override {
-        principal: Principal { kind, id: text("principalId")?.into() },
-        priority: priority.ok_or("\"priority\" is no whole number")?,
-        overrides,
-        is_active: document.get_bool("isActive").map_err(|_| "\"isActive\" is neither true nor false")?,
-        config_version: number("configVersion")?,
-        updated_at: date("updatedAt")?.unwrap_or(Timestamp::UNIX_EPOCH),
-        updated_by: plain("updatedBy"),
-        note: plain("note"),
-        expires_at: date("expiresAt")?,
-    })
-}
-
-/// What a policy can say: anything else is nothing that was written by Tollgate.
-fn json(value: &Bson) -> Result<Value, String> {
-    Ok(match value {
-        Bson::Null => Value::Null,
-        Bson::Boolean(truth) => (*truth).into(),
-        Bson::Int32(number) => (*number).into(),
-        Bson::Int64(number) => (*number).into(),
-        Bson::Double(number) if number.fract() == 0.0 && number.abs() < 9e15 => {
-            format!("{number:.0}").parse::<i64>().map_err(|error| error.to_string())?.into()
-        }
-        Bson::Double(number) => (*number).into(),
-        Bson::String(text) => text.as_str().into(),
-        Bson::Array(items) => Value::Array(items.iter().map(json).collect::<Result<_, _>>()?),
-        Bson::Document(members) => {
-            let members = members.iter().map(|(name, value)| Ok((name.clone(), json(value)?)));
-            Value::Object(members.collect::<Result<_, String>>()?)
-        }
-        other => return Err(format!("\"overrides\" has a value of the type {:?}", other.element_type())),
-    })
-}
-
-fn bson(value: &Value) -> Bson {
-    match value {
-        Value::Null => Bson::Null,
-        Value::Bool(truth) => Bson::Boolean(*truth),
-        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(number), _) => Bson::Int64(number),
-            (None, Some(number)) => Bson::Double(number),
-            (None, None) => Bson::String(number.to_string()),
-        },
-        Value::String(text) => Bson::String(text.clone()),
-        Value::Array(items) => Bson::Array(items.iter().map(bson).collect()),
-        Value::Object(members) => {
-            Bson::Document(members.iter().map(|(name, value)| (name.clone(), bson(value))).collect())
-        }
-    }
-}
-
-fn whole(value: &Bson) -> Option<u64> {
-    match value {
-        Bson::Int32(number) => u64::try_from(*number).ok(),
-        Bson::Int64(number) => u64::try_from(*number).ok(),
-        Bson::Double(number) if number.fract() == 0.0 && *number >= 0.0 => format!("{number:.0}").parse().ok(),
-        _ => None,
-    }
-}
-
-fn signed(version: u64) -> i64 {
-    i64::try_from(version).unwrap_or(i64::MAX)
 }
 
 /// Whether there is a document for the same principal already.

@@ -98,6 +98,14 @@ impl Bench for EmbeddedBench {
         (self.ids("audit"), self.ids("usage_events"))
     }
 
+    async fn write_override(&self, id: &str, depth: usize, bytes: usize) {
+        let text = format!("{}\"{}\"{}", "{\"a\":".repeat(depth), "x".repeat(bytes), "}".repeat(depth));
+        let file = rusqlite::Connection::open(self.dir.path().join(FILE)).unwrap();
+        let written = "INSERT INTO overrides (kind, id, priority, overrides, is_active, config_version, updated_at)
+             VALUES ('user', ?1, 30, ?2, 0, (SELECT max(config_version) + 1 FROM overrides), 0)";
+        file.execute(written, (id, text)).unwrap();
+    }
+
     async fn lose_entries(&self) {
         let file = rusqlite::Connection::open(self.dir.path().join(FILE)).unwrap();
         file.execute("DELETE FROM usage_events", []).unwrap();

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use mongodb::Database;
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Bson, Document, RawDocumentBuf, doc, rawdoc};
 use tollgate::store::mongo::Mongo;
 use tollgate::store::overrides::Overrides;
 use tollgate::store::{Directory, Ledger};
@@ -109,6 +109,16 @@ impl Bench for MongoBench {
 
     async fn stored(&self) -> (Vec<u128>, Vec<u128>) {
         (self.ids("audit").await, self.ids("usage_events").await)
+    }
+
+    async fn write_override(&self, id: &str, depth: usize, bytes: usize) {
+        // As bytes: nothing here goes as deep as what it writes.
+        let mut overrides = rawdoc! {"a": "x".repeat(bytes)};
+        for _ in 1..depth {
+            overrides = rawdoc! {"a": overrides};
+        }
+        let document = rawdoc! {"principalType": "user", "principalId": id, "priority": 30, "overrides": overrides, "isActive": false, "configVersion": 7_i64};
+        self.own.collection::<RawDocumentBuf>("overrides").insert_one(document).await.unwrap();
     }
 
     async fn lose_entries(&self) {

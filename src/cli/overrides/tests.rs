@@ -62,8 +62,12 @@ impl Shell {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("policy.yaml"), POLICY).unwrap();
         let store = Embedded::open(&dir.path().join("data")).unwrap();
-        let person =
-            Person { id: ANN.into(), email: Some("ann@example.edu".into()), role: Some("USER".into()), groups: vec![] };
+        let person = Person {
+            id: ANN.into(),
+            email: Some("ann@example.edu".into()),
+            role: Some("USER".into()),
+            groups: vec!["staff".into()],
+        };
         store.put_person(&person).unwrap();
         Self { dir, clock: Clock::manual("2026-11-22T09:00:00Z".parse().unwrap()) }
     }

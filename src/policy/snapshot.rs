@@ -408,11 +408,6 @@ impl Files {
         self.users.keys().any(|name| like(name))
     }
 
-    /// The files as they are written.
-    pub(super) fn written(&self) -> &Merged {
-        &self.written
-    }
-
     /// All entries, of roles, groups and users, in no order.
     pub(super) fn entries(&self) -> impl Iterator<Item = &Rules> {
         self.roles.values().chain(self.groups.values()).chain(self.users.values())

@@ -150,10 +150,7 @@ impl Reloader {
         let (policies, defaults) = (self.parts.policies.clone(), self.parts.defaults.clone());
         let loaded = self.in_time(spawn_blocking(move || load_tested(&policies, &defaults))).await;
         let load = match loaded {
-            Some(Ok(tested)) => {
-                self.refused = None;
-                self.take(tested.policy, &tested.warnings, why == Why::Asked)
-            }
+            Some(Ok(tested)) => self.take(tested.policy, &tested.warnings, why),
             Some(Err(rejected)) => self.reject(&rejected.into_faults(), why),
             None => return,
         };
@@ -188,21 +185,23 @@ impl Reloader {
         Load::Refused
     }
 
-    fn take(&self, snapshot: Snapshot, warnings: &Report, asked: bool) -> Load {
-        let in_force = &self.parts.in_force;
+    fn take(&mut self, snapshot: Snapshot, warnings: &Report, why: Why) -> Load {
+        let in_force = Arc::clone(&self.parts.in_force);
         if !in_force.says_something_else(&snapshot) {
+            self.refused = None;
             if in_force.fresh_again() {
                 tracing::info!(policy = snapshot.revision(), "the files say again what is in force");
-            } else if asked {
+            } else if why == Why::Asked {
                 tracing::info!(policy = snapshot.revision(), "the policy is unchanged");
             }
             return Load::Unchanged;
         }
         if let Err(objections) = in_force.take_files(&snapshot) {
-            let load = self.refuse(&objections);
+            let load = self.reject(&objections, why);
             in_force.wait_with(&snapshot);
             return load;
         }
+        self.refused = None;
         log(warnings);
         Load::Taken
     }

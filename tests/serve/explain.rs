@@ -435,5 +435,8 @@ async fn overrides_that_would_be_set_aside_are_told() {
     fs::write(world.dir.path().join("policy/policy.yaml"), policy.replace("user-day", "each-day")).unwrap();
     let (code, state, found) = looked_at();
     assert_eq!((code, state.as_str()), (Some(1), "fault"), "{found}");
-    assert!(found.starts_with(&format!("serve sets aside the one of user {bob}: ")), "{found}");
+    assert!(
+        found.starts_with(&format!("serve sets aside the one of user {bob}, and refuses whom it is about: ")),
+        "{found}"
+    );
 }

@@ -30,7 +30,7 @@ fn findings(kept: &Kept, policy: &Snapshot, at: jiff::Timestamp) -> Vec<Finding>
     let aside: Vec<Finding> = of_faulty
         .chain(unreadable)
         .map(|(of, why)| {
-            let found = format!("serve sets aside the one of {of}: {why}");
+            let found = format!("serve sets aside the one of {of}, and refuses whom it is about: {why}");
             Finding::fault(WHAT, found, "tollgate overrides check shows all faults; correct it, or remove it")
         })
         .collect();

@@ -37,12 +37,20 @@ fn what_serve_would_set_aside_is_a_fault_and_the_rest_is_counted() {
     assert_eq!(told(&kept(vec![good()])), [(State::Ok, "1 in force".to_owned())]);
     let off = (State::Ok, "1 in force, 1 other switched off or over".to_owned());
     assert_eq!(told(&kept(vec![good(), bad(false)])), [off], "what does not count is not set aside");
-    let unreadable = vec![Unreadable { name: "user x".into(), why: "it has no version".into() }];
+    let unreadable =
+        vec![Unreadable { name: "user x".into(), why: "it has no version".into(), of: None, is_active: true }];
     let found = told(&Kept { unreadable, ..kept(vec![good(), bad(true)]) });
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(
-        found[0].0 == State::Fault && found[0].1.starts_with("serve sets aside the one of group staff: "),
+        found[0].0 == State::Fault
+            && found[0].1.starts_with("serve sets aside the one of group staff, and refuses whom it is about: "),
         "{found:?}"
     );
-    assert_eq!(found[1], (State::Fault, "serve sets aside the one of user x: it has no version".to_owned()));
+    assert_eq!(
+        found[1],
+        (
+            State::Fault,
+            "serve sets aside the one of user x, and refuses whom it is about: it has no version".to_owned()
+        )
+    );
 }

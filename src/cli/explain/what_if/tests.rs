@@ -301,7 +301,8 @@ fn people_with_overrides_are_compared_by_themselves_and_what_is_set_aside_is_tol
         document(2, json!({"endpoints": {"openAI": {"models": ["dear"]}}})),
         document(3, json!({"limits": {"day": {"requests": 9}}})),
     ];
-    let unreadable = vec![Unreadable { name: "user x".into(), why: "it has no version".into() }];
+    let unreadable =
+        vec![Unreadable { name: "user x".into(), why: "it has no version".into(), of: None, is_active: true }];
     let stored = Stored::Read(Kept { documents, unreadable });
     let limited = BEFORE.replace("USER: {", "USER: { limits: [{ id: day, requests: 1, per: user, window: day }],");
     let over = |text: &str| stored.over(policy(text), Timestamp::UNIX_EPOCH);

@@ -325,17 +325,21 @@ fn people_with_overrides_are_compared_by_themselves_and_what_is_set_aside_is_tol
         .iter()
         .map(|class| {
             let lost: Vec<_> = class.changes.loses.iter().map(|change| change.what.as_str()).collect();
-            let limit = class.changes.limits[0].before.as_ref().map(|limit| limit.amount.clone());
-            (class.names.join(" "), lost, limit)
+            let limit =
+                class.changes.limits.first().and_then(|limit| limit.before.as_ref()).map(|limit| limit.amount.clone());
+            let away = class.changes.let_in.as_ref().and_then(|let_in| let_in.after.as_ref()).map(ToString::to_string);
+            (class.names.join(" "), lost, limit, away)
         })
         .collect();
-    let of = |names: &str, lost: Vec<&'static str>, limit: &str| (names.to_owned(), lost, Some(limit.to_owned()));
+    let of = |names: &str, lost: Vec<&'static str>| (names.to_owned(), lost, Some("1".to_owned()), None);
+    // Whose override the next policy cannot have in force is refused by it.
+    let refused = Some(format!("overrides.user.{:024x}.faulty", 3));
     assert_eq!(
         told,
         [
-            of("p1@lab.test p4@lab.test", vec![], "1"),
-            of("p2@lab.test", vec!["openAI|dear"], "1"),
-            of("p3@lab.test", vec![], "9"),
+            of("p1@lab.test p4@lab.test", vec![]),
+            of("p2@lab.test", vec!["openAI|dear"]),
+            ("p3@lab.test".to_owned(), vec![], None, refused),
         ]
     );
     let lines = |overrides: &UnderTwo| {

@@ -343,9 +343,16 @@ fn held_together(before: &Snapshot, after: &Snapshot, people: &[Caller]) {
     }
 }
 
+/// In a debug build, all that goes into one case takes most of a test's stack.
 #[test]
-#[expect(clippy::print_stderr, reason = "how many of them are compared is worth knowing")]
 fn what_is_foreseen_is_what_is_served_for_policies_people_and_overrides_by_chance() {
+    let roomy = std::thread::Builder::new().stack_size(16 << 20);
+    let ended = roomy.spawn(foreseen_is_served_by_chance).unwrap().join();
+    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+}
+
+#[expect(clippy::print_stderr, reason = "how many of them are compared is worth knowing")]
+fn foreseen_is_served_by_chance() {
     let (pairs, turned, laid) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
     let mut runner = TestRunner::new(Config { cases: 2_000, failure_persistence: None, ..Config::default() });
     let one = || (any_text(), lines());

@@ -30,7 +30,7 @@ mod table;
   tollgate users list --format json
   tollgate users --data /var/lib/tollgate remove 6b012e4109cc968f8a928bce")]
 pub struct Args {
-    /// Directory of the embedded store, with the people and, unless --sink says otherwise, the record [default: that of the settings]
+    /// Directory of the embedded store, with the people and, where the settings name no store, the record [default: that of the settings]
     #[arg(long, global = true, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Settings file, as `tollgate serve` reads it; the environment counts, too

@@ -94,10 +94,11 @@ impl Pending {
         self.state().touched.extend(days.iter().cloned());
     }
 
-    /// The next days to add up.
+    /// The next days to add up: a step of them, or all where the rest would be less than a step, for which nobody comes back at once.
     fn take(&self) -> BTreeSet<(Date, Box<str>)> {
         let mut state = self.state();
-        let rest = state.touched.iter().nth(STEP).cloned();
+        let more = state.touched.len() >= 2 * STEP;
+        let rest = state.touched.iter().nth(STEP).filter(|_| more).cloned();
         let rest = rest.map(|rest| state.touched.split_off(&rest)).unwrap_or_default();
         std::mem::replace(&mut state.touched, rest)
     }

@@ -60,9 +60,9 @@ pub(super) fn document(line: &Line) -> Result<Document, Error> {
 ///
 /// # Errors
 /// Where the document has no `_id` that is a UUID, or no date `timestamp`: nothing of ours.
-pub(super) fn line(kind: Kind, document: &Document) -> Result<Line, Error> {
+pub(super) fn line(kind: Kind, document: &Document) -> Result<Line, String> {
     let text = text(kind, document);
-    Line::read(&text).map_err(|error| Error::custom(format!("a document is no line of the record: {error}")))
+    Line::read(&text).map_err(|error| format!("it is no line of the record: {error}"))
 }
 
 /// An id as documents have it.

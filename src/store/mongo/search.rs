@@ -111,7 +111,7 @@ pub(super) fn line(kind: Kind, document: &Document, matching: Matching) -> Resul
         let id = document.get("_id").map_or_else(|| "none".to_owned(), name);
         Unread { name: format!("document {id} of {}", ledger::name(kind)).into(), why: why.into() }
     };
-    let line = lines::line(kind, document).map_err(|error| unread(error.kind.to_string()))?;
+    let line = lines::line(kind, document).map_err(unread)?;
     if line.kind != kind {
         return Err(unread(format!("its text is one of {}", line.kind)));
     }

@@ -184,7 +184,11 @@ impl Desk<'_> {
     pub async fn remove(&self, principal: &Principal, version: Option<u64>) -> Result<(), Refused> {
         let kept = Kept::read(self.store).await?;
         let before = kept.of(principal);
-        if before.is_none() && !kept.unreadable.iter().any(|fault| fault.of.as_ref() == Some(principal)) {
+        let is_its = |of: &Principal| {
+            of == principal
+                || (of.kind == Kind::User && of.kind == principal.kind && of.id.eq_ignore_ascii_case(&principal.id))
+        };
+        if before.is_none() && !kept.unreadable.iter().any(|fault| fault.of.as_ref().is_some_and(is_its)) {
             return Err(Refused::Missing(principal.clone()));
         }
         seen(principal, before, version)?;

@@ -17,8 +17,8 @@ use super::record::{Desk, Failure, end, on_threads};
 use super::serve::user_defaults;
 use crate::config::{Flags, Settings};
 use crate::overrides::{self, Change, Kept, Refused, Witness};
-use crate::policy::Snapshot;
 use crate::policy::overrides::{Kind, Principal};
+use crate::policy::{Snapshot, Source, compile};
 use crate::record::{About, Happened};
 use crate::reload;
 use crate::report::Report;
@@ -235,14 +235,15 @@ async fn work(args: &Args, desk: &mut Desk<'_>) -> Result<Exit, Failure> {
         }
         Command::Enable(which) | Command::Disable(which) => {
             let principal = principal(which.whom.kind, &which.whom.name, &mut place).await?;
-            let active = Some(matches!(args.command, Command::Enable(_)));
-            let change = Change { active, seen: which.if_version, ..Change::default() };
-            let files = files(args, desk)?;
+            let active = matches!(args.command, Command::Enable(_));
+            let change = Change { active: Some(active), seen: which.if_version, ..Change::default() };
+            // What is switched off is held against nothing: files with faults keep nobody from that.
+            let files = if active { files(args, desk)? } else { no_files()? };
             change_one(args, &principal, change, &files, &mut place, desk).await
         }
         Command::Remove(which) => {
             let principal = principal(which.whom.kind, &which.whom.name, &mut place).await?;
-            let files = files(args, desk)?;
+            let files = no_files()?;
             let clock = desk.clock.clone();
             let book = Book::open(&mut place, args.signing_key.as_deref(), &clock).await?;
             let witness = Told(&book);
@@ -310,6 +311,12 @@ fn files(args: &Args, desk: &Desk<'_>) -> Result<Snapshot, Failure> {
     let (files, _warnings) =
         reload::load_with(&policies, &user_defaults(desk.environment)).map_err(Failure::Settings)?;
     Ok(files)
+}
+
+/// A policy of no files, for what is checked against none.
+fn no_files() -> Result<Snapshot, Failure> {
+    let source = Source { path: "none".into(), text: "version: 1".into() };
+    compile(&[source]).map(|(files, _)| files).map_err(Failure::Settings)
 }
 
 async fn principal(kind: KindName, name: &str, place: &mut Place) -> Result<Principal, Failure> {

@@ -117,7 +117,7 @@ log: { level: warn, format: json }
     assert_eq!(mask, Mask { ip: MaskIp::Hash, no_user_agent: true, no_ids_in_paths: true });
     assert_eq!(durable, Durable { refusals: false, admin: true, turns: true });
     assert_eq!(signing_key.unwrap().to_str(), Some("/run/secrets/tollgate.key"));
-    assert_eq!(keep, Keep { audit: days(30), usage: None, daily: days(3_650), heads: days(400) });
+    assert_eq!(keep, Keep { audit: days(30), usage: None, daily: days(3_650), heads: None });
     assert!(settings.log.json);
     assert_eq!(settings.redis.as_ref().unwrap().reveal(), "redis://:s3cret@redis:6379/1");
     assert_eq!(settings.replicas, Replicas { count: 3, independent: false });
@@ -227,6 +227,15 @@ fn what_is_verified_is_kept_for_longer_than_an_entry_may_be_late() {
     let blamed = |text: &str| keep(text).iter().filter(|(code, _)| *code == "setting-keep").count();
     assert_eq!(blamed("audit: 2d, usage: 1d, heads: 2d, daily: 1d"), 3);
     assert_eq!(blamed("audit: 3d, usage: 3d, heads: 3d, daily: 1d"), 0);
+    // Heads vouch for entries, and have to be there as long as these.
+    for shorter in ["audit: 5d, usage: 3d, heads: 4d", "usage: forever, heads: 400d", "audit: 5d, heads: 399d"] {
+        assert_eq!(blamed(shorter), 1, "{shorter}");
+    }
+    for as_long in
+        ["audit: 5d, usage: 3d, heads: 5d", "audit: forever", "usage: 500d", "audit: forever, heads: forever"]
+    {
+        assert_eq!(blamed(as_long), 0, "{as_long}");
+    }
 }
 
 #[test]

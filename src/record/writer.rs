@@ -89,8 +89,10 @@ impl Writer {
     /// Writes until the recorder is stopped or its last handle is gone, and everything is written. Blocks.
     pub(super) fn run(mut self) {
         let mut messages = Vec::new();
-        if !self.parts.losses.is_empty() {
-            self.write(Round::default());
+        // What an earlier process left without a head is vouched for at once, and not a minute after the start.
+        let left = self.parts.chain.unsigned() > 0;
+        if left || !self.parts.losses.is_empty() {
+            self.write(Round { head: left, ..Round::default() });
         }
         while self.parts.ends.queue.blocking_recv_many(&mut messages, MOST) > 0 {
             if self.deadline().is_none() && !messages.iter().any(Message::is_awaited) {

@@ -235,7 +235,15 @@ impl InForce {
         }
         let before = self.policy.load_full();
         for fault in unreadable.iter().filter(|fault| !known.unreadable.contains(fault)) {
-            tracing::error!(%fault, "an override is set aside: all whom it is about are refused until it is removed");
+            match (&fault.of, fault.is_active) {
+                (Some(_), true) => {
+                    tracing::error!(%fault, "an override is set aside: all whom it is about are refused until it is removed");
+                }
+                (None, true) => {
+                    tracing::error!(%fault, "an override is set aside, and refuses nobody, as nobody can tell whom it is about");
+                }
+                (_, false) => tracing::warn!(%fault, "an override cannot be read, and is switched off"),
+            }
         }
         known.unreadable = unreadable;
         let (policy, faulty) = before.with_all_overrides(&documents, &known.refused());

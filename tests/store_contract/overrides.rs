@@ -167,5 +167,9 @@ async fn what_somebody_nests_too_deep_or_makes_too_large_is_not_read_and_can_be_
     for of in unread {
         assert_eq!(bench.overrides().clear(&of.of.unwrap()).await.unwrap(), 1);
     }
+    // Somebody's id in capitals is theirs all the same.
+    bench.write_override("6B012E4109CC968F8A928B04", 33, 1).await;
+    let of = Principal { kind: Kind::User, id: "6b012e4109cc968f8a928b04".into() };
+    assert_eq!(bench.overrides().clear(&of).await.unwrap(), 1);
     assert!(bench.overrides().all().await.unwrap().iter().all(Result::is_ok));
 }

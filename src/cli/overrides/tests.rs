@@ -213,7 +213,10 @@ fn all_overrides_are_checked_against_files_that_have_changed() {
         err.contains("role USER:1:") && err.contains("limit-without-window") || err.contains("for how long"),
         "{err}"
     );
-    // What cannot count is still switched off and removed.
+    // What cannot count is still switched off and removed, also where nobody can read the files.
+    fs::write(shell.dir.path().join("policy.yaml"), "bad: [\n").unwrap();
+    assert_eq!(shell.run("enable role USER", "").0, Exit::Usage);
+    assert_eq!(shell.run("disable role USER", "").0, Exit::Ok);
     assert_eq!(shell.run("remove role USER", "").0, Exit::Ok);
 }
 

@@ -87,7 +87,10 @@ impl Erasures {
                         "it and all {count} that erasure {by} left are not vouched for: no head covers the event that tells of it"
                     )
                 } else {
-                    format!("erasure {by} left {count} such tombstones, and the event that tells of it is gone")
+                    format!(
+                        "erasure {by} left {count} such tombstones, and the event that tells of it is gone, or not written yet: the erasure runs, or broke off \
+                         (`tollgate audit erase --finish`)"
+                    )
                 };
                 out.push(tally.first.finding(What::Erased, why));
             }

@@ -113,10 +113,11 @@ impl Instance {
     /// Heads are due: where many entries have none after them, or one that was not written just now, heads were removed, or entries put in.
     fn find_unsigned(&self, walk: &Walk, chain: &Chained, facts: &Facts, notes: &mut Notes) {
         let Some(Late { from, count, oldest, newest }) = walk.late() else { return };
+        // Also those whose heads may have expired: nobody vouches for them, however old they say they are.
+        notes.late = notes.late.saturating_add(count);
         if facts.limit(Kind::Head).is_some_and(|limit| walk.order() <= limit) {
             return;
         }
-        notes.late = notes.late.saturating_add(count);
         let due = "a head is due every minute and every 1,000 entries";
         let gone =
             "heads were removed, these entries were put in, or their Tollgate was killed and never started again";

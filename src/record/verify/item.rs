@@ -74,6 +74,7 @@ struct Took {
     settled: Option<Timestamp>,
     time: Option<f64>,
     details: TookDetails,
+    erased: Option<Uuid>,
 }
 
 #[derive(Default, Deserialize)]
@@ -91,12 +92,17 @@ struct TookResponse {
 /// When an entry was written, as far as it says so: its time is when the request arrived, and it is written when that is answered, or the turn is
 /// settled. No entry can be later than so long after its time, whatever it says: where no head vouches for it, anybody may have written that.
 pub(super) fn written(line: &Line) -> Timestamp {
-    let Took { settled, time, details } = serde_json::from_str(&line.text).unwrap_or_default();
+    let Took { settled, time, details, erased } = serde_json::from_str(&line.text).unwrap_or_default();
     let took = time.or(details.response.time).filter(|time| *time > 0.0).unwrap_or_default();
     let took = SignedDuration::try_from_secs_f64(took / 1_000.0).unwrap_or_default();
     let answered = line.at.saturating_add(took).unwrap_or(Timestamp::MAX);
     let latest = line.at.saturating_add(DISORDER).unwrap_or(Timestamp::MAX);
-    settled.map_or(answered, |settled| settled.max(answered)).min(latest)
+    // A tombstone has nothing of that any more; it was there when it was erased.
+    let erased = erased.and_then(|erased| erased.get_timestamp()).and_then(|time| {
+        let (seconds, nanos) = time.to_unix();
+        Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanos).ok()?).ok()
+    });
+    settled.into_iter().chain(erased).fold(answered, Timestamp::max).min(latest)
 }
 
 // === impl Item ===

@@ -9,10 +9,10 @@ use mongodb::error::{Error, ErrorKind, WriteFailure};
 use mongodb::options::{IndexOptions, ReadConcern, ReturnDocument};
 use mongodb::{Database, IndexModel};
 
-use self::document::{read, signed, whole, written};
+use self::document::{BYTES, LARGEST_BSON, read, signed, whole, written};
 use super::ledger::DUPLICATE_KEY;
 use super::{LOOK_UP, Mongo, OPERATION, faults};
-use crate::policy::overrides::Principal;
+use crate::policy::overrides::{Kind, Principal};
 use crate::store::StoreError;
 use crate::store::overrides::{Expected, Mark, Override, Overrides, Unchanged, Unreadable};
 
@@ -89,7 +89,12 @@ async fn mark(own: &Database) -> Result<Mark, Error> {
 async fn all(own: &Database) -> Result<Vec<Result<Override, Unreadable>>, Error> {
     // As bytes: what somebody else has put there is looked at before it is decoded.
     let overrides = own.collection::<RawDocumentBuf>(OVERRIDES);
-    let found = overrides.find(doc! {}).read_concern(ReadConcern::majority()).max_time(OPERATION).await?;
+    // The server sends no more of one that is too large than whom it is about: a few of 16 MiB would take all the time there is.
+    let size = doc! {"$bsonSize": "$$ROOT"};
+    let part = doc! {"_id": "$_id", "principalType": "$principalType", "principalId": "$principalId", "isActive": "$isActive", BYTES: size.clone()};
+    let shortened = doc! {"$replaceWith": {"$cond": [{"$gt": [size, signed(LARGEST_BSON as u64)]}, part, "$$ROOT"]}};
+    let found = overrides.aggregate([shortened]).read_concern(ReadConcern::majority()).max_time(OPERATION).await?;
+    let found = found.with_type::<RawDocumentBuf>();
     let mut documents: Vec<_> = found.map_ok(|document| read(&document)).try_collect().await?;
     documents.sort_by(|one, other| match (one, other) {
         (Ok(one), Ok(other)) => one.principal.cmp(&other.principal),
@@ -133,7 +138,13 @@ async fn remove(own: &Database, principal: &Principal, version: u64) -> Result<b
 }
 
 async fn clear(own: &Database, principal: &Principal) -> Result<u64, Error> {
-    let of = doc! {"principalType": principal.kind.as_str(), "principalId": &*principal.id};
+    let mut of = doc! {"principalType": principal.kind.as_str(), "principalId": &*principal.id};
+    if principal.kind == Kind::User {
+        // Ids are hex digits: whoever is refused by a document written in capitals is found by it, too.
+        let same = doc! {"$eq": [{"$toLower": "$principalId"}, principal.id.to_ascii_lowercase()]};
+        let text = doc! {"$eq": [{"$type": "$principalId"}, "string"]};
+        of = doc! {"principalType": principal.kind.as_str(), "$expr": {"$and": [text, same]}};
+    }
     Ok(own.collection::<Document>(OVERRIDES).delete_many(of).await?.deleted_count)
 }
 

@@ -128,3 +128,27 @@ async fn kill_9_under_load_loses_nothing_that_was_told_or_kept_and_repeats_nothi
     })
     .await;
 }
+
+/// What a killed Tollgate left without a head gets one when the next one starts: nobody who verifies then takes it for forged.
+#[tokio::test]
+async fn what_was_left_unsigned_is_signed_at_the_next_start() {
+    let mut world = World::with(POLICY).variable("TOLLGATE_RECORDS", "stdout,embedded").start().await;
+    let mut bob = Asker::new(world.addr, &world.bearer("Bob"));
+    assert_eq!(bob.ask(Ask::Refused, "before").await.expect("an answer").status, 403);
+    world.entry_from("before").await;
+    world.signal("KILL");
+    world.ended().await;
+    assert!(!world.record().iter().any(|line| line["kind"] == "head"), "a head comes after a minute");
+    world.start_again().await;
+    for (what, member, word) in [("a head", "kind", "head"), ("the start", "action", "tollgate.started")] {
+        world.until(what, async |world| world.record().iter().any(|line| line[member] == word)).await;
+    }
+    let lines = world.record();
+    let moment = |line: &serde_json::Value| {
+        line["timestamp"].as_str().expect("a time").parse::<jiff::Timestamp>().expect("a time")
+    };
+    let head = lines.iter().find(|line| line["kind"] == "head").map(moment).expect("it was there just now");
+    let started = lines.iter().filter(|line| line["action"] == "tollgate.started").map(moment).max().expect("a start");
+    let after = head.duration_since(started).abs();
+    assert!(after < jiff::SignedDuration::from_secs(20), "{after:?} between the start and the head");
+}

@@ -25,6 +25,21 @@ fn what_an_entry_without_a_head_says_of_itself_is_believed_as_far_as_it_can_be()
     }
 }
 
+/// A turn of a quarter of an hour that was settled just now, and erased in the same minute.
+#[test]
+fn an_erased_entry_was_there_when_it_was_erased() {
+    let mut writer = Writer::new();
+    writer.head_after(10);
+    let entry = writer.entry(Kind::Audit, r#","userId":"ann","details":{"response":{"time":900000.0}}"#);
+    writer.now += SignedDuration::from_mins(15);
+    assert_eq!(whats(&writer.verify()), []);
+    let told = writer.erase(v7(writer.now), |line| line.id == entry.id);
+    let heads_missing = |report: &Report| whats(report).iter().any(|(what, ..)| *what == What::HeadsMissing);
+    assert!(!heads_missing(&writer.verify()), "{told}: {:?}", writer.verify());
+    writer.now += SignedDuration::from_mins(5);
+    assert!(heads_missing(&writer.verify()), "five minutes later there has to be a head");
+}
+
 #[test]
 fn what_waits_for_a_head_is_counted_over_all_instances() {
     let mut writer = Writer::new();

@@ -9,7 +9,10 @@ use crate::store::overrides::{DEEPEST, LARGEST, Override, Unreadable, too_deep};
 
 /// Most bytes that a document may have as BSON. What is small as JSON can be larger here, where each item of a list has a name, but not so
 /// much larger.
-const LARGEST_BSON: usize = 16 * LARGEST;
+pub(super) const LARGEST_BSON: usize = 16 * LARGEST;
+
+/// The member that says how large a document is of which only a part was sent.
+pub(super) const BYTES: &str = "_bytes";
 
 pub(super) fn written(document: &Override, version: u64) -> Document {
     let date = |at: Timestamp| DateTime::from_millis(at.as_millisecond());
@@ -43,7 +46,8 @@ pub(super) fn read(document: &RawDocument) -> Result<Override, Unreadable> {
 
 /// The document, if it is no larger and no deeper than one can be: decoding goes as deep as what is decoded.
 fn bounded(document: &RawDocument) -> Result<Document, String> {
-    let bytes = document.as_bytes().len();
+    let told = document.get(BYTES).ok().flatten().and_then(|bytes| bytes.as_i32().map(i64::from).or(bytes.as_i64()));
+    let bytes = told.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or_default().max(document.as_bytes().len());
     if bytes > LARGEST_BSON {
         return Err(format!("it has {bytes} bytes, and no override has more than {LARGEST_BSON}"));
     }

@@ -56,6 +56,17 @@ fn what_waits_for_a_head_is_counted_over_all_instances() {
     assert_eq!((writer.verify().late, writer.verify().is_much_late()), (1_971, false));
 }
 
+/// Heads that old may have expired, so that it is no finding; but nobody vouches for them, however old they say they are.
+#[test]
+fn what_is_older_than_heads_are_kept_counts_as_unsigned_all_the_same() {
+    let mut writer = Writer::new();
+    let keep = Keep { heads: Expiry::After(SignedDuration::from_hours(5 * 24)), ..NEVER };
+    writer.many(Kind::Audit, 30);
+    writer.now += SignedDuration::from_hours(40 * 24);
+    let report = verify(&writer.lines, writer.trust(), keep, writer.now);
+    assert_eq!(report.late, 30, "{report:?}");
+}
+
 /// A store that was away gets hours of entries in a moment, and their heads after them.
 #[test]
 fn a_head_that_comes_while_the_record_is_read_tells_that_the_store_is_behind() {
